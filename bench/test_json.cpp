@@ -1,0 +1,2 @@
+// Boost.JSON's own code, once in this test program.
+#include <boost/json/src.hpp>

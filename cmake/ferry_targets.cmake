@@ -1,0 +1,95 @@
+# One helper per kind of target; nothing here is set globally except where the build's own outputs go.
+include(GNUInstallDirs)
+
+# Flags that every one of our targets gets, and nobody who links to us.
+function(ferry_flags target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+    -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+    # Fully optimising GCC 12 sees overlaps and overflows in std::string's own operator+ (its bugs 105329 and 105651).
+    "$<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict;-Wno-stringop-overflow;-Wno-array-bounds>")
+  if(FERRY_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(FERRY_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${FERRY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${FERRY_SANITIZE})
+  endif()
+  if(FERRY_COVERAGE)
+    target_compile_options(${target} PRIVATE --coverage)
+    target_link_options(${target} PRIVATE --coverage)
+  endif()
+endfunction()
+
+# ferry_library(NAME FLOORS dir... [DEPENDS name...]): ferry::NAME from src/<dir>/*.cpp, without the tests beside them.
+function(ferry_library name)
+  cmake_parse_arguments(arg "" "" "FLOORS;DEPENDS" ${ARGN})
+  set(sources)
+  foreach(floor IN LISTS arg_FLOORS)
+    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${floor}/*.cpp)
+    list(FILTER found EXCLUDE REGEX "_test\\.cpp$")
+    list(APPEND sources ${found})
+  endforeach()
+  set(target ferry_${name})
+  if(NOT sources)
+    set(sources ${PROJECT_BINARY_DIR}/empty.cpp)
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/empty.cpp CONTENT "")
+  endif()
+  add_library(${target} STATIC ${sources})
+  add_library(ferry::${name} ALIAS ${target})
+  ferry_flags(${target})
+  if(FERRY_FUZZ AND FERRY_SANITIZE AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)  # so that the fuzz targets see where they get
+  endif()
+  if(name STREQUAL "ferry")
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME ferry)
+    target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/wet_pch.hpp)
+    target_link_libraries(${target} PUBLIC Threads::Threads)
+  endif()
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(${target}
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${target} PUBLIC Boost::headers)
+  foreach(dependency IN LISTS arg_DEPENDS)
+    target_link_libraries(${target} PUBLIC ferry_${dependency})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY FERRY_LIBRARIES ${target})
+endfunction()
+
+# ferry_program(NAME SOURCES file... LINK lib... [OUTPUT name]): something that runs, not installed by itself.
+function(ferry_program name)
+  cmake_parse_arguments(arg "" "OUTPUT" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  ferry_flags(${name})
+  if(arg_OUTPUT)
+    set_target_properties(${name} PROPERTIES OUTPUT_NAME ${arg_OUTPUT})
+  endif()
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LINK})
+endfunction()
+
+# ferry_test(NAME LABEL floor SOURCES file... LINK lib...): a GoogleTest program, each of its tests known to ctest.
+# LABEL may be a list; every test is ended after 120 s unless TIMEOUT says otherwise.
+function(ferry_test name)
+  cmake_parse_arguments(arg "SERIAL" "TIMEOUT" "LABEL;SOURCES;LINK" ${ARGN})
+  if(NOT arg_SOURCES)
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  ferry_program(${name} SOURCES ${arg_SOURCES} LINK ${arg_LINK} GTest::gtest_main GTest::gmock)
+  set(properties TIMEOUT ${arg_TIMEOUT})
+  if(arg_SERIAL)
+    list(APPEND properties RUN_SERIAL TRUE)
+  endif()
+  string(REGEX REPLACE "^test_" "" prefix ${name})
+  gtest_discover_tests(${name} TEST_PREFIX "${prefix}/" DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  # gtest_discover_tests cannot hand on a property that is a list; what it found is labelled by a file read after its own.
+  set(labels ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
+  file(CONFIGURE OUTPUT ${labels} @ONLY CONTENT
+    "if(@name@_TESTS)\n  set_tests_properties(\${@name@_TESTS} PROPERTIES LABELS \"@arg_LABEL@\")\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
+endfunction()

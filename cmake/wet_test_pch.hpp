@@ -1,0 +1,3 @@
+// What every test above the dry floors needs, compiled once.
+#include "test_pch.hpp"
+#include "wet_pch.hpp"

@@ -1,0 +1,221 @@
+#pragma once
+/// Channels: a two-way, ordered flow of messages between two processes, whatever carries it.
+
+#include <ferry/context.hpp>
+#include <ferry/detail/completion.hpp>
+#include <ferry/error.hpp>
+#include <ferry/message.hpp>
+#include <ferry/options.hpp>
+#include <ferry/stream.hpp>
+
+#include <any>
+#include <boost/asio/async_result.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace ferry {
+
+/// connecting --> up --> (lost) --> waiting --> connecting ...    up --> closing --> closed
+enum class channel_state : std::uint8_t {
+  connecting,  ///< an attempt is under way; messages queue
+  up,          ///< messages flow
+  waiting,     ///< the connection was lost or could not be made; the next attempt comes after a delay
+  closing,     ///< sends what is queued, then waits for the peer to end
+  closed,      ///< over; for good
+};
+[[nodiscard]] const char* to_string(channel_state state) noexcept;
+
+/// The end of one connection; every `up` is followed by exactly one `down`.
+struct down_info {
+  error reason = errc::closed;
+  /// Upper bound of what was lost: messages and bytes handed to the kernel on this connection and not confirmed by the
+  /// peer having ended in order after us. 0: nothing was lost.
+  std::uint64_t messages_maybe_lost = 0;
+  std::uint64_t bytes_maybe_lost = 0;
+  bool will_reconnect = false;
+};
+
+/// What a closed channel left behind.
+struct close_report {
+  error reason = errc::closed;              ///< errc::closed: in order, the peer had read everything
+  std::uint64_t messages_unsent = 0;        ///< accepted by try_send, never handed to the kernel
+  std::uint64_t bytes_unsent = 0;
+  std::uint64_t messages_maybe_lost = 0;    ///< as in down_info, of the last connection
+  [[nodiscard]] bool clean() const noexcept { return reason == errc::closed && messages_unsent == 0 && messages_maybe_lost == 0; }
+};
+
+/// Counts since the channel was made. Bytes are payload bytes.
+struct channel_stats {
+  std::uint64_t messages_sent = 0;      ///< wholly handed to the kernel
+  std::uint64_t messages_received = 0;
+  std::uint64_t bytes_sent = 0;         ///< on the wire, framing included
+  std::uint64_t bytes_received = 0;     ///< on the wire, framing included
+  std::uint64_t writes = 0;             ///< system calls
+  std::uint64_t reads = 0;              ///< system calls
+  std::uint64_t connections = 0;        ///< times it was up
+  std::uint64_t failed_attempts = 0;    ///< connects that failed
+  std::uint64_t messages_maybe_lost = 0;
+  std::uint64_t messages_poisoned = 0;  ///< dropped after max_send_attempts
+  std::uint64_t send_queue_messages = 0;
+  std::uint64_t send_queue_bytes = 0;
+  std::uint64_t receive_queue_messages = 0;
+  std::uint64_t receive_queue_bytes = 0;
+};
+
+namespace detail {
+class channel_impl;
+using send_completion = completion<error_code>;
+using receive_completion = completion<error_code, message>;
+using close_completion = completion<error_code, close_report>;
+}  // namespace detail
+
+/// A handle; copies refer to the same channel. When the last copy goes, the channel is cut as by cut().
+/// Thread safety: the context's thread only, except try_send with `senders=many`.
+/// Handlers are called on the context's thread, never from inside a call of this class, and are let go of when the channel
+/// is closed. They may call anything here.
+class channel {
+ public:
+  channel() noexcept = default;
+  explicit channel(std::shared_ptr<detail::channel_impl> impl) noexcept : impl_(std::move(impl)) {}
+
+  /// Makes a channel that connects by itself, reconnecting as the options say; messages may be queued at once.
+  /// Options in the URL come on top of `with`.
+  /// @return bad_url | unknown_scheme | unknown_option | bad_option
+  [[nodiscard]] static result<channel> open(context& where, std::string_view url, const options& with = {});
+
+  explicit operator bool() const noexcept { return impl_ != nullptr; }
+
+  // Sending ------------------------------------------------------------------------------------------------------------
+
+  /// Queues one whole message; never blocks, splits or merges messages. Sent with others in one batch, at the latest
+  /// when the context's thread turns next.
+  /// @param payload  0 .. options.max_message bytes; copied, free on return
+  /// @param type     other than 0: only where the transport carries it
+  /// @return nothing | full (wait for on_drain) | closed | message_too_large | unsupported | no_memory.
+  /// Thread safety: any thread with `senders=many`, else the context's.
+  [[nodiscard]] result<void> try_send(bytes payload, message_kind kind = message_kind::binary, std::uint16_t type = 0);
+  [[nodiscard]] result<void> try_send(std::string_view text) { return try_send(as_bytes(text), message_kind::text); }
+
+  /// As try_send, but waits for room. `payload` is copied when there is room and must stay valid until completion.
+  /// Completes with (error_code); cancellable while it waits.
+  template <class Token>
+  auto async_send(bytes payload, message_kind kind, std::uint16_t type, Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code)>(
+        [self = impl_, payload, kind, type, ex = executor()](auto handler) {
+          start_send(*self, message_view{payload, kind, type}, detail::send_completion(ex, std::move(handler)));
+        },
+        token);
+  }
+  template <class Token>
+  auto async_send(bytes payload, Token&& token) {
+    return async_send(payload, message_kind::binary, 0, std::forward<Token>(token));
+  }
+
+  /// Completes with (error_code) when everything queued before is accepted by the kernel; closed or the reason if the
+  /// channel ends first. While a reconnecting channel is down, it waits.
+  template <class Token>
+  auto async_flush(Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code)>(
+        [self = impl_, ex = executor()](auto handler) {
+          start_flush(*self, detail::send_completion(ex, std::move(handler)));
+        },
+        token);
+  }
+
+  // Receiving: on_message, or async_receive and try_receive ------------------------------------------------------------
+
+  /// Every message from now on, as a view that is valid during the call. Messages already queued come first.
+  void on_message(std::function<void(const message_view&)> handler);
+  /// The oldest queued message. @return would_block | why the channel ended, once the queue is empty.
+  [[nodiscard]] result<message> try_receive();
+  /// Completes with (error_code, message). Several may wait; they are served in order. Cancellable.
+  template <class Token>
+  auto async_receive(Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code, message)>(
+        [self = impl_, ex = executor()](auto handler) {
+          start_receive(*self, detail::receive_completion(ex, std::move(handler)));
+        },
+        token);
+  }
+  /// Stops taking bytes from the peer, who then feels back-pressure; without it, reading also pauses while the receive
+  /// queue is above its mark. No message is delivered between pause() and resume().
+  void pause();
+  void resume();
+
+  // Life ---------------------------------------------------------------------------------------------------------------
+
+  /// The peer is there. Called at once (by the event loop) if the channel is up when the handler is set.
+  void on_up(std::function<void(const peer_info&)> handler);
+  void on_down(std::function<void(const down_info&)> handler);
+  /// The send queue fell below its low-water mark after try_send had returned full.
+  void on_drain(std::function<void()> handler);
+  /// A message was given up: it was cut off max_send_attempts times. The handler sees it before it goes.
+  void on_poisoned(std::function<void(bytes frame)> handler);
+
+  /// Completes with (error_code) when the channel is up, or with the reason why it never will be.
+  template <class Token>
+  auto async_wait_up(Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code)>(
+        [self = impl_, ex = executor()](auto handler) {
+          start_wait_up(*self, detail::send_completion(ex, std::move(handler)));
+        },
+        token);
+  }
+  /// Sends what is queued, then ends our direction; receiving goes on until the peer ends too.
+  void half_close();
+  /// half_close, then waits until the peer ends, at most close_timeout in all. Completes with (error_code, close_report);
+  /// the code is empty if the report is clean. Received messages are delivered meanwhile.
+  template <class Token>
+  auto async_close(Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code, close_report)>(
+        [self = impl_, ex = executor()](auto handler) {
+          start_close(*self, detail::close_completion(ex, std::move(handler)));
+        },
+        token);
+  }
+  /// Ends at once; what is queued is dropped. Waiting operations complete with errc::closed.
+  void cut();
+
+  [[nodiscard]] channel_state state() const;
+  [[nodiscard]] channel_stats stats() const;
+  [[nodiscard]] peer_info peer() const;           ///< of the present or the last connection
+  [[nodiscard]] error last_error() const;         ///< why the last attempt or connection ended
+  [[nodiscard]] transport_traits traits() const;
+  [[nodiscard]] const options& settings() const;
+  [[nodiscard]] const std::string& url() const;   ///< without options
+  /// Anything of the caller's; lives as long as the channel.
+  [[nodiscard]] std::any& user_data();
+  /// A descriptor for poll, select or epoll of another event loop: readable from when a message waits (or the channel has
+  /// ended) until try_receive has returned would_block. Somebody must turn the io_context: a ferry::runner, or that loop.
+  /// Owned by the channel. @return -1 with on_message set, or if no descriptor is left.
+  [[nodiscard]] int readiness_fd();
+  [[nodiscard]] boost::asio::io_context::executor_type executor() const;
+
+ private:
+  static void start_send(detail::channel_impl& impl, message_view what, detail::send_completion done);
+  static void start_flush(detail::channel_impl& impl, detail::send_completion done);
+  static void start_receive(detail::channel_impl& impl, detail::receive_completion done);
+  static void start_wait_up(detail::channel_impl& impl, detail::send_completion done);
+  static void start_close(detail::channel_impl& impl, detail::close_completion done);
+  std::shared_ptr<detail::channel_impl> impl_;
+};
+
+/// Connects. Completes with (error_code, channel) when the channel is up, or with the reason; the channel is given in both
+/// cases, so that last_error() tells the whole text.
+template <class Token>
+auto async_connect(context& where, std::string_view url, const options& with, Token&& token) {
+  return boost::asio::async_initiate<Token, void(error_code, channel)>(
+      [&where, url = std::string(url), with](auto handler) {
+        auto made = channel::open(where, url, with);
+        detail::completion<error_code, channel> done(where.io().get_executor(), std::move(handler));
+        if (!made) return done(made.error().code(), channel{});
+        channel opened = *made;
+        opened.async_wait_up([opened, done = std::move(done)](error_code failed) mutable { done(failed, std::move(opened)); });
+      },
+      token);
+}
+
+}  // namespace ferry

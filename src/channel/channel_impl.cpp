@@ -1,0 +1,205 @@
+#include "channel/channel_impl.hpp"
+
+#include <boost/asio/post.hpp>
+
+namespace ferry::detail {
+namespace asio = boost::asio;
+
+channel_impl::channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits)
+    : where_(where), options_(std::move(with)), url_(std::move(url)), traits_(traits), queue_(*options_) {
+  where_.totals().channels_open.add(1);
+}
+
+// Nothing of the context here: an io_context that is destroyed with operations under way may outlive it.
+channel_impl::~channel_impl() = default;
+
+// Receiving -------------------------------------------------------------------------------------------------------------
+
+bool channel_impl::enqueue(const message_view& m) {
+  if (queue_.full()) {
+    receive_full_ = true;
+    return false;
+  }
+  message copy = message::copy_of(m, where_.buffers());
+  if (!copy.ok()) {
+    // Nobody is lost: the bytes stay where they are until the receiver has given buffers back.
+    receive_full_ = true;
+    if (queue_.empty()) post_resume();
+    return false;
+  }
+  if (!receivers_.empty() && !handlers_.message) {
+    receivers_.pop()({}, std::move(copy));
+    return true;
+  }
+  queue_.push(std::move(copy));
+  return true;
+}
+
+void channel_impl::on_message(std::function<void(const message_view&)> handler) {
+  if (delivering_) {
+    next_message_handler_ = std::move(handler);
+    return;
+  }
+  handlers_.message = std::move(handler);
+  post_resume();
+}
+
+void channel_impl::delivering_ends() {
+  delivering_ = false;
+  if (!next_message_handler_) return;
+  handlers_.message = std::move(*next_message_handler_);
+  next_message_handler_.reset();
+}
+
+void channel_impl::deliver_queued() {
+  delivering_begins();
+  while (handlers_.message && !queue_.empty() && !paused_) {
+    const message m = queue_.pop();
+    handlers_.message(m.view());
+    if (next_message_handler_) break;
+  }
+  delivering_ends();
+  after_pop();
+}
+
+result<message> channel_impl::try_receive() {
+  if (queue_.empty()) {
+    if (state_ == channel_state::closed) return report_.reason;
+    queue_.lower();
+    return errc::would_block;
+  }
+  message m = queue_.pop();
+  after_pop();
+  return m;
+}
+
+void channel_impl::after_pop() {
+  if (receive_full_ && queue_.drained()) post_resume();
+}
+
+void channel_impl::resume() {
+  paused_ = false;
+  post_resume();
+}
+
+void channel_impl::post_resume() {
+  if (std::exchange(resume_posted_, true)) return;
+  asio::post(where_.io(), [self = shared_from_this()] {
+    self->resume_posted_ = false;
+    self->receive_full_ = false;
+    self->deliver_queued();
+    if (self->wants_messages()) self->resume_reading();
+  });
+}
+
+void channel_impl::start_receive(receive_completion done) {
+  if (!queue_.empty()) {
+    message m = queue_.pop();
+    after_pop();
+    return done({}, std::move(m));
+  }
+  if (over_) return done(report_.reason.code(), {});
+  receivers_.add(shared_from_this(), &channel_impl::receivers_, where_.io(), std::move(done), {},
+                 [](receive_completion& one) { one(errc::cancelled, {}); });
+}
+
+int channel_impl::readiness_fd() {
+  return handlers_.message ? -1 : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed);
+}
+
+// Sending ---------------------------------------------------------------------------------------------------------------
+
+void channel_impl::start_send(const message_view& what, send_completion done) {
+  if (senders_.empty()) {
+    const auto sent = try_send(what);
+    if (sent) return done({});
+    if (sent.error() != errc::full && sent.error() != errc::no_memory) return done(sent.error().code());
+  }
+  senders_.add(shared_from_this(), &channel_impl::senders_, where_.io(), std::move(done), what,
+               [](send_completion& one) { one(errc::cancelled); });
+}
+
+void channel_impl::serve_senders() {
+  while (!senders_.empty()) {
+    const auto sent = try_send(senders_.front().extra);
+    if (!sent && (sent.error() == errc::full || sent.error() == errc::no_memory)) return;
+    senders_.pop()(sent ? error_code{} : sent.error().code());
+  }
+}
+
+void channel_impl::start_flush(send_completion done) {
+  if (over_) return done(report_.reason.code());
+  if (unsent_bytes() == 0) return done({});
+  flushes_.add(shared_from_this(), &channel_impl::flushes_, where_.io(), std::move(done), queued_bytes(),
+               [](send_completion& one) { one(errc::cancelled); });
+}
+
+void channel_impl::serve_flushes() {
+  const std::uint64_t taken = queued_bytes() - unsent_bytes();
+  while (!flushes_.empty() && flushes_.front().extra <= taken) flushes_.pop()({});
+}
+
+void channel_impl::report_progress(bool drained) {
+  serve_flushes();
+  serve_senders();
+  if (drained && handlers_.drain) handlers_.drain();
+}
+
+void channel_impl::report_poisoned(bytes frame) {
+  if (handlers_.poisoned) handlers_.poisoned(frame);
+}
+
+// Life ------------------------------------------------------------------------------------------------------------------
+
+void channel_impl::on_up(std::function<void(const peer_info&)> handler) {
+  handlers_.up = std::move(handler);
+  if (state_ != channel_state::up) return;
+  asio::post(where_.io(), [self = shared_from_this()] {
+    if (self->state_ == channel_state::up && self->handlers_.up) self->handlers_.up(self->peer_);
+  });
+}
+
+void channel_impl::start_wait_up(send_completion done) {
+  if (state_ == channel_state::up || state_ == channel_state::closing) return done({});
+  if (over_) return done(report_.reason.code());
+  up_waiters_.add(shared_from_this(), &channel_impl::up_waiters_, where_.io(), std::move(done), {},
+                  [](send_completion& one) { one(errc::cancelled); });
+}
+
+void channel_impl::start_close(close_completion done) {
+  if (over_) return done(report_.clean() ? error_code{} : report_.reason.code(), report_);
+  if (close_done_) return done(errc::misuse, {});
+  close_done_ = std::move(done);
+  closing_begins();
+  half_close();
+}
+
+void channel_impl::report_up(peer_info who) {
+  peer_ = std::move(who);
+  while (!up_waiters_.empty()) up_waiters_.pop()({});
+  if (handlers_.up) handlers_.up(peer_);
+}
+
+void channel_impl::report_down(const down_info& info) {
+  last_error_ = info.reason;
+  if (handlers_.down) handlers_.down(info);
+}
+
+void channel_impl::ended(close_report report) {
+  if (std::exchange(over_, true)) return;
+  enter(channel_state::closed);
+  where_.totals().channels_open.add(-1);
+  report_ = std::move(report);
+  last_error_ = report_.reason;
+  const error_code code = report_.reason.code();
+  for (auto& one : receivers_.take_all()) one.done(code, {});
+  for (auto& one : senders_.take_all()) one.done(code);
+  for (auto& one : flushes_.take_all()) one.done(code);
+  for (auto& one : up_waiters_.take_all()) one.done(code);
+  if (close_done_) close_done_(report_.clean() ? error_code{} : code, report_);
+  queue_.raise();
+  // Later, because one of them may be what is running now.
+  asio::post(where_.io(), [self = shared_from_this()] { self->handlers_ = {}; });
+}
+
+}  // namespace ferry::detail

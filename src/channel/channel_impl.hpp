@@ -1,0 +1,132 @@
+#pragma once
+/// What every channel has, whatever carries it: handlers, the receive queue, waiting operations, the report of its end.
+/// A carrier (streams here, rings elsewhere) derives from it and moves the messages.
+
+#include <ferry/channel.hpp>
+
+#include <memory>
+#include <variant>
+#include <string>
+
+#include "channel/receive_queue.hpp"
+#include "channel/waiters.hpp"
+
+namespace ferry::detail {
+
+class channel_impl : public std::enable_shared_from_this<channel_impl> {
+ public:
+  channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits);
+  virtual ~channel_impl();
+
+  // The carrier's part. Contracts as in <ferry/channel.hpp>.
+  [[nodiscard]] virtual result<void> try_send(const message_view& m) = 0;
+  virtual void half_close() = 0;
+  /// Ends at once for this reason. The report follows from the event loop.
+  virtual void cut(const error& reason) = 0;
+  [[nodiscard]] virtual channel_stats stats() = 0;
+
+  void on_message(std::function<void(const message_view&)> handler);
+  [[nodiscard]] result<message> try_receive();
+  void pause() noexcept { paused_ = true; }
+  void resume();
+  void on_up(std::function<void(const peer_info&)> handler);
+  void on_down(std::function<void(const down_info&)> handler) { handlers_.down = std::move(handler); }
+  void on_drain(std::function<void()> handler) { handlers_.drain = std::move(handler); }
+  void on_poisoned(std::function<void(bytes)> handler) { handlers_.poisoned = std::move(handler); }
+
+  void start_send(const message_view& what, send_completion done);
+  void start_flush(send_completion done);
+  void start_receive(receive_completion done);
+  void start_wait_up(send_completion done);
+  void start_close(close_completion done);
+
+  [[nodiscard]] channel_state state() const noexcept { return state_; }
+  [[nodiscard]] const peer_info& peer() const noexcept { return peer_; }
+  [[nodiscard]] const error& last_error() const noexcept { return last_error_; }
+  [[nodiscard]] transport_traits traits() const noexcept { return traits_; }
+  [[nodiscard]] const options& settings() const noexcept { return *options_; }
+  [[nodiscard]] const std::string& url() const noexcept { return url_; }
+  [[nodiscard]] std::any& user_data() noexcept { return user_data_; }
+  [[nodiscard]] int readiness_fd();
+  [[nodiscard]] context& where() const noexcept { return where_; }
+
+ protected:
+  /// Where the close deadline starts; called once, before half_close().
+  virtual void closing_begins() = 0;
+  /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
+  virtual void resume_reading() = 0;
+  /// Bytes that are queued and not taken by the kernel or ring.
+  [[nodiscard]] virtual std::size_t unsent_bytes() const noexcept = 0;
+  /// Bytes ever queued, the unsent ones included.
+  [[nodiscard]] virtual std::uint64_t queued_bytes() const noexcept = 0;
+
+  /// False while no message may be delivered.
+  [[nodiscard]] bool wants_messages() const noexcept {
+    return !paused_ && !receive_full_ && state_ != channel_state::closed;
+  }
+  [[nodiscard]] const receive_queue& received() const noexcept { return queue_; }
+  /// Hands a received message on. @return false: not taken; offer it again after resume_reading()
+  [[nodiscard]] bool deliver(const message_view& m) {
+    if (!wants_messages()) [[unlikely]]
+      return false;
+    if (!handlers_.message || !queue_.empty()) return enqueue(m);
+    handlers_.message(m);
+    return true;
+  }
+  /// Between these two, a message handler that is replaced stays alive.
+  void delivering_begins() noexcept { delivering_ = true; }
+  void delivering_ends();
+
+  void enter(channel_state next) noexcept { state_ = next; }
+  void report_up(peer_info who);
+  void report_down(const down_info& info);
+  /// After messages were taken: wakes whoever waited for room or for a flush, and tells the drain event if there is
+  /// room below the low mark. @param was_full  try_send has returned full since the last drain event
+  void report_progress(bool drained);
+  void report_poisoned(bytes frame);
+  void note_failure(const error& why) { last_error_ = why; }
+  /// For good: completes what waits, reports, lets go of the handlers. Called by the event loop, once.
+  void ended(close_report report);
+
+  context& where_;
+  const std::shared_ptr<const options> options_;
+
+ private:
+  struct handler_set {
+    std::function<void(const message_view&)> message;
+    std::function<void(const peer_info&)> up;
+    std::function<void(const down_info&)> down;
+    std::function<void()> drain;
+    std::function<void(bytes)> poisoned;
+  };
+
+  [[nodiscard]] bool enqueue(const message_view& m);
+  void deliver_queued();
+  void after_pop();
+  void post_resume();
+  void serve_senders();
+  void serve_flushes();
+
+  std::string url_;
+  transport_traits traits_;
+  channel_state state_ = channel_state::connecting;
+  bool paused_ = false;
+  bool receive_full_ = false;
+  bool delivering_ = false;
+  bool resume_posted_ = false;
+  bool over_ = false;  // ended() was called
+  handler_set handlers_;
+  std::optional<std::function<void(const message_view&)>> next_message_handler_;
+  receive_queue queue_;
+  waiters<receive_completion, std::monostate> receivers_;
+  waiters<send_completion, message_view> senders_;
+  waiters<send_completion, std::uint64_t> flushes_;  // each with the position that it waits for
+  waiters<send_completion, std::monostate> up_waiters_;
+  close_completion close_done_;
+  close_report report_;
+  error last_error_ = errc::closed;
+  peer_info peer_;
+  std::any user_data_;
+};
+
+}  // namespace ferry::detail

@@ -1,0 +1,77 @@
+#include <ferry/context.hpp>
+
+#include <algorithm>
+#include <boost/container/flat_map.hpp>
+#include <functional>
+
+#include "net/transports.hpp"
+
+namespace ferry {
+
+struct context::shared_parts {
+  boost::container::flat_map<std::string, std::shared_ptr<stream_transport>, std::less<>> transports;
+};
+
+context::context(boost::asio::io_context& io, const context_options& with)
+    : io_(io),
+      shared_(std::make_shared<shared_parts>()),
+      buffers_(std::make_shared<buffer_pool>(with.buffers)),
+      log_(with.log),
+      level_(with.level),
+      blocking_executor_(with.blocking_executor) {
+  list_totals();
+  register_transport("inproc", net::make_inproc_transport());
+  register_transport("ipc", net::make_unix_transport());
+  register_transport("tcp", net::make_tcp_transport());
+}
+
+context::context(boost::asio::io_context& io, const context& other)
+    : io_(io),
+      shared_(other.shared_),
+      buffers_(other.buffers_),
+      log_(other.log_),
+      level_(other.level_),
+      blocking_executor_(other.blocking_executor_) {
+  list_totals();
+}
+
+context::~context() = default;
+
+void context::list_totals() {
+  const auto list = [this](const char* name, const auto& instrument, const char* help) {
+    using kind = std::remove_reference_t<decltype(instrument)>;
+    listed_.push_back(registry_.add({name, {}, help}, std::shared_ptr<kind>(totals_, &instrument)));
+  };
+  const context_totals& t = *totals_;
+  list("ferry_channels_open", t.channels_open, "Channels that are not closed.");
+  list("ferry_connections_accepted_total", t.connections_accepted, "Connections that listeners took.");
+  list("ferry_connections_refused_total", t.connections_refused, "Connections above max_connections or not allowed.");
+  list("ferry_connections_made_total", t.connections_made, "Connections made to others.");
+  list("ferry_connect_failures_total", t.connect_failures, "Attempts to connect that failed.");
+  list("ferry_accept_errors_total", t.accept_errors, "Attempts to accept that failed.");
+  list("ferry_messages_received_total", t.messages_received, "Messages received.");
+  list("ferry_bytes_sent_total", t.bytes_sent, "Bytes sent, framing included.");
+  list("ferry_bytes_received_total", t.bytes_received, "Bytes received, framing included.");
+  list("ferry_writes_total", t.writes, "System calls that wrote.");
+  list("ferry_reads_total", t.reads, "System calls that read.");
+  list("ferry_protocol_errors_total", t.protocol_errors, "Connections ended because the peer broke the protocol.");
+  list("ferry_messages_maybe_lost_total", t.messages_maybe_lost, "Upper bound of messages lost with connections.");
+  list("ferry_messages_poisoned_total", t.messages_poisoned, "Messages dropped after max_send_attempts.");
+}
+
+void context::register_transport(std::string scheme, std::shared_ptr<stream_transport> transport) {
+  shared_->transports.insert_or_assign(std::move(scheme), std::move(transport));
+}
+
+std::shared_ptr<stream_transport> context::transport(std::string_view scheme) const {
+  const auto found = shared_->transports.find(scheme);
+  return found == shared_->transports.end() ? nullptr : found->second;
+}
+
+std::vector<std::string> context::schemes() const {
+  std::vector<std::string> names;
+  for (const auto& [scheme, transport] : shared_->transports) names.push_back(scheme);
+  return names;
+}
+
+}  // namespace ferry

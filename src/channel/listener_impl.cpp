@@ -1,0 +1,144 @@
+#include "channel/listener_impl.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "channel/stream_channel.hpp"
+
+namespace ferry {
+namespace detail {
+namespace {
+
+constexpr int k_accepts_per_turn = 64;                              // then the channels have their turn
+constexpr auto k_pause = std::chrono::milliseconds(100);            // when no descriptor is left
+
+}  // namespace
+
+struct listener_impl::open_count {
+  std::size_t channels = 0;
+};
+
+listener_impl::listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local)
+    : where_(where),
+      acceptor_(std::move(arrivals)),
+      options_(std::move(with)),
+      local_(local),
+      url_(acceptor_->local_url()),
+      pause_(where.io()),
+      open_(std::make_shared<open_count>()) {}
+
+listener_impl::~listener_impl() = default;
+
+void listener_impl::on_channel(std::function<void(channel)> handler) {
+  channel_handler_ = std::move(handler);
+  wait_for_arrivals();
+}
+
+void listener_impl::start_accept(accept_completion done) {
+  if (!acceptor_) return done(errc::closed, channel{});
+  accepts_.add(shared_from_this(), &listener_impl::accepts_, where_.io(), std::move(done), {},
+               [](accept_completion& one) { one(errc::cancelled, channel{}); });
+  wait_for_arrivals();
+}
+
+void listener_impl::close() {
+  if (!acceptor_) return;
+  std::exchange(acceptor_, nullptr)->close();
+  pause_.cancel();
+  for (auto& one : accepts_.take_all()) one.done(errc::closed, channel{});
+  boost::asio::post(where_.io(), [self = shared_from_this()] {
+    self->channel_handler_ = nullptr;
+    self->error_handler_ = nullptr;
+  });
+}
+
+void listener_impl::wait_for_arrivals() {
+  if (waiting_ || !wanted()) return;
+  waiting_ = true;
+  acceptor_->async_wait([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) {
+      self->waiting_ = false;
+      self->accept_some();
+    }
+  });
+}
+
+void listener_impl::accept_some() {
+  for (int i = 0; i < k_accepts_per_turn && wanted(); ++i) {
+    auto arrived = acceptor_->try_accept();
+    if (arrived) {
+      welcome(std::move(*arrived));
+      continue;
+    }
+    if (arrived.error() == errc::would_block) break;
+    if (arrived.error() == errc::auth) {
+      stats_.refused += 1;
+      where_.totals().connections_refused.add(1);
+      report(arrived.error());
+      continue;
+    }
+    return pause(arrived.error());
+  }
+  wait_for_arrivals();
+}
+
+// No descriptors or memory: those who have a connection keep it, the others wait in the kernel.
+void listener_impl::pause(const error& why) {
+  stats_.errors += 1;
+  where_.totals().accept_errors.add(1);
+  report(why.in(url_ + ": accepting pauses for 100 ms"));
+  if (!acceptor_) return;
+  waiting_ = true;
+  pause_.expires_after(k_pause);
+  pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
+    if (const auto self = weak.lock()) {
+      self->waiting_ = false;
+      self->accept_some();
+    }
+  });
+}
+
+void listener_impl::report(const error& why) {
+  where_.log(log_level::warn, "listener", [&] { return why.text(); });
+  if (error_handler_) error_handler_(why);
+}
+
+void listener_impl::welcome(std::shared_ptr<stream> arrived) {
+  if (open_->channels >= options_->max_connections) {
+    stats_.refused += 1;
+    where_.totals().connections_refused.add(1);
+    const auto who = arrived->peer().text();
+    arrived->close();
+    return report(error(errc::busy, url_ + ": connection from " + who + " refused: " + std::to_string(open_->channels) +
+                                        " are open, max_connections is " + std::to_string(options_->max_connections)));
+  }
+  stats_.accepted += 1;
+  where_.totals().connections_accepted.add(1);
+  open_->channels += 1;
+  std::shared_ptr<void> slot(nullptr, [open = open_](void*) { open->channels -= 1; });
+  auto made = make_accepted(where_, url_, options_, local_);
+  channel handle = hold(made.impl);
+  if (channel_handler_) {
+    channel_handler_(handle);
+  } else {
+    accepts_.pop()({}, handle);
+  }
+  made.start(std::move(arrived), std::move(slot));
+}
+
+listener_stats listener_impl::stats() const {
+  listener_stats all = stats_;
+  all.open = open_->channels;
+  return all;
+}
+
+}  // namespace detail
+
+void listener::on_channel(std::function<void(channel)> handler) { impl_->on_channel(std::move(handler)); }
+void listener::on_error(std::function<void(const error&)> handler) { impl_->on_error(std::move(handler)); }
+void listener::close() { impl_->close(); }
+std::string listener::url() const { return impl_->url(); }
+listener_stats listener::stats() const { return impl_->stats(); }
+boost::asio::io_context::executor_type listener::executor() const { return impl_->where().io().get_executor(); }
+void listener::start_accept(detail::listener_impl& impl, detail::accept_completion done) { impl.start_accept(std::move(done)); }
+
+}  // namespace ferry

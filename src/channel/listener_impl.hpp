@@ -1,0 +1,57 @@
+#pragma once
+/// Accepting: limits, pauses, and how an arrived stream becomes a channel.
+
+#include <ferry/listener.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <variant>
+#include <string>
+
+#include "channel/waiters.hpp"
+
+namespace ferry::detail {
+
+class listener_impl : public std::enable_shared_from_this<listener_impl> {
+ public:
+  /// @param local  messages stay in this process
+  listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local);
+  ~listener_impl();
+
+  void on_channel(std::function<void(channel)> handler);
+  void on_error(std::function<void(const error&)> handler) { error_handler_ = std::move(handler); }
+  void start_accept(accept_completion done);
+  void close();
+  [[nodiscard]] std::string url() const { return url_; }
+  [[nodiscard]] listener_stats stats() const;
+  [[nodiscard]] context& where() const noexcept { return where_; }
+
+ private:
+  struct open_count;
+  [[nodiscard]] bool wanted() const noexcept { return acceptor_ && (channel_handler_ || !accepts_.empty()); }
+  void wait_for_arrivals();
+  void accept_some();
+  void welcome(std::shared_ptr<stream> arrived);
+  void pause(const error& why);
+  void report(const error& why);
+
+  context& where_;
+  std::unique_ptr<acceptor> acceptor_;  // null once closed
+  const std::shared_ptr<const options> options_;
+  const bool local_;
+  const std::string url_;
+  std::function<void(channel)> channel_handler_;
+  std::function<void(const error&)> error_handler_;
+  waiters<accept_completion, std::monostate> accepts_;
+  bool waiting_ = false;  // for arrivals, or for the end of a pause
+  boost::asio::steady_timer pause_;
+  listener_stats stats_;
+  std::shared_ptr<open_count> open_;
+};
+
+/// A handle for a listener: it closes when its last copy goes.
+[[nodiscard]] inline std::shared_ptr<listener_impl> hold(const std::shared_ptr<listener_impl>& impl) {
+  return {impl.get(), [impl](listener_impl*) { impl->close(); }};
+}
+
+}  // namespace ferry::detail

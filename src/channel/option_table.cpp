@@ -1,0 +1,395 @@
+#include "channel/option_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+#include <variant>
+
+#include "channel/option_value.hpp"
+#include "channel/wording.hpp"
+
+namespace ferry {
+namespace {
+
+using field = std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*,
+                           double options::*, bool options::*, framing_kind options::*, senders_kind options::*,
+                           std::string options::*, std::vector<std::uint32_t> options::*>;
+
+/// What a value may be: min .. max in bytes, nanoseconds, things or permission bits (numbers: as they are).
+struct limits {
+  std::uint64_t min = 0;
+  std::uint64_t max = 0;
+  std::string_view zero_means = {};  // not empty: 0 is allowed besides min .. max
+  std::string_view form = {};        // of texts and lists, instead of min and max
+};
+
+/// One option. Its default is whatever a default-constructed `options` holds.
+struct row {
+  std::string_view name;
+  option_unit unit;
+  std::string_view group;
+  std::string_view applies;
+  field where;
+  limits allowed;
+  std::string_view help;
+};
+
+constexpr std::uint64_t k_second = 1'000'000'000;
+constexpr std::uint64_t k_millisecond = 1'000'000;
+constexpr std::uint64_t k_day = 24 * 3600 * k_second;
+constexpr std::uint64_t k_year = 365 * k_day;
+constexpr std::uint64_t k_gib = 1ull << 30;
+constexpr std::uint64_t k_many = 1'000'000'000;
+constexpr std::uint64_t k_longest_keep_alive = 32'767 * k_second;  // Linux keeps it as whole seconds in 15 bits
+static_assert(k_gib <= std::numeric_limits<std::uint32_t>::max(), "every framing carries the largest max_message");
+
+using enum option_unit;
+using o = options;
+
+constexpr row option(std::string_view name, option_unit unit, std::string_view group, std::string_view applies,
+                     field where, limits allowed, std::string_view help) {
+  return {name, unit, group, applies, where, allowed, help};
+}
+
+constexpr std::array k_rows{
+    option("max_message", size, "Messages", "all", &o::max_message, {1, k_gib},
+           "The largest message; a larger one is refused by the sender and ends the connection at the receiver."),
+    option("framing", choice, "Messages", "all", &o::framing, {},
+           "How messages lie in a stream; `automatic` is `varint` on ipc and tcp, `typed` on inproc. Both ends need "
+           "the same."),
+    option("deliver_empty", flag, "Messages", "all", &o::deliver_empty, {},
+           "Whether received messages without bytes are delivered; `off` skips them silently."),
+
+    option("send_queue_bytes", size, "Queues", "all", &o::send_queue_bytes, {1, 64 * k_gib},
+           "High-water mark of what waits to be sent; at it, sending says `full`."),
+    option("send_queue_low_bytes", size, "Queues", "all", &o::send_queue_low_bytes,
+           {1, 64 * k_gib, "a quarter of send_queue_bytes"},
+           "Low-water mark of the send queue; when it is reached from above, the drain event comes."),
+    option("send_queue_messages", count, "Queues", "all", &o::send_queue_messages,
+           {1, k_many, "no limit but the bytes"}, "How many messages may wait to be sent, besides the limit in bytes."),
+    option("receive_queue_bytes", size, "Queues", "all", &o::receive_queue_bytes, {1, 64 * k_gib},
+           "High-water mark of what was received and not yet taken; at it, reading from the peer pauses."),
+    option("receive_queue_low_bytes", size, "Queues", "all", &o::receive_queue_low_bytes,
+           {1, 64 * k_gib, "a quarter of receive_queue_bytes"},
+           "Low-water mark of the receive queue; when it is reached from above, reading goes on."),
+    option("receive_queue_messages", count, "Queues", "all", &o::receive_queue_messages,
+           {1, k_many, "no limit but the bytes"},
+           "How many received messages may wait to be taken, besides the limit in bytes."),
+    option("senders", choice, "Queues", "all", &o::senders, {},
+           "`many` allows sending from any thread; `one` is faster and for one thread at a time."),
+
+    option("spin", duration, "Speed", "ipc, tcp", &o::spin, {1, k_second, "off"},
+           "Keep trying to receive for this long before sleeping: shorter round trips for a busy processor."),
+    option("batch_bytes", size, "Speed", "ipc, tcp", &o::batch_bytes, {1, 64 << 20},
+           "The most that one read and one write move."),
+
+    option("connect_timeout", duration, "Deadlines", "connect", &o::connect_timeout,
+           {1, k_day, "no limit but the system's"},
+           "One attempt to connect may take this long, looking up the name included."),
+    option("write_timeout", duration, "Deadlines", "ipc, tcp", &o::write_timeout, {1, k_day, "no limit"},
+           "The connection ends when data waits and the peer takes not a byte for this long."),
+    option("read_idle_timeout", duration, "Deadlines", "ipc, tcp", &o::read_idle_timeout, {1, k_year, "off"},
+           "The connection ends when nothing was received for this long."),
+    option("write_idle_timeout", duration, "Deadlines", "ipc, tcp", &o::write_idle_timeout, {1, k_year, "off"},
+           "The connection ends when nothing was sent for this long."),
+    option("idle_timeout", duration, "Deadlines", "ipc, tcp", &o::idle_timeout, {1, k_year, "off"},
+           "The connection ends when nothing was sent or received for this long."),
+    option("close_timeout", duration, "Deadlines", "all", &o::close_timeout, {1, k_day, "at once"},
+           "A graceful close may take this long; what is unsent then is reported."),
+
+    option("reconnect", flag, "Reconnecting", "connect", &o::reconnect, {},
+           "Whether a channel connects again, keeping its queue, when its connection is lost or cannot be made."),
+    option("reconnect_base", duration, "Reconnecting", "connect", &o::reconnect_base, {k_millisecond, k_day},
+           "The delay before the first new attempt."),
+    option("reconnect_factor", number, "Reconnecting", "connect", &o::reconnect_factor, {1, 100},
+           "Each failed attempt multiplies the delay by this."),
+    option("reconnect_jitter", number, "Reconnecting", "connect", &o::reconnect_jitter, {0, 1},
+           "The fraction of the delay by which it is shortened or lengthened at random, so that many do not come at "
+           "once."),
+    option("reconnect_max", duration, "Reconnecting", "connect", &o::reconnect_max, {k_millisecond, k_day},
+           "The delay grows no further than this."),
+    option("reconnect_attempts", count, "Reconnecting", "connect", &o::reconnect_attempts, {1, k_many, "for ever"},
+           "How many attempts may fail in a row before the channel gives up."),
+    option("max_send_attempts", count, "Reconnecting", "connect", &o::max_send_attempts, {1, k_many, "never"},
+           "A message whose sending was cut off this often is dropped, counted and reported."),
+
+    option("max_connections", count, "Listening", "listen", &o::max_connections, {1, 1'000'000},
+           "How many connections there may be at a time; one more is closed at once and counted."),
+    option("backlog", count, "Listening", "ipc listen, tcp listen", &o::backlog, {1, 65'535},
+           "How many connections the kernel holds until they are accepted; the system may hold fewer."),
+    option("reuse_port", flag, "Listening", "tcp listen", &o::reuse_port, {},
+           "Whether several listeners may share one port (SO_REUSEPORT)."),
+
+    option("socket_mode", mode, "Unix sockets", "ipc listen", &o::socket_mode, {1, 0777, "as the umask says"},
+           "Permissions of the socket file, in octal."),
+    option("socket_owner", text, "Unix sockets", "ipc listen", &o::socket_owner,
+           {0, 0, {}, "user, user:group or :group"},
+           "Owner of the socket file, names or numbers; empty leaves it as it was made."),
+    option("allow_uids", uids, "Unix sockets", "ipc listen", &o::allow_uids,
+           {0, 0, {}, "at most 1024 user numbers 0 .. 4294967294, separated by commas"},
+           "The users that may connect; empty allows all that the socket file lets in."),
+
+    option("socket_send_buffer", size, "Sockets", "ipc, tcp", &o::socket_send_buffer, {1, k_gib, "the system's"},
+           "The kernel's buffer for sending (SO_SNDBUF); the system may round it up, or limit it."),
+    option("socket_receive_buffer", size, "Sockets", "ipc, tcp", &o::socket_receive_buffer, {1, k_gib, "the system's"},
+           "The kernel's buffer for receiving (SO_RCVBUF); the system may round it up, or limit it."),
+    option("no_delay", flag, "Sockets", "tcp", &o::no_delay, {}, "Whether small writes leave at once (TCP_NODELAY)."),
+    option("keep_alive", flag, "Sockets", "tcp", &o::keep_alive, {},
+           "Whether the kernel probes a silent connection (SO_KEEPALIVE)."),
+    option("keep_alive_idle", duration, "Sockets", "tcp", &o::keep_alive_idle, {k_second, k_longest_keep_alive},
+           "Silence before the first probe; the system rounds it to whole seconds."),
+    option("keep_alive_interval", duration, "Sockets", "tcp", &o::keep_alive_interval, {k_second, k_longest_keep_alive},
+           "Time between two probes; the system rounds it to whole seconds."),
+    option("keep_alive_count", count, "Sockets", "tcp", &o::keep_alive_count, {1, 127},
+           "How many unanswered probes end the connection."),
+};
+
+constexpr std::array<std::string_view, 4> k_framings{"automatic", "varint", "u32", "typed"};
+constexpr std::array<std::string_view, 2> k_senders{"one", "many"};
+constexpr std::array<std::string_view, 2> k_flags{"on", "off"};
+static_assert(std::size_t(framing_kind::typed) + 1 == k_framings.size());
+static_assert(std::size_t(senders_kind::many) + 1 == k_senders.size());
+
+constexpr auto names_of(framing_kind) { return std::span<const std::string_view>(k_framings); }
+constexpr auto names_of(senders_kind) { return std::span<const std::string_view>(k_senders); }
+
+template <class... Functions>
+struct overloaded : Functions... {
+  using Functions::operator()...;
+};
+template <class... Functions>
+overloaded(Functions...) -> overloaded<Functions...>;
+
+const row* find_row(std::string_view name) {
+  const auto canonical = canonical_option_name(name);
+  const auto* found = std::find_if(k_rows.begin(), k_rows.end(), [&](const row& r) { return r.name == canonical; });
+  return found == k_rows.end() ? nullptr : found;
+}
+
+std::span<const std::string_view> words_of(const row& r) {
+  return std::visit(overloaded{[](bool options::*) { return std::span<const std::string_view>(k_flags); },
+                               [](framing_kind options::*) { return names_of(framing_kind{}); },
+                               [](senders_kind options::*) { return names_of(senders_kind{}); },
+                               [](auto) { return std::span<const std::string_view>(); }},
+                    r.where);
+}
+
+/// The range, the choices or the form, for people.
+std::string values_of(const row& r) {
+  if (!r.allowed.form.empty()) return std::string(r.allowed.form);
+  if (const auto words = words_of(r); !words.empty()) return joined(words);
+  const auto written = [&](std::uint64_t value) {
+    return r.unit == number ? std::to_string(value) : format_whole(r.unit, value);
+  };
+  auto range = written(r.allowed.min) + " .. " + written(r.allowed.max);
+  return r.allowed.zero_means.empty() ? range : range + ", 0: " + std::string(r.allowed.zero_means);
+}
+
+std::string write(const options& source, const row& r) {
+  return std::visit(overloaded{[&](double options::*at) { return format_number(source.*at); },
+                               [&](bool options::*at) { return std::string(format_flag(source.*at)); },
+                               [&](std::string options::*at) { return source.*at; },
+                               [&](std::vector<std::uint32_t> options::*at) { return format_uids(source.*at); },
+                               [&](options::duration options::*at) {
+                                 const auto ticks = (source.*at).count();
+                                 return ticks < 0 ? std::to_string(ticks) + "ns"
+                                                  : format_whole(r.unit, std::uint64_t(ticks));
+                               },
+                               [&](auto options::*at) {
+                                 const auto value = static_cast<std::uint64_t>(source.*at);
+                                 const auto words = words_of(r);
+                                 if (words.empty()) return format_whole(r.unit, value);
+                                 return value < words.size() ? std::string(words[value]) : std::to_string(value);
+                               }},
+                    r.where);
+}
+
+/// False if the text is not of the unit's form; a value that does not fit into the field becomes its largest one.
+bool read(options& target, const row& r, std::string_view value) {
+  const auto put = [&](auto& place, const auto& parsed) {
+    if (parsed) place = *parsed;
+    return parsed.has_value();
+  };
+  const auto put_whole = [&](auto& place, std::uint64_t most) {
+    const auto parsed = parse_whole(r.unit, value);
+    using type = std::remove_reference_t<decltype(place)>;
+    if constexpr (std::is_arithmetic_v<type>) {
+      if (parsed) place = static_cast<type>(std::min(*parsed, most));
+    } else {
+      if (parsed) place = type(static_cast<std::int64_t>(std::min(*parsed, most)));
+    }
+    return parsed.has_value();
+  };
+  return std::visit(
+      overloaded{
+          [&](std::size_t options::*at) { return put_whole(target.*at, std::numeric_limits<std::size_t>::max()); },
+          [&](std::uint32_t options::*at) { return put_whole(target.*at, std::numeric_limits<std::uint32_t>::max()); },
+          [&](options::duration options::*at) {
+            return put_whole(target.*at, std::numeric_limits<std::int64_t>::max());
+          },
+          [&](double options::*at) { return put(target.*at, parse_number(value)); },
+          [&](bool options::*at) { return put(target.*at, parse_flag(value)); },
+          [&](std::vector<std::uint32_t> options::*at) { return put(target.*at, parse_uids(value)); },
+          [&](std::string options::*at) { return (target.*at = value), true; },
+          [&](auto options::*at) {
+            const auto words = words_of(r);
+            const auto word = std::find(words.begin(), words.end(), lower_case(value));
+            if (word == words.end()) return false;
+            using type = std::remove_reference_t<decltype(target.*at)>;
+            target.*at = static_cast<type>(word - words.begin());
+            return true;
+          }},
+      r.where);
+}
+
+/// "user", "user:group", ":group" or nothing, in printable characters without spaces.
+bool is_owner(std::string_view text) {
+  const auto printable = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; };
+  return text != ":" && std::count(text.begin(), text.end(), ':') <= 1 && text.size() <= 255 &&
+         std::all_of(text.begin(), text.end(), printable);
+}
+
+bool in_range(const options& source, const row& r) {
+  const auto whole = [&](std::uint64_t value) {
+    return (value >= r.allowed.min && value <= r.allowed.max) || (value == 0 && !r.allowed.zero_means.empty());
+  };
+  return std::visit(
+      overloaded{
+          [&](double options::*at) {
+            return source.*at >= double(r.allowed.min) && source.*at <= double(r.allowed.max);
+          },
+          [&](bool options::*) { return true; }, [&](std::string options::*at) { return is_owner(source.*at); },
+          [&](std::vector<std::uint32_t> options::*at) { return parse_uids(format_uids(source.*at)).has_value(); },
+          [&](options::duration options::*at) {
+            return (source.*at).count() >= 0 && whole(std::uint64_t((source.*at).count()));
+          },
+          [&](auto options::*at) {
+            const auto words = words_of(r);
+            const auto value = static_cast<std::uint64_t>(source.*at);
+            return words.empty() ? whole(value) : value < words.size();
+          }},
+      r.where);
+}
+
+/// What the unit's form is, for a value that is not of it; empty where the list of choices says all.
+std::string_view expected(option_unit unit, std::string_view value) {
+  const bool bare = !value.empty() && value.find_first_not_of("0123456789.") == std::string_view::npos;
+  switch (unit) {
+    case size: return "not a size in whole bytes (65536, 64KiB, 1MiB, 2k); ";
+    case duration: return bare ? "needs a unit (ns, us, ms, s, m, h); " : "not a duration (500us, 10ms, 1.5s, 1m); ";
+    case count: return "not a whole number; ";
+    case number: return "not a number (0.2 or 20%); ";
+    case mode: return "not permissions in octal (0660); ";
+    case flag:
+    case choice:
+    case text:
+    case uids: return "";
+  }
+  return "";
+}
+
+option_problem bad_value(const row& r, std::string_view value, std::string_view why) {
+  const auto words = words_of(r);
+  return {false, std::string(r.name) + "=" + shown(value, 64) + ": " + std::string(why) + "must be " +
+                     (words.empty() ? "" : "one of ") + values_of(r) + did_you_mean(lower_case(value), words)};
+}
+
+option_problem unknown_name(std::string_view name) {
+  const auto near = did_you_mean(canonical_option_name(name), option_names());
+  return {true, "unknown option '" + shown(name, 64) + "'" + near + (near.empty() ? "; " : " ") +
+                    "Known options: " + joined(option_names())};
+}
+
+std::vector<option_info> make_table() {
+  // The texts that are made here live as long as the program, as the table does.
+  static const auto values = [] {
+    std::vector<std::string> made;
+    for (const auto& r : k_rows) made.push_back(values_of(r));
+    return made;
+  }();
+  std::vector<option_info> table;
+  for (std::size_t i = 0; i < k_rows.size(); ++i) {
+    const auto& r = k_rows[i];
+    table.push_back({r.name, r.unit, r.group, values[i], r.applies, r.help, write(options{}, r)});
+  }
+  return table;
+}
+
+}  // namespace
+
+std::string canonical_option_name(std::string_view name) {
+  auto canonical = lower_case(name);
+  std::replace(canonical.begin(), canonical.end(), '-', '_');
+  return canonical;
+}
+
+std::span<const std::string_view> option_names() {
+  static const auto names = [] {
+    std::array<std::string_view, k_rows.size()> all;
+    std::transform(k_rows.begin(), k_rows.end(), all.begin(), [](const row& r) { return r.name; });
+    return all;
+  }();
+  return names;
+}
+
+std::span<const option_info> option_table() {
+  static const auto table = make_table();
+  return table;
+}
+
+std::optional<option_problem> set_option(options& target, std::string_view name, std::string_view value) {
+  const auto* r = find_row(name);
+  if (!r) return unknown_name(name);
+  options changed = target;
+  if (!read(changed, *r, value)) return bad_value(*r, value, expected(r->unit, value));
+  if (!in_range(changed, *r)) return bad_value(*r, value, "");
+  target = std::move(changed);
+  return {};
+}
+
+std::string get_option(const options& source, std::string_view name) {
+  const auto* r = find_row(name);
+  return r ? write(source, *r) : std::string();
+}
+
+std::optional<option_problem> set_options_from_environment(options& target, std::span<const char* const> environment) {
+  constexpr std::string_view prefix = "FERRY_";
+  options changed = target;
+  for (const char* const pointer : environment) {
+    const std::string_view entry = pointer ? pointer : "";
+    const auto name = entry.substr(0, entry.find('='));
+    const bool capitals = name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string_view::npos;
+    if (!name.starts_with(prefix) || name.size() == entry.size() || !capitals) continue;
+    const auto option = name.substr(prefix.size());
+    if (!find_row(option)) continue;
+    if (auto problem = set_option(changed, option, entry.substr(name.size() + 1))) {
+      problem->text = "environment variable " + std::string(name) + ": " + problem->text;
+      return problem;
+    }
+  }
+  target = std::move(changed);
+  return {};
+}
+
+std::optional<option_problem> check_options(const options& all) {
+  for (const auto& r : k_rows) {
+    if (!in_range(all, r)) return bad_value(r, write(all, r), "");
+  }
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 2> k_ordered{{
+      {"send_queue_low_bytes", "send_queue_bytes"},
+      {"receive_queue_low_bytes", "receive_queue_bytes"},
+  }};
+  for (const auto& [lower, upper] : k_ordered) {
+    const auto low = get_option(all, lower);
+    const auto high = get_option(all, upper);
+    const auto unit = find_row(lower)->unit;
+    if (*parse_whole(unit, low) <= *parse_whole(unit, high)) continue;
+    return option_problem{false,
+                          std::string(lower) + "=" + low + ": must be at most " + std::string(upper) + "=" + high};
+  }
+  return {};
+}
+
+}  // namespace ferry

@@ -1,0 +1,321 @@
+// What a stream channel does with bytes: read, deliver, queue, write.
+#pragma once
+
+#include <array>
+#include <boost/asio/post.hpp>
+
+#include "channel/describe.hpp"
+#include "channel/stream_channel.hpp"
+
+namespace ferry::detail {
+
+inline constexpr int k_reads_per_turn = 16;                    // then other channels of the io_context have their turn
+inline constexpr std::size_t k_probably_more = 4096;           // a read of so much is worth another one at once
+inline constexpr std::size_t k_direct_bytes = 64u << 10;       // payloads of this size are written without a copy first
+inline constexpr auto k_spin_turn = std::chrono::microseconds(20);
+
+// Reading ---------------------------------------------------------------------------------------------------------------
+
+template <codec::framing F>
+void stream_channel<F>::arm_read() {
+  if (!stream_ || read_armed_ || receiving_ != direction::open || !wants_messages()) return;
+  inbound_.settle();
+  const auto room = inbound_.room(false);
+  if (!room) return lost(room.error());
+  room_size_ = room->size();
+  read_armed_ = true;
+  stream_->async_read(*room);
+}
+
+template <codec::framing F>
+void stream_channel<F>::on_read(result<std::size_t> outcome) {
+  read_armed_ = false;
+  if (!outcome) return read_failed(outcome.error());
+  inbound_.filled(*outcome);
+  stats_.reads += 1;
+  stats_.bytes_received += *outcome;
+  pump(*outcome == room_size_);
+}
+
+template <codec::framing F>
+void stream_channel<F>::resume_reading() {
+  if (!stream_ || read_armed_ || pump_posted_ || receiving_ != direction::open) return;
+  pump(true);
+}
+
+// Delivers what has been read, reads on while there is more, and lets the answers out in one batch per read.
+template <codec::framing F>
+void stream_channel<F>::pump(bool more) {
+  const auto keep = this->shared_from_this();
+  const auto seen = stats_;
+  in_batch_ = true;
+  delivering_begins();
+  result<void> outcome;
+  for (int turn = 0; turn < k_reads_per_turn; ++turn) {
+    outcome = take_messages();
+    if (!outcome || !stream_ || !wants_messages()) break;
+    write_some();
+    const auto got = more ? read_more() : spin_for_bytes();
+    if (!got) outcome = got.error();
+    if (!got || (*got == 0 && !more)) break;
+    more = *got >= k_probably_more;
+  }
+  in_batch_ = false;
+  delivering_ends();
+  where_.totals().bytes_received.add(stats_.bytes_received - seen.bytes_received);
+  where_.totals().messages_received.add(stats_.messages_received - seen.messages_received);
+  where_.totals().reads.add(stats_.reads - seen.reads);
+  if (state() == channel_state::closed || !stream_) return;
+  deadlines_.on_read(now());
+  if (!outcome) return read_failed(outcome.error());
+  write_some();
+  after_write();
+  if (!stream_ || !wants_messages()) return;
+  if (more || spin_until_) return pump_later(more);
+  arm_read();
+}
+
+template <codec::framing F>
+void stream_channel<F>::pump_later(bool more) {
+  if (std::exchange(pump_posted_, true)) return;
+  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this()), more] {
+    self->pump_posted_ = false;
+    if (self->stream_ && !self->read_armed_) self->pump(more);
+  });
+}
+
+template <codec::framing F>
+result<void> stream_channel<F>::take_messages() {
+  return inbound_.take([this](const message_view& m) {
+    if (m.payload.empty() && !options_->deliver_empty) return true;
+    if (!deliver(m)) return false;
+    stats_.messages_received += 1;
+    return true;
+  });
+}
+
+template <codec::framing F>
+result<std::size_t> stream_channel<F>::read_more() {
+  const auto room = inbound_.room(true);
+  if (!room) return room.error();
+  const auto n = stream_->try_read(*room);
+  if (!n && n.error() == errc::would_block) return std::size_t{0};
+  if (!n) return n;
+  inbound_.filled(*n);
+  stats_.reads += 1;
+  stats_.bytes_received += *n;
+  spin_until_.reset();
+  return n;
+}
+
+// With `spin`, looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
+template <codec::framing F>
+result<std::size_t> stream_channel<F>::spin_for_bytes() {
+  if (options_->spin.count() == 0) return std::size_t{0};
+  const auto begin = now();
+  if (!spin_until_) spin_until_ = begin + options_->spin;
+  for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
+    for (int i = 0; i < 8; ++i)
+      if (const auto got = read_more(); !got || *got != 0) return got;
+  if (now() >= *spin_until_) spin_until_.reset();
+  return std::size_t{0};
+}
+
+// Before a connection that cannot be written to is given up: the peer may have said something before it went.
+template <codec::framing F>
+void stream_channel<F>::read_what_is_left() {
+  in_batch_ = true;
+  delivering_begins();
+  while (stream_ && wants_messages()) {
+    const auto got = read_more();
+    if (!got || *got == 0 || !take_messages()) break;
+  }
+  in_batch_ = false;
+  delivering_ends();
+}
+
+template <codec::framing F>
+void stream_channel<F>::read_failed(const error& why) {
+  if (why == errc::end_of_stream) return peer_ended();
+  if (why.code() == condition::protocol_violation) where_.totals().protocol_errors.add(1);
+  lost(why);
+}
+
+// Writing ---------------------------------------------------------------------------------------------------------------
+
+template <codec::framing F>
+result<void> stream_channel<F>::admit(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) {
+  if (refuses_.load(std::memory_order_relaxed)) return errc::closed;
+  if (m.payload.size() > options_->max_message) return describe_too_large(m.payload.size(), *options_);
+  if (!F::k_carries_type && m.type != 0) return describe_no_type(m.type, F::k_name);
+  // A queue that is empty takes one message of any size.
+  const bool full = waiting_bytes != 0 && waiting_bytes + m.payload.size() > options_->send_queue_bytes;
+  const bool many = options_->send_queue_messages != 0 && waiting_messages >= options_->send_queue_messages;
+  if (full || many) return errc::full;
+  return {};
+}
+
+template <codec::framing F>
+result<void> stream_channel<F>::try_send(const message_view& m) {
+  if (options_->senders == senders_kind::many) return try_send_shared(m);
+  std::size_t messages = outbox_.messages_at_most();
+  if (options_->send_queue_messages != 0 && messages >= options_->send_queue_messages) messages = outbox_.messages();
+  if (auto admitted = admit(m, outbox_.byte_count(), messages); !admitted) {
+    was_full_ = was_full_ || admitted.error() == errc::full;
+    return admitted;
+  }
+  if (!send_directly(m) && !outbox_.append(m)) return errc::no_memory;
+  if (outbox_.byte_count() >= options_->batch_bytes) write_some();
+  if (!in_batch_) post_flush();
+  return {};
+}
+
+// Other threads only add to the staging queue; the io_context's thread takes it from there.
+template <codec::framing F>
+result<void> stream_channel<F>::try_send_shared(const message_view& m) {
+  const std::lock_guard guard(staging_lock_);
+  const std::size_t waiting = staging_.byte_count() + outbox_bytes_.load(std::memory_order_relaxed);
+  if (auto admitted = admit(m, waiting, staging_.messages_at_most()); !admitted) {
+    staging_was_full_ = staging_was_full_ || admitted.error() == errc::full;
+    if (staging_was_full_ && !std::exchange(staged_, true)) post_staged();
+    return admitted;
+  }
+  if (!staging_.append(m)) return errc::no_memory;
+  staged_bytes_.store(staging_.byte_count(), std::memory_order_relaxed);
+  if (!std::exchange(staged_, true)) post_staged();
+  return {};
+}
+
+// A large payload that nothing waits before goes to the kernel from where it lies; the rest is queued.
+template <codec::framing F>
+bool stream_channel<F>::send_directly(const message_view& m) {
+  if (m.payload.size() < k_direct_bytes || !outbox_.empty() || !stream_ || write_blocked_ || write_error_) return false;
+  std::array<std::byte, F::k_max_header> header;  // filled by encode_header as far as it is used
+  const std::size_t header_size = F::encode_header(header.data(), m);
+  const std::array<bytes, 2> parts{bytes(header).first(header_size), m.payload};
+  const auto n = stream_->try_write(parts);
+  if (!n) {
+    if (n.error() != errc::would_block) write_error_ = n.error();
+    return false;
+  }
+  stats_.writes += 1;
+  if (*n == header_size + m.payload.size()) {
+    outbox_.count_direct(*n);
+    return true;
+  }
+  if (!outbox_.append(m)) {
+    // Half a message is out and the rest cannot be kept: the connection is of no more use.
+    write_error_ = error(errc::no_memory, "no buffer for the rest of a message");
+    return true;
+  }
+  outbox_.consume(*n);
+  return true;
+}
+
+template <codec::framing F>
+void stream_channel<F>::write_some() {
+  if (!stream_ || write_blocked_ || write_error_) return;
+  std::array<bytes, 16> parts;
+  while (!outbox_.empty()) {
+    const std::size_t used = outbox_.gather(parts);
+    const auto n = stream_->try_write(std::span(parts).first(used));
+    if (n) {
+      outbox_.consume(*n);
+      stats_.writes += 1;
+      where_.totals().writes.add(1);
+      where_.totals().bytes_sent.add(*n);
+      continue;
+    }
+    if (n.error() == errc::would_block) {
+      write_blocked_ = true;
+      deadlines_.on_write_pending(now());
+      stream_->async_wait_writable();
+    } else {
+      write_error_ = n.error();
+    }
+    break;
+  }
+  outbox_bytes_.store(outbox_.byte_count(), std::memory_order_relaxed);
+}
+
+template <codec::framing F>
+void stream_channel<F>::on_writable() {
+  write_blocked_ = false;
+  const auto before = outbox_.byte_count();
+  write_some();
+  if (outbox_.byte_count() != before) deadlines_.on_write_progress(now());
+  after_write();
+}
+
+// What follows from messages having been taken, in the event loop and not inside anybody's call.
+template <codec::framing F>
+void stream_channel<F>::after_write() {
+  if (!stream_) return;
+  if (write_error_) {
+    const error why = *write_error_;
+    read_what_is_left();
+    return lost(why);
+  }
+  if (!write_blocked_) deadlines_.on_write_done(now());
+  const std::size_t low = options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
+  const bool drained = was_full_ && unsent_bytes() <= low;
+  if (drained) was_full_ = false;
+  report_progress(drained);
+  if (stream_ && sending_ == direction::ending && unsent_bytes() == 0) {
+    sending_ = direction::ended;
+    const auto ended = stream_->shutdown_write();
+    if (receiving_ == direction::ended) return lost(errc::end_of_stream);
+    if (!ended) return lost(ended.error());
+  }
+  arm_timer();
+}
+
+template <codec::framing F>
+void stream_channel<F>::post_flush() {
+  if (std::exchange(flush_posted_, true)) return;
+  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] {
+    self->flush_posted_ = false;
+    self->flush_turn();
+  });
+}
+
+template <codec::framing F>
+void stream_channel<F>::flush_turn() {
+  collect_staged();
+  if (state() == channel_state::closed) return;
+  if (!stream_ && sending_ == direction::ending && unsent_bytes() == 0) return finish(errc::closed);
+  write_some();
+  after_write();
+}
+
+// Any thread, under the staging lock.
+template <codec::framing F>
+void stream_channel<F>::post_staged() {
+  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] { self->flush_turn(); });
+}
+
+template <codec::framing F>
+void stream_channel<F>::collect_staged() {
+  if (options_->senders != senders_kind::many) return;
+  const std::lock_guard guard(staging_lock_);
+  staged_ = false;
+  was_full_ = was_full_ || std::exchange(staging_was_full_, false);
+  outbox_.splice(staging_);
+  staged_bytes_.store(0, std::memory_order_relaxed);
+  outbox_bytes_.store(outbox_.byte_count(), std::memory_order_relaxed);
+}
+
+template <codec::framing F>
+channel_stats stream_channel<F>::stats() {
+  channel_stats all = stats_;
+  const taken took = outbox_.on_this_connection();
+  all.messages_sent += took.messages;
+  all.bytes_sent = taken_bytes_ + took.bytes;
+  all.send_queue_messages = outbox_.messages();
+  all.send_queue_bytes = unsent_bytes();
+  all.receive_queue_messages = received().messages();
+  all.receive_queue_bytes = received().byte_count();
+  return all;
+}
+
+}  // namespace ferry::detail

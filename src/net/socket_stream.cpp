@@ -1,0 +1,201 @@
+#include "net/socket_stream.hpp"
+
+#include <cerrno>
+
+namespace ferry::net {
+namespace asio = boost::asio;
+
+result<std::shared_ptr<stream>> socket_stream::make(asio::io_context& io, os::unique_fd fd, int family, peer_info peer) {
+  auto made = std::make_shared<socket_stream>(io, std::move(peer));
+  boost::system::error_code failed;
+  made->socket_.assign(asio::generic::stream_protocol(family, 0), fd.get(), failed);
+  if (failed) return error::from_errno(failed.value(), "watch a socket");
+  made->fd_ = fd.release();
+  return std::shared_ptr<stream>(std::move(made));
+}
+
+void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
+  events_ = &events;
+  owner_ = std::move(owner);
+}
+
+result<std::size_t> socket_stream::try_read(mutable_bytes into) noexcept { return os::receive(fd_, into); }
+
+result<std::size_t> socket_stream::try_write(std::span<const bytes> from) noexcept { return os::send(fd_, from); }
+
+void socket_stream::async_read(mutable_bytes into) {
+  socket_.async_read_some(asio::buffer(into.data(), into.size()),
+                          [self = shared_from_this()](const boost::system::error_code& failed, std::size_t n) {
+                            if (self->events_ == nullptr) return;
+                            const auto keep = self->owner_;
+                            if (!failed) return self->events_->on_read(n);
+                            if (failed == asio::error::eof) return self->events_->on_read(errc::end_of_stream);
+                            self->events_->on_read(error::from_errno(failed.value(), "read"));
+                          });
+}
+
+void socket_stream::async_wait_writable() {
+  socket_.async_wait(asio_socket::wait_write, [self = shared_from_this()](const boost::system::error_code&) {
+    if (self->events_ == nullptr) return;
+    const auto keep = self->owner_;
+    self->events_->on_writable();  // an error shows in the write that follows
+  });
+}
+
+result<void> socket_stream::shutdown_write() {
+  if (::shutdown(fd_, SHUT_WR) != 0) return error::from_errno(errno, "end the sending direction");
+  return {};
+}
+
+void socket_stream::close() noexcept {
+  events_ = nullptr;
+  fd_ = -1;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  owner_.reset();
+}
+
+namespace {
+
+class socket_attempt final : public connect_attempt {
+ public:
+  socket_attempt(asio::io_context& io, std::vector<os::socket_address> addresses, const options& with,
+                 stream_transport::connect_handler done)
+      : state_(std::make_shared<state>(io, std::move(addresses), with, std::move(done))) {
+    // Never from inside connect(): the caller has not got its handle yet.
+    asio::post(io, [state = state_] { state->try_next(); });
+  }
+  ~socket_attempt() override { state_->cancel(); }
+
+ private:
+  struct state : std::enable_shared_from_this<state> {
+    state(asio::io_context& io_, std::vector<os::socket_address> addresses_, const options& with_, stream_transport::connect_handler done_)
+        : io(io_), addresses(std::move(addresses_)), with(with_), done(std::move(done_)), socket(io_) {}
+
+    void try_next() {
+      if (!done) return;
+      const os::socket_address& to = addresses[next];
+      const auto started = start(to);
+      if (!started) return failed(started.error());
+      if (*started) return connected();
+      socket.async_wait(asio_socket::wait_write, [self = shared_from_this()](const boost::system::error_code&) {
+        if (!self->done) return;
+        const auto outcome = os::connect_result(self->socket.native_handle(), self->addresses[self->next]);
+        outcome ? self->connected() : self->failed(outcome.error());
+      });
+    }
+
+    result<bool> start(const os::socket_address& to) {
+      auto fd = os::open_stream_socket(to.family(), with);
+      if (!fd) return fd.error();
+      const auto started = os::start_connect(fd->get(), to);
+      if (!started) return started;
+      boost::system::error_code refused;
+      socket.assign(asio::generic::stream_protocol(to.family(), 0), fd->get(), refused);
+      if (refused) return error::from_errno(refused.value(), "watch a socket");
+      (void)fd->release();
+      return started;
+    }
+
+    void failed(const error& why) {
+      boost::system::error_code ignored;
+      socket.close(ignored);
+      if (++next < addresses.size()) return try_next();
+      std::exchange(done, nullptr)(why);
+    }
+
+    void connected() {
+      const int family = addresses[next].family();
+      boost::system::error_code refused;
+      // The descriptor moves to a stream of its own; release() would also detach it, but wants no pending operation.
+      os::unique_fd fd(socket.release(refused));
+      if (refused) return failed(error::from_errno(refused.value(), "watch a socket"));
+      os::tune_connected(fd.get(), family, with);
+      auto who = os::identify_peer(fd.get(), addresses[next]);
+      std::exchange(done, nullptr)(socket_stream::make(io, std::move(fd), family, std::move(who)));
+    }
+
+    void cancel() {
+      done = nullptr;
+      boost::system::error_code ignored;
+      socket.close(ignored);
+    }
+
+    asio::io_context& io;
+    std::vector<os::socket_address> addresses;
+    std::size_t next = 0;
+    options with;
+    stream_transport::connect_handler done;  // empty once called or cancelled
+    asio_socket socket;
+  };
+  std::shared_ptr<state> state_;
+};
+
+class socket_acceptor final : public acceptor {
+ public:
+  socket_acceptor(asio::io_context& io, int family, const options& with, std::string local_url, std::function<void()> release)
+      : io_(io), socket_(std::make_shared<asio_socket>(io)), family_(family), with_(with), local_url_(std::move(local_url)), release_(std::move(release)) {}
+  ~socket_acceptor() override { close(); }
+
+  result<void> watch(int listening_fd) {
+    boost::system::error_code refused;
+    socket_->assign(asio::generic::stream_protocol(family_, 0), listening_fd, refused);
+    if (refused) return error::from_errno(refused.value(), "watch a listening socket");
+    return {};
+  }
+
+  [[nodiscard]] result<std::shared_ptr<stream>> try_accept() override {
+    if (!release_) return errc::closed;
+    auto got = os::accept(socket_->native_handle());
+    if (!got) return got.error();
+    auto who = os::identify_peer(got->fd.get(), got->peer);
+    if (!allowed(who)) return error(errc::auth, "connection from " + who.text() + " refused: its user is not in allow_uids");
+    os::tune_connected(got->fd.get(), family_, with_);
+    return socket_stream::make(io_, std::move(got->fd), family_, std::move(who));
+  }
+
+  void async_wait(std::function<void()> ready) override {
+    socket_->async_wait(asio_socket::wait_read, [socket = socket_, ready = std::move(ready)](const boost::system::error_code& failed) {
+      if (!failed) ready();
+    });
+  }
+
+  void close() noexcept override {
+    if (!release_) return;
+    boost::system::error_code ignored;
+    socket_->cancel(ignored);
+    (void)socket_->release(ignored);  // its owner closes it
+    std::exchange(release_, nullptr)();
+  }
+
+  [[nodiscard]] std::string local_url() const override { return local_url_; }
+
+ private:
+  [[nodiscard]] bool allowed(const peer_info& who) const {
+    if (with_.allow_uids.empty() || family_ != AF_UNIX) return true;
+    return who.process && std::find(with_.allow_uids.begin(), with_.allow_uids.end(), who.process->uid) != with_.allow_uids.end();
+  }
+
+  asio::io_context& io_;
+  std::shared_ptr<asio_socket> socket_;
+  int family_;
+  options with_;
+  std::string local_url_;
+  std::function<void()> release_;
+};
+
+}  // namespace
+
+std::unique_ptr<connect_attempt> connect_socket(asio::io_context& io, std::vector<os::socket_address> addresses, const options& with,
+                                                stream_transport::connect_handler done) {
+  return std::make_unique<socket_attempt>(io, std::move(addresses), with, std::move(done));
+}
+
+result<std::unique_ptr<acceptor>> accept_on(asio::io_context& io, int listening_fd, int family, const options& with,
+                                            std::string local_url, std::function<void()> release) {
+  auto made = std::make_unique<socket_acceptor>(io, family, with, std::move(local_url), std::move(release));
+  if (const auto watched = made->watch(listening_fd); !watched) return watched.error();
+  return std::unique_ptr<acceptor>(std::move(made));
+}
+
+}  // namespace ferry::net

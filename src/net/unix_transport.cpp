@@ -1,0 +1,48 @@
+#include <ferry/context.hpp>
+#include <ferry/options.hpp>
+#include <ferry/url.hpp>
+
+#include <cerrno>
+
+#include "net/posted_attempt.hpp"
+#include "net/socket_stream.hpp"
+#include "net/transports.hpp"
+#include "os/unix_listener.hpp"
+
+namespace ferry::net {
+namespace {
+
+class unix_transport final : public stream_transport {
+ public:
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at, const options& with) override {
+    auto opened = os::unix_listener::open(at.path, with);
+    if (!opened) return opened.error();
+    // std::function wants something that can be copied.
+    auto owner = std::make_shared<os::unix_listener>(std::move(*opened));
+    return accept_on(where.io(), owner->get(), AF_UNIX, with, "ipc://" + at.path, [owner] { owner->close(); });
+  }
+
+  [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to, const options& with,
+                                                         connect_handler done) override {
+    const auto address = os::unix_address(to.path);
+    if (!address) return std::make_unique<posted_attempt>(where.io(), address.error(), std::move(done));
+    return connect_socket(where.io(), {*address}, with, std::move(done));
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<stream_transport> make_unix_transport() { return std::make_shared<unix_transport>(); }
+
+result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listening_fd, const options& with) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  const auto address = os::local_address(listening_fd);
+  if (!address || address->family() != AF_UNIX ||
+      ::getsockopt(listening_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0)
+    return error(errc::misuse, "descriptor " + std::to_string(listening_fd) + " is not a listening Unix stream socket", errno);
+  const auto owner = std::make_shared<os::unique_fd>(listening_fd);
+  return accept_on(where.io(), listening_fd, AF_UNIX, with, "ipc://" + address->text(), [owner] { owner->reset(); });
+}
+
+}  // namespace ferry::net

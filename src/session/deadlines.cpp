@@ -1,0 +1,54 @@
+#include "session/deadlines.hpp"
+
+#include <algorithm>
+
+namespace ferry::session {
+
+const char* to_string(deadline which) noexcept {
+  switch (which) {
+    case deadline::connect: return "connect";
+    case deadline::write: return "write";
+    case deadline::read_idle: return "read idle";
+    case deadline::write_idle: return "write idle";
+    case deadline::idle: return "idle";
+    case deadline::close: return "close";
+  }
+  return "unknown";
+}
+
+std::optional<deadlines::expiry> deadlines::earliest() const noexcept {
+  std::optional<expiry> first;
+  const auto consider = [&first](deadline which, duration limit, time_point since) {
+    // A limit that reaches beyond the end of time never passes.
+    if (limit <= duration::zero() || limit > time_point::max() - std::max(since, time_point{})) return;
+    if (!first || since + limit < first->when) first = expiry{since + limit, which};
+  };
+  const auto consider_write = [&] {
+    if (pending_) consider(deadline::write, limits_.write, std::max(pending_since_, last_write_));
+  };
+  switch (phase_) {
+    case phase::down: break;
+    case phase::connecting: consider(deadline::connect, limits_.connect, began_); break;
+    case phase::up:
+      consider_write();
+      if (closing_since_) break;
+      consider(deadline::read_idle, limits_.read_idle, last_read_);
+      consider(deadline::write_idle, limits_.write_idle, last_write_);
+      consider(deadline::idle, limits_.idle, std::max(last_read_, last_write_));
+      break;
+  }
+  if (closing_since_) consider(deadline::close, limits_.close, *closing_since_);
+  return first;
+}
+
+std::optional<time_point> deadlines::next() const noexcept {
+  const auto first = earliest();
+  return first ? std::optional(first->when) : std::nullopt;
+}
+
+std::optional<deadline> deadlines::check(time_point now) const noexcept {
+  const auto first = earliest();
+  return first && first->when <= now ? std::optional(first->which) : std::nullopt;
+}
+
+}  // namespace ferry::session

@@ -1,0 +1,62 @@
+#include "session/heartbeat.hpp"
+
+#include <algorithm>
+
+namespace ferry::session {
+heartbeat::heartbeat(const heartbeat_options& options) noexcept : options_(options) {
+  options_.interval = std::min(options_.interval, k_longest_wait);
+  options_.max_misses = std::max<std::uint32_t>(options_.max_misses, 1);
+}
+
+void heartbeat::on_up(time_point now) noexcept {
+  last_sent_ = last_sign_ = now;
+  misses_ = questions_ = 0;
+  enter(options_.interval > duration::zero() ? state::quiet : state::off);
+}
+
+void heartbeat::on_answer(time_point now) noexcept {
+  on_received(now);
+  if (state_ != state::asked) return;
+  if (questions_ == 1) round_trip_ = now - asked_;
+  questions_ = 0;
+  enter(state::quiet);
+}
+
+heartbeat_action heartbeat::on_timer(time_point now) noexcept {
+  const auto due = next();
+  if (!due || now < *due) return heartbeat_action::none;
+  switch (state_) {
+    case state::off:
+    case state::dead: break;
+    case state::quiet: ask(now); return heartbeat_action::ask;
+    case state::asked: return miss(now);
+  }
+  return heartbeat_action::none;
+}
+
+std::optional<time_point> heartbeat::next() const noexcept {
+  switch (state_) {
+    case state::off:
+    case state::dead: break;
+    case state::quiet: return last_sent_ + options_.interval;
+    case state::asked: return std::max(asked_, last_sign_) + options_.interval;
+  }
+  return std::nullopt;
+}
+
+void heartbeat::ask(time_point now) noexcept {
+  asked_ = last_sent_ = now;
+  ++questions_;
+  enter(state::asked);
+}
+
+heartbeat_action heartbeat::miss(time_point now) noexcept {
+  if (++misses_ >= options_.max_misses) {
+    enter(state::dead);
+    return heartbeat_action::dead;
+  }
+  ask(now);
+  return heartbeat_action::ask;
+}
+
+}  // namespace ferry::session
