@@ -165,7 +165,9 @@ std::string cpu_name() {
   return "unknown";
 }
 
-machine describe_machine() {
+}  // namespace
+
+machine this_machine() {
   machine host;
   host.cpu = cpu_name();
   utsname system{};
@@ -175,8 +177,6 @@ machine describe_machine() {
   if (double load = 0; ::getloadavg(&load, 1) == 1) host.load_average = load;
   return host;
 }
-
-}  // namespace
 
 double figure::median() const { return bench::median(samples); }
 double figure::min() const { return empty() ? 0 : *std::min_element(samples.begin(), samples.end()); }
@@ -204,7 +204,7 @@ result<limits> measure_limits(const limits_options& options) {
   auto steps = planner(measured, options.pin).all();
   if (auto outcome = keep_only(steps, options.only); !outcome) return outcome.error();
 
-  measured.host = describe_machine();
+  measured.host = this_machine();
   measured.asked = options.pin;
   measured.runs = options.runs;
   if (const auto cores = two_cores(); options.pin || cores) measured.two = options.pin ? *options.pin : *cores;

@@ -164,6 +164,8 @@ struct machine {
   int cores = 0;            ///< that this process may use
   double load_average = 0;  ///< of the last minute, before the first run: above 0.5 means that others were at work
 };
+/// What is known now.
+[[nodiscard]] machine this_machine();
 
 struct failed_run {
   std::string name;

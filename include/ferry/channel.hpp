@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,8 @@ struct down_info {
   std::uint64_t messages_maybe_lost = 0;
   std::uint64_t bytes_maybe_lost = 0;
   bool will_reconnect = false;
+  /// Came from the peer and were never delivered: a part of a message, or what was still to be read when this end was cut.
+  std::uint64_t bytes_unread = 0;
 };
 
 /// What a closed channel left behind.
@@ -59,6 +62,7 @@ struct channel_stats {
   std::uint64_t failed_attempts = 0;    ///< connects that failed
   std::uint64_t messages_maybe_lost = 0;
   std::uint64_t messages_poisoned = 0;  ///< dropped after max_send_attempts
+  std::uint64_t failed_sends = 0;       ///< times that a connection broke, or was given up, while a message was being sent
   std::uint64_t send_queue_messages = 0;
   std::uint64_t send_queue_bytes = 0;
   std::uint64_t receive_queue_messages = 0;
@@ -85,6 +89,10 @@ class channel {
   /// Options in the URL come on top of `with`.
   /// @return bad_url | unknown_scheme | unknown_option | bad_option
   [[nodiscard]] static result<channel> open(context& where, std::string_view url, const options& with = {});
+  /// The same for a URL taken apart, but the channel only queues until connect() is called.
+  [[nodiscard]] static result<channel> prepare(context& where, const endpoint& to, const options& with = {});
+  /// Starts a channel that was only prepared; nothing otherwise.
+  void connect();
 
   explicit operator bool() const noexcept { return impl_ != nullptr; }
 
@@ -152,6 +160,12 @@ class channel {
   void on_down(std::function<void(const down_info&)> handler);
   /// The send queue fell below its low-water mark after try_send had returned full.
   void on_drain(std::function<void()> handler);
+  /// The peer has ended its direction in order, and everything it sent was delivered. Without this handler our direction
+  /// ends too, once what is queued is sent; with it, it stays open until half_close() or async_close(). Not called where the
+  /// end counts as a lost connection (`reconnect`), or when our direction has ended before.
+  void on_peer_end(std::function<void()> handler);
+  /// An attempt to connect failed; with `reconnect`, the next one follows.
+  void on_connect_failure(std::function<void(const error&)> handler);
   /// A message was given up: it was cut off max_send_attempts times. The handler sees it before it goes.
   void on_poisoned(std::function<void(bytes frame)> handler);
 
@@ -166,13 +180,25 @@ class channel {
   }
   /// Sends what is queued, then ends our direction; receiving goes on until the peer ends too.
   void half_close();
+  /// Takes nothing more from the peer: what has come already is delivered, then the connection ends as if the peer had ended
+  /// it. On a Unix socket the peer's writes fail from then on. @return closed (not up) | unsupported (the stream cannot).
+  result<void> end_receiving();
   /// half_close, then waits until the peer ends, at most close_timeout in all. Completes with (error_code, close_report);
   /// the code is empty if the report is clean. Received messages are delivered meanwhile.
   template <class Token>
   auto async_close(Token&& token) {
     return boost::asio::async_initiate<Token, void(error_code, close_report)>(
         [self = impl_, ex = executor()](auto handler) {
-          start_close(*self, detail::close_completion(ex, std::move(handler)));
+          start_close(*self, detail::close_completion(ex, std::move(handler)), {});
+        },
+        token);
+  }
+  /// The same, with a time limit of its own instead of close_timeout. @param within  more than 0
+  template <class Token>
+  auto async_close(options::duration within, Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code, close_report)>(
+        [self = impl_, within, ex = executor()](auto handler) {
+          start_close(*self, detail::close_completion(ex, std::move(handler)), within);
         },
         token);
   }
@@ -199,7 +225,7 @@ class channel {
   static void start_flush(detail::channel_impl& impl, detail::send_completion done);
   static void start_receive(detail::channel_impl& impl, detail::receive_completion done);
   static void start_wait_up(detail::channel_impl& impl, detail::send_completion done);
-  static void start_close(detail::channel_impl& impl, detail::close_completion done);
+  static void start_close(detail::channel_impl& impl, detail::close_completion done, std::optional<options::duration> within);
   std::shared_ptr<detail::channel_impl> impl_;
 };
 

@@ -33,6 +33,8 @@ class listener {
   /// Listens already when it returns. Options in the URL come on top of `with`; the channels that arrive have them too.
   /// @return bad_url | unknown_scheme | unknown_option | bad_option | address_in_use | bad_address | permission | ...
   [[nodiscard]] static result<listener> open(context& where, std::string_view url, const options& with = {});
+  /// The same for a URL taken apart.
+  [[nodiscard]] static result<listener> open(context& where, const endpoint& at, const options& with = {});
   /// Listens on an acceptor that somebody else made: an inherited descriptor, a scheme of one's own.
   [[nodiscard]] static listener on(context& where, std::unique_ptr<acceptor> arrivals, const options& with = {});
 
@@ -55,6 +57,9 @@ class listener {
 
   /// Stops listening; waiting accepts complete with errc::closed. Channels live on.
   void close();
+  /// close(), but whoever has connected already, and waits in the kernel, still arrives first, during the call. Only for Unix
+  /// sockets that no other process listens on too, and with on_channel set; else the same as close().
+  void drain();
   /// The URL to connect to, with the port that was bound.
   [[nodiscard]] std::string url() const;
   [[nodiscard]] listener_stats stats() const;

@@ -69,8 +69,8 @@ struct options {
   std::vector<std::uint32_t> allow_uids;            ///< users that may connect; empty: all that the file lets in
 
   // Sockets
-  std::size_t socket_send_buffer = 256u << 10;      ///< SO_SNDBUF; 0: the system's
-  std::size_t socket_receive_buffer = 256u << 10;   ///< SO_RCVBUF; 0: the system's
+  std::size_t socket_send_buffer = 0;               ///< SO_SNDBUF; 0: 1 MiB on Unix sockets, else the system's
+  std::size_t socket_receive_buffer = 0;            ///< SO_RCVBUF; 0: the system's; no effect on Unix sockets
   bool no_delay = true;                             ///< TCP_NODELAY
   bool keep_alive = true;                           ///< SO_KEEPALIVE
   duration keep_alive_idle = seconds(60);

@@ -64,6 +64,11 @@ class stream {
 
   /// Ends our direction once everything written has gone out; the peer reads end of stream.
   virtual result<void> shutdown_write() = 0;
+  /// Takes nothing more from the peer: what has come already can still be read, then end of stream. On a Unix socket the
+  /// peer's writes fail from then on, so it knows to the byte what was taken. @return unsupported where that cannot be done.
+  virtual result<void> shutdown_read() { return errc::unsupported; }
+  /// Bytes that have come and were not read yet; 0 where that is not known.
+  [[nodiscard]] virtual std::size_t unread() const noexcept { return 0; }
   /// Ends both directions now; idempotent. Unread and unsent bytes are dropped.
   virtual void close() noexcept = 0;
 
@@ -79,6 +84,9 @@ class acceptor {
   [[nodiscard]] virtual result<std::shared_ptr<stream>> try_accept() = 0;
   /// Calls `ready` once when try_accept may succeed; not after close(). At most one at a time.
   virtual void async_wait(std::function<void()> ready) = 0;
+  /// From now on connecting fails, while whoever waits already can still be accepted. @return unsupported where that cannot
+  /// be done, or where others listen on the same socket.
+  virtual result<void> refuse_new() { return errc::unsupported; }
   virtual void close() noexcept = 0;
   /// The URL to connect to, with the port that was bound: "tcp://0.0.0.0:40123".
   [[nodiscard]] virtual std::string local_url() const = 0;

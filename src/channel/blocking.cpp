@@ -46,7 +46,8 @@ namespace {
 std::error_code report(channel_state& state, const error_code& failed) {
   if (!failed) return {};
   const auto code = static_cast<errc>(failed.value());
-  const error why = state.link.last_error();
+  error why;
+  state.with->call([&] { why = state.link.last_error(); });
   state.last_error = why == code ? why.text() : to_string(code);
   return failed;
 }
@@ -188,7 +189,7 @@ listener::~listener() = default;
 channel listener::accept(timeout limit) {
   std::error_code failed;
   auto arrived = accept(limit, failed);
-  if (failed) throw_failure(failed, state_->arrivals.url() + ": accept: " + to_string(static_cast<errc>(failed.value())));
+  if (failed) throw_failure(failed, url() + ": accept: " + to_string(static_cast<errc>(failed.value())));
   return arrived;
 }
 

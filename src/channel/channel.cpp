@@ -26,6 +26,10 @@ void channel::on_up(std::function<void(const peer_info&)> handler) { impl_->on_u
 void channel::on_down(std::function<void(const down_info&)> handler) { impl_->on_down(std::move(handler)); }
 void channel::on_drain(std::function<void()> handler) { impl_->on_drain(std::move(handler)); }
 void channel::on_poisoned(std::function<void(bytes)> handler) { impl_->on_poisoned(std::move(handler)); }
+void channel::on_peer_end(std::function<void()> handler) { impl_->on_peer_end(std::move(handler)); }
+void channel::on_connect_failure(std::function<void(const error&)> handler) { impl_->on_connect_failure(std::move(handler)); }
+void channel::connect() { impl_->connect(); }
+result<void> channel::end_receiving() { return impl_->end_receiving(); }
 void channel::half_close() { impl_->half_close(); }
 void channel::cut() { impl_->cut(errc::closed); }
 channel_state channel::state() const { return impl_->state(); }
@@ -49,6 +53,8 @@ void channel::start_receive(detail::channel_impl& impl, detail::receive_completi
 void channel::start_wait_up(detail::channel_impl& impl, detail::send_completion done) {
   impl.start_wait_up(std::move(done));
 }
-void channel::start_close(detail::channel_impl& impl, detail::close_completion done) { impl.start_close(std::move(done)); }
+void channel::start_close(detail::channel_impl& impl, detail::close_completion done, std::optional<options::duration> within) {
+  impl.start_close(std::move(done), within);
+}
 
 }  // namespace ferry

@@ -145,6 +145,17 @@ void channel_impl::report_progress(bool drained) {
   if (drained && handlers_.drain) handlers_.drain();
 }
 
+void channel_impl::report_connect_failure(const error& why) {
+  last_error_ = why;
+  if (handlers_.connect_failure) handlers_.connect_failure(why);
+}
+
+bool channel_impl::report_peer_end() {
+  if (!handlers_.peer_end) return false;
+  handlers_.peer_end();
+  return true;
+}
+
 void channel_impl::report_poisoned(bytes frame) {
   if (handlers_.poisoned) handlers_.poisoned(frame);
 }
@@ -166,11 +177,11 @@ void channel_impl::start_wait_up(send_completion done) {
                   [](send_completion& one) { one(errc::cancelled); });
 }
 
-void channel_impl::start_close(close_completion done) {
+void channel_impl::start_close(close_completion done, std::optional<options::duration> within) {
   if (over_) return done(report_.clean() ? error_code{} : report_.reason.code(), report_);
   if (close_done_) return done(errc::misuse, {});
   close_done_ = std::move(done);
-  closing_begins();
+  closing_begins(within);
   half_close();
 }
 

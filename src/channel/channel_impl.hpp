@@ -21,6 +21,9 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   // The carrier's part. Contracts as in <ferry/channel.hpp>.
   [[nodiscard]] virtual result<void> try_send(const message_view& m) = 0;
   virtual void half_close() = 0;
+  virtual result<void> end_receiving() = 0;
+  /// For a connecting end, once; nothing for an accepted one.
+  virtual void connect() = 0;
   /// Ends at once for this reason. The report follows from the event loop.
   virtual void cut(const error& reason) = 0;
   [[nodiscard]] virtual channel_stats stats() = 0;
@@ -32,13 +35,15 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   void on_up(std::function<void(const peer_info&)> handler);
   void on_down(std::function<void(const down_info&)> handler) { handlers_.down = std::move(handler); }
   void on_drain(std::function<void()> handler) { handlers_.drain = std::move(handler); }
+  void on_peer_end(std::function<void()> handler) { handlers_.peer_end = std::move(handler); }
+  void on_connect_failure(std::function<void(const error&)> handler) { handlers_.connect_failure = std::move(handler); }
   void on_poisoned(std::function<void(bytes)> handler) { handlers_.poisoned = std::move(handler); }
 
   void start_send(const message_view& what, send_completion done);
   void start_flush(send_completion done);
   void start_receive(receive_completion done);
   void start_wait_up(send_completion done);
-  void start_close(close_completion done);
+  void start_close(close_completion done, std::optional<options::duration> within);
 
   [[nodiscard]] channel_state state() const noexcept { return state_; }
   [[nodiscard]] const peer_info& peer() const noexcept { return peer_; }
@@ -51,8 +56,8 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   [[nodiscard]] context& where() const noexcept { return where_; }
 
  protected:
-  /// Where the close deadline starts; called once, before half_close().
-  virtual void closing_begins() = 0;
+  /// Where the close deadline starts, `within` instead of close_timeout if given; called before half_close().
+  virtual void closing_begins(std::optional<options::duration> within) = 0;
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
   virtual void resume_reading() = 0;
   /// Bytes that are queued and not taken by the kernel or ring.
@@ -84,7 +89,9 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   /// room below the low mark. @param was_full  try_send has returned full since the last drain event
   void report_progress(bool drained);
   void report_poisoned(bytes frame);
-  void note_failure(const error& why) { last_error_ = why; }
+  /// @return false: nobody wants to decide what follows
+  [[nodiscard]] bool report_peer_end();
+  void report_connect_failure(const error& why);
   /// For good: completes what waits, reports, lets go of the handlers. Called by the event loop, once.
   void ended(close_report report);
 
@@ -97,7 +104,9 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
     std::function<void(const peer_info&)> up;
     std::function<void(const down_info&)> down;
     std::function<void()> drain;
+    std::function<void()> peer_end;
     std::function<void(bytes)> poisoned;
+    std::function<void(const error&)> connect_failure;
   };
 
   [[nodiscard]] bool enqueue(const message_view& m);

@@ -51,6 +51,20 @@ void listener_impl::close() {
   });
 }
 
+void listener_impl::drain() {
+  if (acceptor_ && channel_handler_ && acceptor_->refuse_new()) {
+    while (acceptor_) {
+      auto arrived = acceptor_->try_accept();
+      if (arrived) {
+        welcome(std::move(*arrived));
+      } else if (arrived.error() != errc::auth) {
+        break;
+      }
+    }
+  }
+  close();
+}
+
 void listener_impl::wait_for_arrivals() {
   if (waiting_ || !wanted()) return;
   waiting_ = true;
@@ -136,6 +150,7 @@ listener_stats listener_impl::stats() const {
 void listener::on_channel(std::function<void(channel)> handler) { impl_->on_channel(std::move(handler)); }
 void listener::on_error(std::function<void(const error&)> handler) { impl_->on_error(std::move(handler)); }
 void listener::close() { impl_->close(); }
+void listener::drain() { impl_->drain(); }
 std::string listener::url() const { return impl_->url(); }
 listener_stats listener::stats() const { return impl_->stats(); }
 boost::asio::io_context::executor_type listener::executor() const { return impl_->where().io().get_executor(); }

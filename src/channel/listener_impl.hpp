@@ -22,6 +22,7 @@ class listener_impl : public std::enable_shared_from_this<listener_impl> {
   void on_error(std::function<void(const error&)> handler) { error_handler_ = std::move(handler); }
   void start_accept(accept_completion done);
   void close();
+  void drain();
   [[nodiscard]] std::string url() const { return url_; }
   [[nodiscard]] listener_stats stats() const;
   [[nodiscard]] context& where() const noexcept { return where_; }

@@ -16,14 +16,31 @@ struct target {
   std::shared_ptr<const options> with;
 };
 
+result<target> look_up(context& in, endpoint where, std::shared_ptr<const options> with) {
+  if (const auto problem = check_options(*with)) return error(errc::bad_option, problem->text);
+  auto transport = in.transport(where.scheme);
+  if (!transport) return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
+  return target{std::move(where), std::move(transport), std::move(with)};
+}
+
 result<target> look_up(context& in, std::string_view url, const options& with) {
   auto all = std::make_shared<options>(with);
-  const auto schemes = in.schemes();
-  auto parsed = parse_url(url, *all, schemes);
+  auto parsed = parse_url(url, *all, in.schemes());
   if (!parsed) return parsed.error();
-  if (const auto problem = check_options(*all)) return error(errc::bad_option, problem->text);
-  auto transport = in.transport(parsed->scheme);
-  return target{std::move(*parsed), std::move(transport), std::move(all)};
+  return look_up(in, std::move(*parsed), std::move(all));
+}
+
+channel prepared(context& where, target to) {
+  std::string text = to.where.text();
+  auto there = std::make_unique<detail::destination>(detail::destination{std::move(to.transport), std::move(to.where)});
+  return detail::hold(detail::make_connecting(where, std::move(text), std::move(to.with), std::move(there)));
+}
+
+result<listener> opened(context& where, target at) {
+  auto arrivals = at.transport->listen(where, at.where, *at.with);
+  if (!arrivals) return arrivals.error();
+  return listener(detail::hold(
+      std::make_shared<detail::listener_impl>(where, std::move(*arrivals), std::move(at.with), at.transport->local())));
 }
 
 }  // namespace
@@ -44,17 +61,27 @@ channel hold(const std::shared_ptr<channel_impl>& impl) {
 result<channel> channel::open(context& where, std::string_view url, const options& with) {
   auto to = look_up(where, url, with);
   if (!to) return to.error();
-  std::string text = to->where.text();
-  auto there = std::make_unique<detail::destination>(detail::destination{std::move(to->transport), std::move(to->where)});
-  return detail::hold(detail::make_connecting(where, std::move(text), std::move(to->with), std::move(there)));
+  channel made = prepared(where, std::move(*to));
+  made.connect();
+  return made;
+}
+
+result<channel> channel::prepare(context& where, const endpoint& to, const options& with) {
+  auto there = look_up(where, to, std::make_shared<options>(with));
+  if (!there) return there.error();
+  return prepared(where, std::move(*there));
 }
 
 result<listener> listener::open(context& where, std::string_view url, const options& with) {
   auto at = look_up(where, url, with);
   if (!at) return at.error();
-  auto arrivals = at->transport->listen(where, at->where, *at->with);
-  if (!arrivals) return arrivals.error();
-  return listener(detail::hold(std::make_shared<detail::listener_impl>(where, std::move(*arrivals), std::move(at->with), at->transport->local())));
+  return opened(where, std::move(*at));
+}
+
+result<listener> listener::open(context& where, const endpoint& at, const options& with) {
+  auto there = look_up(where, at, std::make_shared<options>(with));
+  if (!there) return there.error();
+  return opened(where, std::move(*there));
 }
 
 listener listener::on(context& where, std::unique_ptr<acceptor> arrivals, const options& with) {

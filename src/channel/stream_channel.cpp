@@ -33,9 +33,7 @@ made_channel make_accepted(context& where, std::string url, std::shared_ptr<cons
 std::shared_ptr<channel_impl> make_connecting(context& where, std::string url, std::shared_ptr<const options> with,
                                               std::unique_ptr<destination> to) {
   return with_framing(*with, to->transport->local(), [&]<class F>(F*) -> std::shared_ptr<channel_impl> {
-    auto made = std::make_shared<stream_channel<F>>(where, url, with, std::move(to));
-    made->connect();
-    return made;
+    return std::make_shared<stream_channel<F>>(where, url, with, std::move(to));
   });
 }
 

@@ -1,12 +1,20 @@
 #pragma once
 /// A channel over a stream: framing, batching, back-pressure, reconnecting.
 ///
-/// The life of the link is channel_state. Besides it, each direction ends by itself:
-///   sending:   open --half_close--> ending --everything taken--> ended (the peer reads end of stream)
-///   receiving: open --end of stream--> ended
-/// When both have ended, so has the channel. A connecting end with `reconnect` takes the peer's end as a lost connection
-/// unless it is ending itself.
-
+/// The link (channel_state; changed in enter() alone, timed by session::backoff and session::deadlines):
+///
+///                  connected               half_close, peer ended
+///     connecting ------------> up ----------------------------> closing
+///       ^    |                 | lost                              | both directions ended,
+///       |    | failed          v                                   | lost, deadline
+///       |    +------------> waiting                                v
+///       +--- delay over --------+        --- no (more) retry --> closed   <-- cut, from anywhere
+///
+/// Besides it, each direction ends by itself:
+///     sending:   open --half_close--> ending --everything taken--> ended (the peer reads end of stream)
+///     receiving: open --end of stream--> ended
+/// A connecting end with `reconnect` takes the peer's end as a lost connection unless it is ending itself; one that is told
+/// to end while it is not up still tries to bring out what is queued, until close_timeout.
 #include <ferry/url.hpp>
 
 #include <atomic>
@@ -34,13 +42,13 @@ class stream_channel final : public channel_impl, private stream_events {
   stream_channel(context& where, std::string url, std::shared_ptr<const options> with, std::unique_ptr<destination> to);
   ~stream_channel() override;
 
-  /// Starts connecting; for a connecting end, once.
-  void connect();
   /// Starts on a stream that is connected; for an accepted end, once. `slot` is let go of when the channel ends.
   void start(std::shared_ptr<stream> connected, std::shared_ptr<void> slot);
 
   [[nodiscard]] result<void> try_send(const message_view& m) override;
+  void connect() override;
   void half_close() override;
+  result<void> end_receiving() override;
   void cut(const error& reason) override;
   [[nodiscard]] channel_stats stats() override;
 
@@ -48,7 +56,7 @@ class stream_channel final : public channel_impl, private stream_events {
   enum class direction : std::uint8_t { open, ending, ended };
 
   // channel_impl
-  void closing_begins() override;
+  void closing_begins(std::optional<options::duration> within) override;
   void resume_reading() override;
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return outbox_.byte_count() + staged_bytes_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept override {
@@ -60,6 +68,7 @@ class stream_channel final : public channel_impl, private stream_events {
   void on_writable() override;
 
   // Link
+  void dial();
   void connected(result<std::shared_ptr<stream>> outcome);
   void attempt_failed(const error& why);
   void go_up(std::shared_ptr<stream> connected);
@@ -67,7 +76,7 @@ class stream_channel final : public channel_impl, private stream_events {
   void lost(const error& why);
   void finish(const error& why);
   void peer_ended();
-  void drop_poison(bool cut_inside);
+  void drop_poison();
 
   // Reading
   void pump(bool more);
@@ -88,8 +97,10 @@ class stream_channel final : public channel_impl, private stream_events {
   void after_write();
   void post_flush();
   void flush_turn();
+  [[nodiscard]] bool take_was_full();
   void post_staged();
   void collect_staged();
+  void publish_outbox() noexcept;
 
   // Time
   [[nodiscard]] static time_point now() { return std::chrono::steady_clock::now(); }
@@ -123,6 +134,7 @@ class stream_channel final : public channel_impl, private stream_events {
   bool flush_posted_ = false;
   bool was_full_ = false;
   std::optional<error> write_error_;
+  std::uint64_t unread_at_cut_ = 0;  // bytes in the kernel that nobody will read
   std::uint64_t last_lost_ = 0;      // messages_maybe_lost of the last connection
   std::uint32_t head_attempts_ = 0;  // connections in a row that were lost while they took the first message
   channel_stats stats_;
@@ -134,6 +146,7 @@ class stream_channel final : public channel_impl, private stream_events {
   bool staging_was_full_ = false;               // guarded by staging_lock_
   std::atomic<std::size_t> staged_bytes_{0};
   std::atomic<std::size_t> outbox_bytes_{0};    // what the other threads see of outbox_
+  std::atomic<std::size_t> outbox_messages_{0};
   std::atomic<bool> refuses_{false};            // no more messages: ending or closed
 };
 
@@ -147,6 +160,7 @@ struct made_channel {
   std::function<void(std::shared_ptr<stream>, std::shared_ptr<void>)> start;  // for an accepted end
 };
 [[nodiscard]] made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with, bool local);
+/// It only queues until connect() is called.
 [[nodiscard]] std::shared_ptr<channel_impl> make_connecting(context& where, std::string url, std::shared_ptr<const options> with,
                                                             std::unique_ptr<destination> to);
 

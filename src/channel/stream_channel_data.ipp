@@ -51,7 +51,9 @@ void stream_channel<F>::pump(bool more) {
   in_batch_ = true;
   delivering_begins();
   result<void> outcome;
+  bool untaken = true;  // bytes are here that nobody has looked at
   for (int turn = 0; turn < k_reads_per_turn; ++turn) {
+    untaken = false;
     outcome = take_messages();
     if (!outcome || !stream_ || !wants_messages()) break;
     write_some();
@@ -59,6 +61,7 @@ void stream_channel<F>::pump(bool more) {
     if (!got) outcome = got.error();
     if (!got || (*got == 0 && !more)) break;
     more = *got >= k_probably_more;
+    untaken = *got != 0;
   }
   in_batch_ = false;
   delivering_ends();
@@ -71,7 +74,7 @@ void stream_channel<F>::pump(bool more) {
   write_some();
   after_write();
   if (!stream_ || !wants_messages()) return;
-  if (more || spin_until_) return pump_later(more);
+  if (untaken || more || spin_until_) return pump_later(more);
   arm_read();
 }
 
@@ -175,9 +178,15 @@ template <codec::framing F>
 result<void> stream_channel<F>::try_send_shared(const message_view& m) {
   const std::lock_guard guard(staging_lock_);
   const std::size_t waiting = staging_.byte_count() + outbox_bytes_.load(std::memory_order_relaxed);
-  if (auto admitted = admit(m, waiting, staging_.messages_at_most()); !admitted) {
-    staging_was_full_ = staging_was_full_ || admitted.error() == errc::full;
-    if (staging_was_full_ && !std::exchange(staged_, true)) post_staged();
+  const std::size_t messages = staging_.messages_at_most() + outbox_messages_.load(std::memory_order_relaxed);
+  if (auto admitted = admit(m, waiting, messages); !admitted) {
+    if (admitted.error() != errc::full) return admitted;
+    // The event loop looks by itself after each write; other threads tell it once, so that it misses no drain event.
+    if (where_.io().get_executor().running_in_this_thread()) {
+      was_full_ = true;
+    } else if (!std::exchange(staging_was_full_, true) && !std::exchange(staged_, true)) {
+      post_staged();
+    }
     return admitted;
   }
   if (!staging_.append(m)) return errc::no_memory;
@@ -235,7 +244,15 @@ void stream_channel<F>::write_some() {
     }
     break;
   }
+  publish_outbox();
+}
+
+// Where the others look when they ask whether there is room.
+template <codec::framing F>
+void stream_channel<F>::publish_outbox() noexcept {
+  if (options_->senders != senders_kind::many) return;
   outbox_bytes_.store(outbox_.byte_count(), std::memory_order_relaxed);
+  if (options_->send_queue_messages != 0) outbox_messages_.store(outbox_.messages(), std::memory_order_relaxed);
 }
 
 template <codec::framing F>
@@ -258,9 +275,7 @@ void stream_channel<F>::after_write() {
   }
   if (!write_blocked_) deadlines_.on_write_done(now());
   const std::size_t low = options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
-  const bool drained = was_full_ && unsent_bytes() <= low;
-  if (drained) was_full_ = false;
-  report_progress(drained);
+  report_progress(unsent_bytes() <= low && take_was_full());
   if (stream_ && sending_ == direction::ending && unsent_bytes() == 0) {
     sending_ = direction::ended;
     const auto ended = stream_->shutdown_write();
@@ -288,6 +303,15 @@ void stream_channel<F>::flush_turn() {
   after_write();
 }
 
+// Whether try_send has returned full since this was last asked.
+template <codec::framing F>
+bool stream_channel<F>::take_was_full() {
+  if (options_->senders == senders_kind::one) return std::exchange(was_full_, false);
+  const std::lock_guard guard(staging_lock_);
+  const bool elsewhere = std::exchange(staging_was_full_, false);
+  return std::exchange(was_full_, false) || elsewhere;
+}
+
 // Any thread, under the staging lock.
 template <codec::framing F>
 void stream_channel<F>::post_staged() {
@@ -299,10 +323,9 @@ void stream_channel<F>::collect_staged() {
   if (options_->senders != senders_kind::many) return;
   const std::lock_guard guard(staging_lock_);
   staged_ = false;
-  was_full_ = was_full_ || std::exchange(staging_was_full_, false);
   outbox_.splice(staging_);
   staged_bytes_.store(0, std::memory_order_relaxed);
-  outbox_bytes_.store(outbox_.byte_count(), std::memory_order_relaxed);
+  publish_outbox();
 }
 
 template <codec::framing F>
@@ -312,6 +335,10 @@ channel_stats stream_channel<F>::stats() {
   all.messages_sent += took.messages;
   all.bytes_sent = taken_bytes_ + took.bytes;
   all.send_queue_messages = outbox_.messages();
+  if (options_->senders == senders_kind::many) {
+    const std::lock_guard guard(staging_lock_);
+    all.send_queue_messages += staging_.messages_at_most();
+  }
   all.send_queue_bytes = unsent_bytes();
   all.receive_queue_messages = received().messages();
   all.receive_queue_bytes = received().byte_count();

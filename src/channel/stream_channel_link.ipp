@@ -28,6 +28,11 @@ stream_channel<F>::~stream_channel() {
 
 template <codec::framing F>
 void stream_channel<F>::connect() {
+  if (to_ && !attempt_ && state() == channel_state::connecting) dial();
+}
+
+template <codec::framing F>
+void stream_channel<F>::dial() {
   enter(channel_state::connecting);
   deadlines_.on_connecting(now());
   attempt_ = to_->transport->connect(where_, to_->where, *options_, [this](auto outcome) { connected(std::move(outcome)); });
@@ -54,9 +59,9 @@ template <codec::framing F>
 void stream_channel<F>::attempt_failed(const error& why) {
   stats_.failed_attempts += 1;
   where_.totals().connect_failures.add(1);
-  note_failure(why);
   where_.log(log_level::info, "channel", [&] { return url() + ": " + why.text(); });
-  retry_or_end(why);
+  report_connect_failure(why);
+  if (state() != channel_state::closed) retry_or_end(why);
 }
 
 template <codec::framing F>
@@ -93,7 +98,9 @@ template <codec::framing F>
 void stream_channel<F>::lost(const error& why) {
   if (!stream_) return;
   const auto keep = this->shared_from_this();
+  const std::uint64_t unread = inbound_.pending() + unread_at_cut_ + stream_->unread();
   std::exchange(stream_, nullptr)->close();
+  const bool wanted_to_write = write_blocked_ || write_error_;
   read_armed_ = write_blocked_ = false;
   if (!in_batch_) inbound_.clear();
   const bool in_order = sending_ == direction::ended && receiving_ == direction::ended && why == errc::closed;
@@ -101,8 +108,11 @@ void stream_channel<F>::lost(const error& why) {
   const taken took = outbox_.rewind(cut_inside);
   taken_bytes_ += took.bytes;
   stats_.messages_sent += took.messages;
-  down_info info{why, in_order ? 0 : took.messages, in_order ? 0 : took.bytes, false};
-  if (cut_inside && !in_order) drop_poison(took.messages != 0);
+  down_info info{why, in_order ? 0 : took.messages, in_order ? 0 : took.bytes, false, unread};
+  if ((cut_inside || wanted_to_write) && why != errc::closed) stats_.failed_sends += 1;
+  if (took.messages != 0) head_attempts_ = 0;
+  if (cut_inside && !in_order) drop_poison();
+  publish_outbox();
   last_lost_ = info.messages_maybe_lost;
   stats_.messages_maybe_lost += last_lost_;
   where_.totals().messages_maybe_lost.add(info.messages_maybe_lost);
@@ -123,8 +133,8 @@ void stream_channel<F>::lost(const error& why) {
 
 // A message that is cut off again and again may be what ends the connections: larger than the peer's limit, for example.
 template <codec::framing F>
-void stream_channel<F>::drop_poison(bool others_went) {
-  head_attempts_ = others_went ? 1 : head_attempts_ + 1;
+void stream_channel<F>::drop_poison() {
+  head_attempts_ += 1;
   if (options_->max_send_attempts == 0 || head_attempts_ < options_->max_send_attempts) return;
   head_attempts_ = 0;
   stats_.messages_poisoned += 1;
@@ -162,8 +172,14 @@ void stream_channel<F>::half_close() {
 }
 
 template <codec::framing F>
-void stream_channel<F>::closing_begins() {
-  deadlines_.on_closing(now());
+result<void> stream_channel<F>::end_receiving() {
+  if (!stream_ || receiving_ != direction::open) return errc::closed;
+  return stream_->shutdown_read();
+}
+
+template <codec::framing F>
+void stream_channel<F>::closing_begins(std::optional<options::duration> within) {
+  deadlines_.on_closing(now(), within);
   arm_timer();
 }
 
@@ -173,7 +189,10 @@ void stream_channel<F>::cut(const error& why) {
   enter(channel_state::closed);
   refuses_ = true;
   attempt_.reset();
-  if (stream_) stream_->close();
+  if (stream_) {
+    unread_at_cut_ = stream_->unread();
+    stream_->close();
+  }
   boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this()), why] { self->finish(why); });
 }
 
@@ -185,11 +204,11 @@ void stream_channel<F>::peer_ended() {
   if (sending_ == direction::ended) return lost(errc::closed);  // it had read everything before it ended
   if (sending_ == direction::open && to_ && options_->reconnect) return lost(errc::end_of_stream);
   // The other direction may go on: what is queued is still wanted by a peer that has only ended its own.
-  if (sending_ == direction::open) {
+  if (sending_ == direction::open && !report_peer_end()) {
     sending_ = direction::ending;
     refuses_ = true;
     enter(channel_state::closing);
-    closing_begins();
+    closing_begins({});
   }
   post_flush();
 }
@@ -218,7 +237,7 @@ void stream_channel<F>::on_timer() {
   if (state() == channel_state::closed) return;
   if (retry_at_ && *retry_at_ <= now()) {
     retry_at_.reset();
-    connect();
+    dial();
   }
   if (const auto which = deadlines_.check(now())) on_deadline(*which);
   if (state() != channel_state::closed) arm_timer();

@@ -47,6 +47,13 @@ result<void> socket_stream::shutdown_write() {
   return {};
 }
 
+result<void> socket_stream::shutdown_read() {
+  if (::shutdown(fd_, SHUT_RD) != 0) return error::from_errno(errno, "end the receiving direction");
+  return {};
+}
+
+std::size_t socket_stream::unread() const noexcept { return os::unread(fd_); }
+
 void socket_stream::close() noexcept {
   events_ = nullptr;
   fd_ = -1;
@@ -133,8 +140,14 @@ class socket_attempt final : public connect_attempt {
 
 class socket_acceptor final : public acceptor {
  public:
-  socket_acceptor(asio::io_context& io, int family, const options& with, std::string local_url, std::function<void()> release)
-      : io_(io), socket_(std::make_shared<asio_socket>(io)), family_(family), with_(with), local_url_(std::move(local_url)), release_(std::move(release)) {}
+  socket_acceptor(asio::io_context& io, int family, const options& with, std::string local_url, std::function<void()> release, bool shared)
+      : io_(io),
+        socket_(std::make_shared<asio_socket>(io)),
+        family_(family),
+        shared_(shared),
+        with_(with),
+        local_url_(std::move(local_url)),
+        release_(std::move(release)) {}
   ~socket_acceptor() override { close(); }
 
   result<void> watch(int listening_fd) {
@@ -160,6 +173,13 @@ class socket_acceptor final : public acceptor {
     });
   }
 
+  // A Unix listener that has been shut down still gives away whoever waits; one on TCP drops them.
+  result<void> refuse_new() override {
+    if (!release_ || family_ != AF_UNIX || shared_) return errc::unsupported;
+    if (::shutdown(socket_->native_handle(), SHUT_RD) != 0) return error::from_errno(errno, "stop listening on " + local_url_);
+    return {};
+  }
+
   void close() noexcept override {
     if (!release_) return;
     boost::system::error_code ignored;
@@ -179,6 +199,7 @@ class socket_acceptor final : public acceptor {
   asio::io_context& io_;
   std::shared_ptr<asio_socket> socket_;
   int family_;
+  bool shared_;
   options with_;
   std::string local_url_;
   std::function<void()> release_;
@@ -192,8 +213,8 @@ std::unique_ptr<connect_attempt> connect_socket(asio::io_context& io, std::vecto
 }
 
 result<std::unique_ptr<acceptor>> accept_on(asio::io_context& io, int listening_fd, int family, const options& with,
-                                            std::string local_url, std::function<void()> release) {
-  auto made = std::make_unique<socket_acceptor>(io, family, with, std::move(local_url), std::move(release));
+                                            std::string local_url, std::function<void()> release, bool shared) {
+  auto made = std::make_unique<socket_acceptor>(io, family, with, std::move(local_url), std::move(release), shared);
   if (const auto watched = made->watch(listening_fd); !watched) return watched.error();
   return std::unique_ptr<acceptor>(std::move(made));
 }

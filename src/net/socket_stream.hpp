@@ -30,6 +30,8 @@ class socket_stream final : public stream, public std::enable_shared_from_this<s
   void async_read(mutable_bytes into) override;
   void async_wait_writable() override;
   result<void> shutdown_write() override;
+  result<void> shutdown_read() override;
+  [[nodiscard]] std::size_t unread() const noexcept override;
   void close() noexcept override;
   [[nodiscard]] peer_info peer() const override { return peer_; }
 
@@ -48,7 +50,8 @@ class socket_stream final : public stream, public std::enable_shared_from_this<s
 
 /// Accepts on a socket that listens already.
 /// @param release  called once when the acceptor closes or is destroyed; what owns the descriptor closes it there
+/// @param shared   another process holds the socket too: it keeps listening when the acceptor closes
 [[nodiscard]] result<std::unique_ptr<acceptor>> accept_on(boost::asio::io_context& io, int listening_fd, int family, const options& with,
-                                                          std::string local_url, std::function<void()> release);
+                                                          std::string local_url, std::function<void()> release, bool shared = false);
 
 }  // namespace ferry::net

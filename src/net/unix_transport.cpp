@@ -2,6 +2,8 @@
 #include <ferry/options.hpp>
 #include <ferry/url.hpp>
 
+#include <fcntl.h>
+
 #include <cerrno>
 
 #include "net/posted_attempt.hpp"
@@ -35,14 +37,18 @@ class unix_transport final : public stream_transport {
 std::shared_ptr<stream_transport> make_unix_transport() { return std::make_shared<unix_transport>(); }
 
 result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listening_fd, const options& with) {
+  const auto owner = std::make_shared<os::unique_fd>(listening_fd);
   int listens = 0;
   socklen_t size = sizeof listens;
   const auto address = os::local_address(listening_fd);
   if (!address || address->family() != AF_UNIX ||
       ::getsockopt(listening_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0)
     return error(errc::misuse, "descriptor " + std::to_string(listening_fd) + " is not a listening Unix stream socket", errno);
-  const auto owner = std::make_shared<os::unique_fd>(listening_fd);
-  return accept_on(where.io(), listening_fd, AF_UNIX, with, "ipc://" + address->text(), [owner] { owner->reset(); });
+  // Another process may have made it otherwise than we make ours.
+  if (::fcntl(listening_fd, F_SETFL, ::fcntl(listening_fd, F_GETFL) | O_NONBLOCK) != 0 ||
+      ::fcntl(listening_fd, F_SETFD, FD_CLOEXEC) != 0)
+    return error::from_errno(errno, "prepare descriptor " + std::to_string(listening_fd));
+  return accept_on(where.io(), listening_fd, AF_UNIX, with, "ipc://" + address->text(), [owner] { owner->reset(); }, true);
 }
 
 }  // namespace ferry::net

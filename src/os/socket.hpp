@@ -47,6 +47,9 @@ void tune_connected(int fd, int family, const options& with) noexcept;
 [[nodiscard]] result<std::size_t> receive(int fd, mutable_bytes into) noexcept;
 [[nodiscard]] result<std::size_t> send(int fd, std::span<const bytes> from) noexcept;
 
+/// Bytes that have come to a socket and were not read; 0 if that cannot be told.
+[[nodiscard]] std::size_t unread(int fd) noexcept;
+
 /// Starts connecting. @return true: connected at once; false: wait until writable, then connect_result().
 [[nodiscard]] result<bool> start_connect(int fd, const socket_address& to);
 [[nodiscard]] result<void> connect_result(int fd, const socket_address& to);

@@ -55,7 +55,9 @@ class deadlines {
     pending_ = false;
   }
   /// The end has begun, in whatever phase; the first call counts, and the close deadline then runs whatever happens.
-  void on_closing(time_point now) noexcept {
+  /// @param within  instead of the limit given at first
+  void on_closing(time_point now, std::optional<duration> within = {}) noexcept {
+    if (within) limits_.close = *within;
     if (!closing_since_) closing_since_ = now;
   }
   /// The connection is over; nothing but the close deadline expires until the next on_connecting() or on_up().

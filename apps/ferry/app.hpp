@@ -1,0 +1,34 @@
+#pragma once
+/// The program's commands, and what a caller can rely on whichever command runs.
+
+#include <ferry/error.hpp>
+
+#include <string_view>
+
+namespace CLI {
+class App;
+}
+
+namespace ferry::app {
+
+/// Exit statuses of the program. A second Ctrl-C ends it by the signal itself.
+inline constexpr int k_ok = 0;      ///< everything was done, nothing was lost
+inline constexpr int k_failed = 1;  ///< an error, a loss or a wrong echo; standard error says which, and how much
+inline constexpr int k_usage = 2;   ///< the command line, an option or a URL is wrong; nothing was sent or received
+
+/// Each adds one command to `app`. When the command is chosen, its callback does the work and writes the exit status to
+/// `exit_code`, which must live as long as `app`.
+void add_listen(CLI::App& app, int& exit_code);
+void add_send(CLI::App& app, int& exit_code);
+void add_connect(CLI::App& app, int& exit_code);
+void add_bridge(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
+void add_demo(CLI::App& app, int& exit_code);
+
+/// Writes "ferry: TEXT" as a line to standard error, after the progress bar if one is there.
+void say(std::string_view text) noexcept;
+
+/// Says what went wrong. @return the exit status: k_usage where the caller must change the command, else k_failed
+[[nodiscard]] int complain(const error& why) noexcept;
+
+}  // namespace ferry::app

@@ -1,0 +1,34 @@
+#pragma once
+/// Flags that several `ferry bench` commands have.
+
+#include <ferry/error.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "bench/limits.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace ferry::app {
+
+/// --pin A,B. `pin` must live as long as `command`.
+CLI::Option* add_pin(CLI::App& command, bench::placement& pin, const std::string& help);
+/// --seconds S: 0.01 .. 3600, fractions allowed; `duration` keeps its value without the flag.
+CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanoseconds>& duration, const std::string& help);
+
+/// Writes one line of JSON or a text that ends with a newline to standard output. @return k_ok, or k_failed and says why
+[[nodiscard]] int print(const std::string& text);
+
+// Each adds one command below `bench`; as add_bench.
+void add_bench_limits(CLI::App& bench, int& exit_code);
+void add_bench_compare(CLI::App& bench, int& exit_code);
+void add_bench_serve(CLI::App& bench, int& exit_code);
+void add_bench_connections(CLI::App& bench, int& exit_code);
+
+}  // namespace ferry::app

@@ -1,0 +1,140 @@
+#include "apps/ferry/bench_pair.hpp"
+
+#include <ferry/context.hpp>
+#include <ferry/url.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <cstring>
+#include <string>
+
+#include "apps/ferry/bench_client.hpp"
+#include "apps/ferry/bench_payload.hpp"
+#include "apps/ferry/bench_raw.hpp"
+#include "apps/ferry/bench_service.hpp"
+
+namespace ferry::app {
+namespace {
+
+/// The event loop of one side.
+struct loop {
+  boost::asio::io_context io{1};
+  context channels{io};
+};
+
+[[noreturn]] void give_up(bench::child& me, const error& why) { me.fail(why.reason(), why.text().c_str()); }
+
+void publish(bench::child& me, bench_board& board, const std::string& url) {
+  if (url.size() >= sizeof board.url) me.fail(errc::bad_url, "the URL is too long");
+  std::memcpy(board.url, url.c_str(), url.size() + 1);
+}
+
+/// The URL to connect to: where the server listens, with the options of the plan's URL.
+std::string to_connect(const bench_plan& plan, const bench_board& board) {
+  if (plan.external) return plan.url;
+  const auto query = plan.url.find('?');
+  return board.url + (query == std::string::npos ? "" : plan.url.substr(query));
+}
+
+bool in_order(const error& why) { return why == errc::closed || why == errc::end_of_stream; }
+
+class channel_pair final : public bench_pair {
+ public:
+  explicit channel_pair(bool local) : local_(local) {}
+
+  void serve(bench::child& me, const bench_plan& plan, bench_board& board) override {
+    loop mine;
+    auto service = listening(me, mine, plan, board);
+    error ended = errc::closed;
+    service.on_end([&](const error& why) {
+      ended = why;
+      mine.io.stop();
+    });
+    me.rendezvous();
+    mine.io.run();
+    if (!board.over && !in_order(ended)) give_up(me, ended);
+  }
+
+  void drive(bench::child& me, const bench_plan& plan, bench_board& board) override {
+    loop mine;
+    me.rendezvous();
+    run_client(me, mine, plan, board);
+  }
+
+  [[nodiscard]] bool one_process() const override { return local_; }
+
+  void serve_and_drive(bench::child& me, const bench_plan& plan, bench_board& board) override {
+    loop mine;
+    const auto service = listening(me, mine, plan, board);
+    me.rendezvous();
+    run_client(me, mine, plan, board);
+    board.server.allocations = 0;  // they are the client's already
+  }
+
+ private:
+  static bench_service listening(bench::child& me, loop& mine, const bench_plan& plan, bench_board& board) {
+    auto service = bench_service::open(mine.channels, plan.url, plan.with);
+    if (!service) give_up(me, service.error());
+    publish(me, board, service->url());
+    return std::move(*service);
+  }
+
+  static void run_client(bench::child& me, loop& mine, const bench_plan& plan, bench_board& board) {
+    const auto client = make_bench_client(mine.channels, plan, board);
+    if (const auto started = client->start(to_connect(plan, board)); !started) give_up(me, started.error());
+    mine.io.run();
+    if (client->failure()) give_up(me, *client->failure());
+  }
+
+  bool local_;
+};
+
+/// A channel against somebody who moves bytes only.
+class raw_pair final : public bench_pair {
+ public:
+  void serve(bench::child& me, const bench_plan& plan, bench_board& board) override {
+    loop mine;
+    const auto task = plan.kind == bench_kind::write_only ? raw_peer::task::discard : raw_peer::task::repeat;
+    const auto peer = raw_peer::open(mine.channels, plan.url, plan.with, task, plan.size);
+    if (!peer) give_up(me, peer.error());
+    publish(me, board, (*peer)->url());
+    me.rendezvous();
+    mine.io.run();
+    if (task == raw_peer::task::discard) board.wire_bytes[1] = (*peer)->moved();
+  }
+
+  void drive(bench::child& me, const bench_plan& plan, bench_board& board) override {
+    loop mine;
+    me.rendezvous();
+    const auto client = make_bench_client(mine.channels, plan, board);
+    if (const auto started = client->start(to_connect(plan, board)); !started) give_up(me, started.error());
+    mine.io.run();
+    if (client->failure()) give_up(me, *client->failure());
+  }
+};
+
+}  // namespace
+
+void bench_pair::serve_and_drive(bench::child& me, const bench_plan&, bench_board&) {
+  me.fail(errc::unsupported, "these two sides do not share a process");
+}
+
+result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan) {
+  loop scratch;  // knows the schemes, and is never run
+  options all = plan.with;
+  const auto schemes = scratch.channels.schemes();
+  const auto at = parse_url(plan.url, all, schemes);
+  if (!at) return at.error();
+  const bool local = scratch.channels.transport(at->scheme)->local();
+  const bool raw = plan.kind == bench_kind::write_only || plan.kind == bench_kind::read_only;
+  if (plan.size < k_bench_min_size || plan.size > all.max_message)
+    return error(errc::misuse, "messages of " + std::to_string(plan.size) + " bytes: must be " +
+                                   std::to_string(k_bench_min_size) + " (the sequence number) .. " +
+                                   std::to_string(all.max_message) + " (max_message)");
+  if (local && (raw || plan.external))
+    return error(errc::unsupported, at->scheme + ":// stays in one process: it has no raw or external other side");
+  if (raw && plan.external) return error(errc::misuse, "--write-only and --read-only start their own raw peer");
+  if (raw) return std::unique_ptr<bench_pair>(std::make_unique<raw_pair>());
+  return std::unique_ptr<bench_pair>(std::make_unique<channel_pair>(local));
+}
+
+}  // namespace ferry::app

@@ -1,0 +1,150 @@
+// ferry connect: a channel by hand, standard input to messages and messages to standard output.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "apps/ferry/app.hpp"
+#include "apps/ferry/feeder.hpp"
+#include "apps/ferry/flags.hpp"
+#include "apps/ferry/host.hpp"
+#include "apps/ferry/message_flags.hpp"
+#include "apps/ferry/settings.hpp"
+#include "apps/ferry/signals.hpp"
+#include "apps/ferry/tally.hpp"
+
+namespace ferry::app {
+namespace {
+
+struct connect_flags {
+  channel_flags channels;
+  std::string url;
+  message_format format = message_format::lines;
+  std::string split = "lines";
+  bool stats = false;
+};
+
+/// Both directions flow until standard input ends (then ours is half-closed) and the peer has ended too.
+class conversation {
+ public:
+  explicit conversation(const connect_flags& flags) : flags_(flags), host_(flags.channels.log), output_(host_.io()) {}
+
+  int run(const options& with) {
+    auto opened = channel::open(host_.channels(), flags_.url, with);
+    if (!opened) return complain(opened.error());
+    link_ = *opened;
+    auto typed = input::open(host_.io(), "-");
+    if (!typed) return complain(typed.error());
+    auto messages = make_input_source(std::move(*typed), *split_rule::parse(flags_.split), with.max_message);
+    feeder::rules rules;
+    rules.on_sent = [this](const message_view& m) {
+      tally_.messages_sent += 1;
+      tally_.bytes_sent += m.payload.size();
+    };
+    rules.on_end = [this](const error& why) { input_ended(why); };
+    feeder_ = std::make_shared<feeder>(link_, std::move(messages), std::move(rules));
+    output_.on_room([this] { link_.resume(); });
+    output_.on_error([this](const error& why) {
+      exit_code_ = complain(why);
+      link_.cut();
+    });
+    link_.on_message([this](const message_view& m) { show(m); });
+    link_.on_up([this](const peer_info&) { up(); });
+    link_.on_down([this](const down_info& why) { down(why); });
+    watch_for_the_end();
+    stop_signals signals(host_.io(), [this](int) { close(); });
+    host_.io().run();
+    if (flags_.stats) static_cast<void>(std::fputs(tally_.table().c_str(), stderr));
+    return exit_code_;
+  }
+
+ private:
+  void up() {
+    // Nothing is read from standard input before there is somebody to send it to.
+    if (tally_.connections++ == 0) return feeder_->start();
+    say("connected again");
+  }
+
+  void show(const message_view& m) {
+    tally_.messages_received += 1;
+    tally_.bytes_received += m.payload.size();
+    write_message(output_, flags_.format, m, tally_.messages_received, link_.peer().text());
+    if (output_.full()) link_.pause();
+  }
+
+  void input_ended(const error& why) {
+    if (why.reason() != errc{} && why != errc::closed) exit_code_ = complain(why);
+    link_.half_close();
+  }
+
+  void down(const down_info& why) {
+    tally_.add(why);
+    if (why.messages_maybe_lost != 0) {
+      exit_code_ = k_failed;
+      say("ended by the other side first; at most " + counted(why.messages_maybe_lost, "message") + " may be lost");
+    }
+    if (!in_order(why.reason)) {
+      exit_code_ = k_failed;
+      say("connection lost: " + why.reason.text() + (why.will_reconnect ? "; connecting again" : ""));
+    }
+    why.will_reconnect ? watch_for_the_end() : close();
+  }
+
+  void watch_for_the_end() {
+    link_.async_wait_up([this](error_code failed) {
+      if (failed) close();
+    });
+  }
+
+  void close() {
+    if (std::exchange(closing_, true)) return;
+    feeder_->stop();
+    link_.async_close([this](error_code, const close_report& report) { closed(report); });
+  }
+
+  void closed(const close_report& report) {
+    tally_.never_sent = report.messages_unsent;
+    if (tally_.connections == 0) exit_code_ = complain(with_advice(report.reason, link_.url()));
+    if (report.messages_unsent != 0) {
+      exit_code_ = k_failed;
+      say(counted(report.messages_unsent, "message") + " in the queue not sent");
+    }
+    output_.on_flushed([this] { host_.io().stop(); });
+  }
+
+  const connect_flags& flags_;
+  host host_;
+  output output_;
+  channel link_;
+  std::shared_ptr<feeder> feeder_;
+  tally tally_;
+  bool closing_ = false;
+  int exit_code_ = k_ok;
+};
+
+int run_connect(const connect_flags& flags) {
+  const auto with = options_from(flags.channels);
+  return with ? conversation(flags).run(*with) : complain(with.error());
+}
+
+constexpr const char* k_examples = R"(  ferry connect tcp://localhost:5000            each line you type is a message
+  printf 'ping\n' | ferry connect ipc://@echo   one question, its answers, then the end
+  ferry connect ipc://@a --split 64KiB --output raw < in.bin > out.bin
+
+The end of standard input (Ctrl-D) ends our direction only: answers are shown until the other side ends too. Ctrl-C ends
+both. Exit status: 0 ended in order, 1 not connected, or something may be lost, 2 wrong command line.)";
+
+}  // namespace
+
+void add_connect(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<connect_flags>();
+  CLI::App& command = add_command(app, "connect", "Talk by hand: terminal to messages and back", k_examples);
+  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")->required();
+  add_split(command, flags->split, "How standard input becomes messages: lines (default), whole, or BYTES per message");
+  add_format(command, flags->format);
+  command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
+  add_channel_flags(command, flags->channels);
+  command.callback([flags, &exit_code] { exit_code = run_connect(*flags); });
+}
+
+}  // namespace ferry::app

@@ -1,0 +1,290 @@
+// ferry send: messages from the command line, a file or standard input into one channel.
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/ferry/app.hpp"
+#include "apps/ferry/echo_check.hpp"
+#include "apps/ferry/feeder.hpp"
+#include "apps/ferry/flags.hpp"
+#include "apps/ferry/host.hpp"
+#include "apps/ferry/message_flags.hpp"
+#include "apps/ferry/progress.hpp"
+#include "apps/ferry/settings.hpp"
+#include "apps/ferry/signals.hpp"
+#include "apps/ferry/tally.hpp"
+
+namespace ferry::app {
+namespace {
+
+struct send_flags {
+  channel_flags channels;
+  std::string url;
+  std::vector<std::string> texts;
+  std::string file;
+  std::string split = "lines";
+  std::uint64_t count = 0;
+  std::uint64_t size = 64;
+  bool sized = false;
+  std::uint64_t per_second = 0;
+  std::string wait = "5s";
+  bool expect_echo = false;
+  bool stats = false;
+};
+
+constexpr auto k_tick = std::chrono::milliseconds(100);
+
+/// feeding --source ended, Ctrl-C or error--> ending (half-closed; queue and echoes) --> closing (deadline) --> over
+class sending {
+ public:
+  sending(const send_flags& flags, options::duration wait)
+      : flags_(flags), wait_(wait), host_(flags.channels.log), tick_(host_.io()), echoes_(host_.channels().buffers()) {}
+
+  int run(const options& with) {
+    auto opened = channel::open(host_.channels(), flags_.url, with);
+    if (!opened) return complain(opened.error());
+    link_ = *opened;
+    auto messages = make_source();
+    if (!messages) return complain(messages.error());
+    bar_.emplace("sending", (*messages)->bytes_in_all());
+    feeder_ = std::make_shared<feeder>(link_, std::move(*messages), feeding_rules());
+    link_.on_up([this](const peer_info&) { up(); });
+    link_.on_down([this](const down_info& why) { down(why); });
+    link_.on_connect_failure([this](const error& why) { connect_failed(why); });
+    link_.on_message([this](const message_view& m) { received(m); });
+    watch_for_the_end();
+    stop_signals signals(host_.io(), [this](int) { interrupted(); });
+    feeder_->start();
+    tick();
+    host_.io().run();
+    return summary();
+  }
+
+ private:
+  [[nodiscard]] result<std::unique_ptr<source>> make_source() {
+    std::vector<std::unique_ptr<source>> parts;
+    if (!flags_.texts.empty()) parts.push_back(make_text_source(flags_.texts));
+    if (flags_.sized || flags_.count != 0) {
+      parts.push_back(make_generated_source(std::max<std::uint64_t>(flags_.count, 1), flags_.size));
+    }
+    if (!flags_.file.empty() || parts.empty()) {
+      auto from = input::open(host_.io(), flags_.file.empty() ? "-" : flags_.file);
+      if (!from) return error(errc::bad_option, "--file: " + from.error().text(), from.error().system_errno());
+      parts.push_back(make_input_source(std::move(*from), *split_rule::parse(flags_.split), link_.settings().max_message));
+    }
+    return make_chain(std::move(parts));
+  }
+
+  feeder::rules feeding_rules() {
+    feeder::rules rules;
+    rules.per_second = flags_.per_second;
+    if (flags_.expect_echo) rules.gate = [this] { return echoes_.has_room(); };
+    rules.on_sent = [this](const message_view& m) {
+      tally_.messages_sent += 1;
+      tally_.bytes_sent += m.payload.size();
+      if (flags_.expect_echo) echoes_.sent(m);
+    };
+    rules.on_end = [this](const error& why) {
+      if (why.reason() == errc{}) {
+        all_fed_ = true;
+      } else if (why != errc::closed) {  // why the channel is closed is told by its report
+        fail(why.text());
+      }
+      half_close();
+    };
+    return rules;
+  }
+
+  // The connection --------------------------------------------------------------------------------------------------
+
+  void up() {
+    if (tally_.connections++ != 0) say("connected again");
+  }
+
+  void down(const down_info& why) {
+    tally_.add(why);
+    if (why.will_reconnect) {
+      say("connection lost: " + why.reason.text() + "; at most " + counted(why.messages_maybe_lost, "message") +
+          " may be lost; connecting again");
+    }
+    echoes_.forget_all_but(link_.stats().send_queue_messages);
+    if (!why.will_reconnect) return close();
+    watch_for_the_end();
+    feeder_->poke();  // there may be room for echoes now
+  }
+
+  // A channel that gives up while it is down has no other way to say so.
+  void watch_for_the_end() {
+    link_.async_wait_up([this](error_code failed) {
+      if (failed) close();
+    });
+  }
+
+  void received(const message_view& m) {
+    tally_.messages_received += 1;
+    tally_.bytes_received += m.payload.size();
+    if (!flags_.expect_echo || failed_) return;
+    if (const auto wrong = echoes_.received(m)) {
+      fail(*wrong);
+      return link_.cut();
+    }
+    if (!all_fed_) feeder_->poke();
+    if (flushed_ && echoes_.outstanding() == 0) close();
+  }
+
+  // The end ---------------------------------------------------------------------------------------------------------
+
+  void fail(const std::string& text) {
+    failed_ = true;
+    say(text);
+  }
+
+  // No deadline before everything is in the kernel, and every echo here: a slow listener is no reason to give up.
+  void half_close() {
+    link_.half_close();
+    link_.async_flush([this](error_code failed) {
+      flushed_ = true;
+      if (failed || failed_ || !flags_.expect_echo || echoes_.outstanding() == 0) close();
+    });
+  }
+
+  void close() {
+    if (std::exchange(closing_, true)) return;
+    feeder_->stop();
+    link_.async_close([this](error_code, const close_report& report) {
+      report_ = report;
+      host_.io().stop();
+    });
+  }
+
+  void interrupted() {
+    if (!all_fed_) fail("interrupted before everything was sent");
+    close();
+  }
+
+  void tick() {
+    bar_->update(feeder_->from().bytes_done());
+    if (tally_.connections == 0) look_at_the_clock();
+    tick_.expires_after(k_tick);
+    tick_.async_wait([this](const boost::system::error_code& cancelled) {
+      if (!cancelled) tick();
+    });
+  }
+
+  void connect_failed(const error& why) {
+    if (tally_.connections != 0 || !link_.settings().reconnect || std::exchange(told_waiting_, true)) return;
+    say(with_advice(why, link_.url()).text());
+    say("trying again" + (wait_.count() == 0 ? std::string("; Ctrl-C ends") : " for " + flags_.wait + " (--wait)"));
+  }
+
+  void look_at_the_clock() {
+    if (closing_ || wait_.count() == 0 || std::chrono::steady_clock::now() - tally_.begin < wait_) return;
+    fail("gave up after " + flags_.wait + " (--wait)");
+    link_.cut();
+    close();
+  }
+
+  [[nodiscard]] int summary() {
+    bar_.reset();
+    const auto stats = link_.stats();
+    tally_.maybe_lost = stats.messages_maybe_lost;
+    tally_.never_sent = report_.messages_unsent;
+    if (flags_.stats) static_cast<void>(std::fputs(tally_.table().c_str(), stderr));
+    const std::uint64_t echoes_missing = flags_.expect_echo ? echoes_.outstanding() + echoes_.forgotten() : 0;
+    const bool all_well = all_fed_ && !failed_ && report_.clean() && stats.messages_maybe_lost == 0 &&
+                          stats.messages_poisoned == 0 && echoes_missing == 0;
+    if (all_well) return k_ok;
+    if (!report_.clean() && !(failed_ && in_order(report_.reason))) say_why_closed();
+    if (echoes_missing != 0) say(counted(echoes_missing, "echo") + " did not come back; does the other end run with --echo?");
+    say(counted(tally_.messages_sent - report_.messages_unsent - stats.messages_poisoned, "message") + " sent, of which at most " +
+        std::to_string(stats.messages_maybe_lost) + " may be lost; " + std::to_string(report_.messages_unsent) +
+        " in the queue not sent" +
+        (stats.messages_poisoned != 0 ? "; " + std::to_string(stats.messages_poisoned) + " given up (max_send_attempts)" : "") +
+        (all_fed_ ? "" : "; the input was not sent to its end"));
+    return k_failed;
+  }
+
+  void say_why_closed() {
+    if (tally_.connections == 0) return say(with_advice(report_.reason, link_.url()).text());
+    if (report_.reason == errc::end_of_stream) return say("the other end closed before it had everything");
+    if (report_.reason != errc::closed) say(report_.reason.text());
+  }
+
+  const send_flags& flags_;
+  options::duration wait_;
+  host host_;
+  boost::asio::steady_timer tick_;
+  echo_check echoes_;
+  std::optional<progress> bar_;
+  channel link_;
+  std::shared_ptr<feeder> feeder_;
+  tally tally_;
+  close_report report_;
+  bool all_fed_ = false;
+  bool flushed_ = false;
+  bool closing_ = false;
+  bool failed_ = false;
+  bool told_waiting_ = false;
+};
+
+int run_send(const send_flags& flags) {
+  options defaults;
+  defaults.reconnect = true;
+  const auto with = options_from(flags.channels, defaults);
+  if (!with) return complain(with.error());
+  const auto wait = parse_whole(option_unit::duration, flags.wait);
+  return sending(flags, options::duration(*wait)).run(*with);
+}
+
+constexpr const char* k_examples = R"(  ferry send ipc://@news -m hello -m world
+  ferry send tcp://localhost:5000 --file access.log               each line is a message
+  tail -f access.log | ferry send tcp://localhost:5000 --file -   until Ctrl-C
+  ferry send ipc://@news --file photo.png --split whole
+  ferry send ipc://@news --count 1M --size 100 --rate 50k --stats
+  ferry send ipc://@news --file a.txt --expect-echo               against: ferry listen ipc://@news --echo
+
+It reconnects when the connection is lost (-o reconnect=off: it ends then), and says how much may be lost at most.
+Exit status: 0 everything was sent, and the listener has read it all and closed in order; 1 an error, or at most so
+many messages as it says may be lost; 2 wrong command line.)";
+
+void check_wait(const std::string& text) {
+  if (const auto value = parse_whole(option_unit::duration, text); value && *value < std::uint64_t{1} << 62) return;
+  throw CLI::ValidationError("--wait " + shown(text, 64) + ": must be a duration (500ms, 10s, 1m), or 0 for ever");
+}
+
+}  // namespace
+
+void add_send(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<send_flags>();
+  CLI::App& command = add_command(app, "send", "Send messages: texts, the lines of a file, generated ones", k_examples);
+  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")->required();
+  add_list(command, "-m,--message", flags->texts, "Send TEXT; may be given several times")->type_name("TEXT");
+  command.add_option("--file", flags->file, "Send what FILE holds; - is standard input, as without any source")
+      ->type_name("FILE");
+  add_split(command, flags->split,
+            "How FILE becomes messages: lines (default, each without its newline), whole, or BYTES per message");
+  add_whole(command, "--count", flags->count, option_unit::count, 1, "Send N generated messages")->type_name("N");
+  CLI::Option* const size = add_whole(command, "--size", flags->size, option_unit::size, 0,
+                                      "Size of a generated message (default 64)", std::uint64_t{1} << 30);
+  size->type_name("BYTES");
+  add_whole(command, "--rate", flags->per_second, option_unit::count, 1, "Send at most N messages per second")
+      ->type_name("N");
+  command
+      .add_option_function<std::string>(
+          "--wait", [flags](const std::string& text) { check_wait(text), flags->wait = text; },
+          "How long to try to connect for the first time (default 5s; 0: for ever)")
+      ->type_name("TIME");
+  command.add_flag("--expect-echo", flags->expect_echo, "Check that everything comes back, equal and in order");
+  command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
+  add_channel_flags(command, flags->channels);
+  command.callback([flags, size, &exit_code] {
+    flags->sized = size->count() != 0;
+    exit_code = run_send(*flags);
+  });
+}
+
+}  // namespace ferry::app

@@ -1,0 +1,102 @@
+// The program `ferry`: chooses the command, and says what is wrong with a command line that cannot be read.
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "apps/ferry/app.hpp"
+#include "apps/ferry/flags.hpp"
+
+namespace {
+
+using ferry::app::say;
+
+constexpr const char* k_examples = R"(
+Examples:
+  ferry listen ipc://@news                       each message that arrives, as a line
+  ferry send ipc://@news -m hello                one message
+  ferry send tcp://localhost:5000 --file a.txt   the lines of a file
+  ferry listen 'tcp://*:0' --echo --stats        any free port, which is printed
+  ferry connect tcp://localhost:5000             talk by hand
+  ferry COMMAND --help                           options and examples of a command
+
+URLs: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT. Options: URL?name=value or -o name=value (docs/options.md).
+Exit status: 0 all was done and nothing was lost, 1 an error or a loss, 2 the command line is wrong.)";
+
+/// The command that the line is about: the one that was recognised, else the whole program.
+const CLI::App& addressed(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return *at;
+}
+
+std::string full_name(const CLI::App& command) {
+  const std::string above = command.get_parent() != nullptr ? full_name(*command.get_parent()) + " " : "";
+  return above + command.get_name();
+}
+
+/// "unknown option '--ecoh', did you mean '--echo'?"
+std::string not_understood(const CLI::App& command, const std::string& word) {
+  std::vector<std::string> known;
+  const bool option = word.size() > 1 && word.front() == '-';
+  if (option) {
+    for (const auto* one : command.get_options()) {
+      for (const auto& name : one->get_lnames()) known.push_back("--" + name);
+      for (const auto& name : one->get_snames()) known.push_back("-" + name);
+    }
+  } else {
+    for (const auto* one : command.get_subcommands({})) known.push_back(one->get_name());
+  }
+  const std::vector<std::string_view> names(known.begin(), known.end());
+  const std::string shown = ferry::shown(word, 64);
+  if (option) return "unknown option '" + shown + "'" + ferry::did_you_mean(word.substr(0, word.find('=')), names);
+  if (names.empty()) return "'" + shown + "' is one word too many";
+  return "unknown command '" + shown + "'" + ferry::did_you_mean(word, names) + " Known commands: " + ferry::joined(names);
+}
+
+int explain(const CLI::App& app, const CLI::ParseError& wrong) {
+  const CLI::App& command = addressed(app);
+  // A word that was not understood explains everything that seems to be missing.
+  const auto left = command.remaining();
+  const std::string text = left.empty() ? wrong.what() : not_understood(command, left.front());
+  say(text);
+  say("see '" + full_name(command) + " --help'");
+  return ferry::app::k_usage;
+}
+
+int run(int argc, char** argv) {
+  int exit_code = ferry::app::k_ok;
+  CLI::App app("Messages between processes: one channel API over Unix sockets and TCP.", "ferry");
+  app.set_version_flag("--version", "ferry " FERRY_VERSION, "The version");
+  app.footer(k_examples);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(28);
+  ferry::app::add_listen(app, exit_code);
+  ferry::app::add_send(app, exit_code);
+  ferry::app::add_connect(app, exit_code);
+  ferry::app::add_bridge(app, exit_code);
+  ferry::app::add_bench(app, exit_code);
+  ferry::app::add_demo(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    return app.exit(wanted);
+  } catch (const CLI::ParseError& wrong) {
+    return explain(app, wrong);
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader who went away shows as an error of write(), which is reported.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& unexpected) {
+    say(std::string("unexpected error: ") + unexpected.what());
+    return ferry::app::k_failed;
+  }
+}

@@ -1,0 +1,71 @@
+#include "apps/ferry/message_writer.hpp"
+
+#include <array>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace ferry::app {
+
+bool is_utf8(bytes data) noexcept {
+  const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(data[i]); };
+  for (std::size_t i = 0; i < data.size();) {
+    const unsigned first = at(i);
+    if (first < 0x80) {
+      ++i;
+      continue;
+    }
+    const std::size_t more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+    if (first < 0xc2 || first > 0xf4 || data.size() - i <= more) return false;
+    // Only the second byte's range depends on the first.
+    const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (at(i + 1) < low || at(i + 1) > high) return false;
+    for (std::size_t k = 2; k <= more; ++k) {
+      if ((at(i + k) & 0xc0) != 0x80) return false;
+    }
+    i += 1 + more;
+  }
+  return true;
+}
+
+std::string base64(bytes data) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((data.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < data.size(); i += 3) {
+    const auto at = [&](std::size_t k) { return k < data.size() ? std::to_integer<std::uint32_t>(data[k]) : 0; };
+    const std::uint32_t three = at(i) << 16 | at(i + 1) << 8 | at(i + 2);
+    const std::size_t used = std::min<std::size_t>(3, data.size() - i);
+    for (std::size_t k = 0; k < 4; ++k) out += k <= used ? digits[three >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+std::string json_of(const message_view& m, std::uint64_t number, const std::string& peer) {
+  boost::json::object all;
+  all["n"] = number;
+  all["kind"] = m.kind == message_kind::text ? "text" : "binary";
+  all["type"] = m.type;
+  all["size"] = m.payload.size();
+  if (is_utf8(m.payload)) {
+    all["text"] = boost::json::string_view(m.text().data(), m.text().size());
+  } else {
+    all["data"] = base64(m.payload);
+  }
+  all["peer"] = peer;
+  return boost::json::serialize(all);
+}
+
+void write_message(output& to, message_format format, const message_view& m, std::uint64_t number,
+                   const std::string& peer) {
+  switch (format) {
+    case message_format::lines:
+      to.write(m.payload);
+      return to.put('\n');
+    case message_format::raw: return to.write(m.payload);
+    case message_format::json: return to.write(json_of(m, number, peer) + "\n");
+    case message_format::none: return;
+  }
+}
+
+}  // namespace ferry::app

@@ -1,0 +1,23 @@
+// Which transports, framings and ways of sending the suite runs over.
+#include "tests/conformance/transport.hpp"
+
+namespace ferry::test {
+namespace {
+
+constexpr setting k_settings[] = {
+    {"inproc", framing_kind::automatic, senders_kind::one}, {"inproc", framing_kind::varint, senders_kind::many},
+    {"inproc", framing_kind::u32, senders_kind::one},       {"ipc", framing_kind::varint, senders_kind::one},
+    {"ipc", framing_kind::typed, senders_kind::many},       {"ipc", framing_kind::u32, senders_kind::one},
+    {"abstract", framing_kind::varint, senders_kind::many}, {"abstract", framing_kind::typed, senders_kind::one},
+    {"tcp4", framing_kind::varint, senders_kind::one},      {"tcp4", framing_kind::typed, senders_kind::one},
+    {"tcp4", framing_kind::u32, senders_kind::many},        {"tcp6", framing_kind::varint, senders_kind::many},
+    {"tcp6", framing_kind::typed, senders_kind::one},       {"localhost", framing_kind::automatic, senders_kind::one},
+    {"faulty", framing_kind::varint, senders_kind::one},    {"faulty", framing_kind::u32, senders_kind::many},
+    {"faulty", framing_kind::typed, senders_kind::one},
+};
+
+INSTANTIATE_TEST_SUITE_P(every, transport, ::testing::ValuesIn(k_settings),
+                         [](const auto& one) { return name_of(one.param); });
+
+}  // namespace
+}  // namespace ferry::test

@@ -1,0 +1,188 @@
+#pragma once
+/// The fixture of the suite that every transport passes: one scheme, framing and way of sending at a time.
+
+#include <ferry/channel.hpp>
+#include <ferry/listener.hpp>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "testing/faulty_stream.hpp"
+#include "testing/temp_dir.hpp"
+#include "testing/watchdog.hpp"
+
+namespace ferry::test {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::size_t k_slower = 10;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr std::size_t k_slower = 10;
+#else
+inline constexpr std::size_t k_slower = 1;
+#endif
+#else
+inline constexpr std::size_t k_slower = 1;
+#endif
+
+struct setting {
+  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty
+  framing_kind framing;
+  senders_kind senders;
+
+  [[nodiscard]] bool is(std::string_view name) const noexcept { return name == transport; }
+};
+inline std::string name_of(const setting& s) {
+  static constexpr const char* k_framings[] = {"automatic", "varint", "u32", "typed"};
+  return std::string(s.transport) + "_" + k_framings[static_cast<int>(s.framing)] +
+         (s.senders == senders_kind::many ? "_many" : "_one");
+}
+inline void PrintTo(const setting& s, std::ostream* out) { *out << name_of(s); }
+
+/// `size` bytes that differ from those of another seed.
+inline std::string pattern(std::uint64_t seed, std::size_t size) {
+  std::string made(size, '\0');
+  std::uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
+  for (char& c : made) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    c = static_cast<char>(state >> 56);
+  }
+  return made;
+}
+
+/// What one end of a connection went through; handlers refer to it, so it must outlive the channel.
+struct life {
+  std::vector<std::string> messages;
+  int ups = 0;
+  std::vector<down_info> downs;
+  bool paired = true;  ///< every up was followed by one down before the next
+
+  void watch(channel& one) {
+    one.on_up([this](const peer_info&) { paired = paired && ups++ == static_cast<int>(downs.size()); });
+    one.on_down([this](const down_info& info) {
+      downs.push_back(info);
+      paired = paired && static_cast<int>(downs.size()) == ups;
+    });
+  }
+  void receive(channel& one) {
+    one.on_message([this](const message_view& m) { messages.emplace_back(m.text()); });
+  }
+};
+
+struct ends {
+  channel client, server;
+};
+
+class any_transport {
+ public:
+  any_transport(const setting& with) : with_(with) {
+    faults->most_per_read = 700;
+    faults->most_per_write = 1500;
+    where.register_transport("faulty", std::make_shared<faulty_transport>(faults));
+  }
+
+  /// Options with this framing and way of sending.
+  [[nodiscard]] options settings() const {
+    options o;
+    o.framing = with_.framing;
+    o.senders = with_.senders;
+    o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    return o;
+  }
+  [[nodiscard]] std::string listen_url() const {
+    if (with_.is("inproc")) return "inproc://meeting";
+    if (with_.is("ipc")) return "ipc://" + dir.file("socket");
+    if (with_.is("abstract")) return "ipc://@" + dir.file("socket");
+    if (with_.is("tcp4")) return "tcp://127.0.0.1:0";
+    if (with_.is("tcp6")) return "tcp://[::1]:0";
+    if (with_.is("localhost")) return "tcp://localhost:0";
+    return "faulty://meeting";
+  }
+  [[nodiscard]] bool is_tcp() const { return with_.is("tcp4") || with_.is("tcp6") || with_.is("localhost"); }
+  /// Where `at` can be connected to; by name if this is what is tested.
+  [[nodiscard]] std::string connect_url(const listener& at) const {
+    const std::string url = at.url();
+    return with_.is("localhost") ? "tcp://localhost" + url.substr(url.rfind(':')) : url;
+  }
+
+  [[nodiscard]] listener listen(const options& with) {
+    auto made = listener::open(where, listen_url(), with);
+    if (!made) ADD_FAILURE() << made.error().text();
+    return made ? *made : listener{};
+  }
+  [[nodiscard]] channel open(const std::string& url, const options& with) {
+    auto made = channel::open(where, url, with);
+    if (!made) ADD_FAILURE() << made.error().text();
+    return made ? *made : channel{};
+  }
+  /// Both ends of one connection; the listener stays in `listening`.
+  [[nodiscard]] ends connect(const options& client_with, const options& server_with) {
+    if (!listening) listening = listen(server_with);
+    ends made;
+    listening.async_accept([&](error_code, channel arrived) { made.server = std::move(arrived); });
+    made.client = open(connect_url(listening), client_with);
+    EXPECT_TRUE(turn([&] { return made.server && made.client.state() == channel_state::up; }, "both ends"));
+    return made;
+  }
+  [[nodiscard]] ends connect() { return connect(settings(), settings()); }
+
+  template <class Predicate>
+  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
+    return run_until(io, std::move(done), awaited, std::chrono::seconds(k_slower > 1 ? 60 : 10));
+  }
+
+  boost::asio::io_context io;
+  std::shared_ptr<fault_plan> faults = std::make_shared<fault_plan>();
+  temp_dir dir;
+  context where{io};
+  listener listening;
+
+ protected:
+  setting with_;
+};
+
+class transport : public ::testing::TestWithParam<setting>, public any_transport {
+ protected:
+  transport() : any_transport(GetParam()) {}
+  void SetUp() override {
+    if (with_.is("tcp6") && !listener::open(where, "tcp://[::1]:0")) GTEST_SKIP() << "no IPv6 on this machine";
+  }
+};
+
+/// Sends payload(0) .. payload(count - 1) as fast as the queue takes them. Refers to itself: keep it where it is.
+class feeder {
+ public:
+  feeder(channel& to, std::size_t count, std::function<std::string(std::size_t)> payload)
+      : to_(to), count_(count), payload_(std::move(payload)) {
+    to_.on_drain([this] { feed(); });
+    feed();
+  }
+  [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
+  [[nodiscard]] bool done() const noexcept { return sent_ == count_; }
+  [[nodiscard]] std::size_t times_full() const noexcept { return full_; }
+
+ private:
+  void feed() {
+    for (; sent_ < count_; ++sent_) {
+      const auto outcome = to_.try_send(as_bytes(payload_(sent_)));
+      if (outcome) continue;
+      ++full_;
+      if (outcome.error() != errc::full) ADD_FAILURE() << outcome.error().text();
+      return;
+    }
+  }
+  channel& to_;
+  std::size_t count_;
+  std::function<std::string(std::size_t)> payload_;
+  std::size_t sent_ = 0;
+  std::size_t full_ = 0;
+};
+
+}  // namespace ferry::test

@@ -1,0 +1,94 @@
+"""Runs an example as a reader would: as a real pair of processes.
+
+usage: examples.py FOLDER NAME     FOLDER holds the compiled examples, example_NAME among them
+"""
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+FOLDER, NAME = Path(sys.argv[1]), sys.argv[2]
+LIMIT = 60  # seconds that anything here may take before it counts as hanging
+
+
+class Pair(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = folder.name + "/a.sock"
+
+    def start(self, name, *arguments):
+        program = subprocess.Popen([FOLDER / f"example_{name}", *arguments], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        self.addCleanup(program.communicate)
+        self.addCleanup(program.kill)
+        return program
+
+    def listen(self, name, url):
+        """(program, the URL to connect to)"""
+        program = self.start(name, "listen", url)
+        line = program.stdout.readline()
+        self.assertTrue(line.startswith("listening on "), line)
+        return program, line.split()[-1]
+
+    def run_to_end(self, name, *arguments, given=""):
+        """What it prints; it must end well."""
+        program = self.start(name, *arguments)
+        printed, _ = program.communicate(given, timeout=LIMIT)
+        self.assertEqual(program.returncode, 0)
+        return printed
+
+    def ends_well(self, program, with_signal=None):
+        if with_signal:
+            program.send_signal(with_signal)
+        self.assertEqual(program.wait(LIMIT), 0)
+
+    def hello(self):
+        server = self.start("hello", f"ipc://{self.path}", "server")
+        # The client comes when it likes; this is what waits for the listener.
+        url = f"ipc://{self.path}?reconnect=on&reconnect_base=5ms&reconnect_max=5ms"
+        self.assertEqual(self.run_to_end("hello", url), "Hello, Ferry\n")
+        self.ends_well(server)
+
+    def echo(self, name):
+        for url in (f"ipc://{self.path}", "tcp://127.0.0.1:0"):
+            server, there = self.listen(name, url)
+            self.assertEqual(self.run_to_end(name, "connect", there, "one"), "one\n")
+            self.assertEqual(self.run_to_end(name, "connect", there, "two"), "two\n")
+            self.ends_well(server, signal.SIGTERM)
+
+    def async_echo(self):
+        self.echo("async_echo")
+
+    def coroutine_echo(self):
+        self.echo("coroutine_echo")
+        server, there = self.listen("coroutine_echo", f"ipc://{self.path}")
+        self.assertEqual(self.run_to_end("coroutine_echo", "connect", there, "a", "b", "c"), "a\nb\nc\n")
+        self.ends_well(server, signal.SIGTERM)
+
+    def runner_threads(self):
+        server, there = self.listen("runner_threads", f"ipc://{self.path}")
+        self.assertEqual(self.run_to_end("runner_threads", "connect", there, "50000"),
+                         "50000 messages, sum 1250025000\n")
+        self.ends_well(server)
+
+    def foreign_loop(self):
+        server, there = self.listen("async_echo", f"ipc://{self.path}")
+        lines = "".join(f"line {i}\n" for i in range(2000))
+        self.assertEqual(self.run_to_end("foreign_loop", there, given=lines), lines)
+        self.ends_well(server, signal.SIGTERM)
+
+    def custom_transport(self):
+        server, there = self.listen("custom_transport", f"tap://{self.path}")
+        self.assertEqual(there, f"tap://{self.path}")
+        client = subprocess.run([FOLDER / "example_custom_transport", "connect", there, "hello"], capture_output=True,
+                                text=True, timeout=LIMIT)
+        self.assertEqual((client.returncode, client.stdout), (0, "hello\n"))
+        self.assertIn("tap: 6 bytes in, 6 bytes out", client.stderr)  # a length of one byte, and five of payload
+        self.ends_well(server)
+
+
+if __name__ == "__main__":
+    sys.exit(not unittest.TextTestRunner().run(Pair(NAME)).wasSuccessful())
