@@ -1,7 +1,7 @@
 # The front door; the build itself is CMake's (see CMakePresets.json).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak coverage format clean
+.PHONY: help demo test measure soak coverage format clean
 
 JOBS ?= $(shell nproc)
 TEST_JOBS ?= 2
@@ -13,6 +13,7 @@ say = @printf '\n\033[1m%s\033[0m\n' "$(1)"
 help:
 	@echo "make demo      build the program and move the lines of a large text through every transport"
 	@echo "make test      build and run every test;  FILTER=<regex on the name>  LABEL=<floor>"
+	@echo "make measure   every figure of docs/performance.md, about half an hour on a quiet machine;  QUICK=1"
 	@echo "make soak      run each fuzz target $(SOAK_SECONDS) s and the threaded tests over and over;  SOAK_SECONDS=<n>"
 	@echo "make coverage  run the tests instrumented, report in build/coverage/report/index.html"
 	@echo "make format    lay out every C++ file"
@@ -38,6 +39,14 @@ test:
 	$(call say,Running the tests)
 	@ctest --test-dir build/release --output-on-failure --parallel $(TEST_JOBS) \
 	  $(if $(FILTER),-R '$(FILTER)') $(if $(LABEL),-L '$(LABEL)')
+
+measure:
+	@scripts/setup.sh test
+	$(call say,Building the program)
+	@cmake --preset release >/dev/null
+	@$(BUILD) release --target ferry_program
+	$(call say,Measuring)
+	@scripts/measure.py $(if $(QUICK),--quick)
 
 soak:
 	@scripts/setup.sh ci

@@ -139,8 +139,10 @@ both. Exit status: 0 ended in order, 1 not connected, or something may be lost, 
 void add_connect(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<connect_flags>();
   CLI::App& command = add_command(app, "connect", "Talk by hand: terminal to messages and back", k_examples);
-  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")->required();
-  add_split(command, flags->split, "How standard input becomes messages: lines (default), whole, or BYTES per message");
+  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
+      ->required()
+      ->type_name("");
+  add_split(command, flags->split, "How standard input becomes messages: lines (default), whole,\nor so many BYTES per message");
   add_format(command, flags->format);
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);

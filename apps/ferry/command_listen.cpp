@@ -191,7 +191,8 @@ void add_listen(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<listen_flags>();
   CLI::App& command = add_command(app, "listen", "Take messages from whoever connects, and write them out", k_examples);
   command.add_option("URL", flags->url, "Where to listen: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)")
-      ->required();
+      ->required()
+      ->type_name("");
   command.add_flag("--echo", flags->echo, "Send each message back");
   add_whole(command, "--count", flags->count, option_unit::count, 1, "End after N messages")->type_name("N");
   add_format(command, flags->format);

@@ -199,13 +199,15 @@ class sending {
                           stats.messages_poisoned == 0 && echoes_missing == 0;
     if (all_well) return k_ok;
     if (!report_.clean() && !(failed_ && in_order(report_.reason))) say_why_closed();
-    if (echoes_missing != 0) say(counted(echoes_missing, "echo") + " did not come back; does the other end run with --echo?");
-    say(counted(tally_.messages_sent - report_.messages_unsent - stats.messages_poisoned, "message") + " sent, of which at most " +
+    if (echoes_missing != 0) say(counted(echoes_missing, "message") + " did not come back; does the other end run with --echo?");
+    say("sent " + counted(tally_.messages_sent - report_.messages_unsent - stats.messages_poisoned, "message") + ", of which at most " +
         std::to_string(stats.messages_maybe_lost) + " may be lost; " + std::to_string(report_.messages_unsent) +
-        " in the queue not sent" +
-        (stats.messages_poisoned != 0 ? "; " + std::to_string(stats.messages_poisoned) + " given up (max_send_attempts)" : "") +
-        (all_fed_ ? "" : "; the input was not sent to its end"));
+        " queued and not sent" + given_up(stats.messages_poisoned) + (all_fed_ ? "" : "; the input was not sent to its end"));
     return k_failed;
+  }
+
+  static std::string given_up(std::uint64_t poisoned) {
+    return poisoned == 0 ? "" : "; " + std::to_string(poisoned) + " given up after max_send_attempts";
   }
 
   void say_why_closed() {
@@ -261,12 +263,14 @@ void check_wait(const std::string& text) {
 void add_send(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<send_flags>();
   CLI::App& command = add_command(app, "send", "Send messages: texts, the lines of a file, generated ones", k_examples);
-  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")->required();
+  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
+      ->required()
+      ->type_name("");
   add_list(command, "-m,--message", flags->texts, "Send TEXT; may be given several times")->type_name("TEXT");
   command.add_option("--file", flags->file, "Send what FILE holds; - is standard input, as without any source")
       ->type_name("FILE");
   add_split(command, flags->split,
-            "How FILE becomes messages: lines (default, each without its newline), whole, or BYTES per message");
+            "How FILE becomes messages: lines (default; without their newlines), whole,\nor so many BYTES per message");
   add_whole(command, "--count", flags->count, option_unit::count, 1, "Send N generated messages")->type_name("N");
   CLI::Option* const size = add_whole(command, "--size", flags->size, option_unit::size, 0,
                                       "Size of a generated message (default 64)", std::uint64_t{1} << 30);

@@ -63,7 +63,7 @@ inline CLI::Option* add_list(CLI::App& command, const std::string& flag, std::ve
 inline CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& summary,
                              const std::string& examples) {
   CLI::App* const command = app.add_subcommand(name, summary);
-  command->footer("\nExamples:\n" + examples);
+  command->footer("Examples:\n" + examples);
   return *command;
 }
 

@@ -12,8 +12,7 @@ namespace {
 
 using ferry::app::say;
 
-constexpr const char* k_examples = R"(
-Examples:
+constexpr const char* k_examples = R"(Examples:
   ferry listen ipc://@news                       each message that arrives, as a line
   ferry send ipc://@news -m hello                one message
   ferry send tcp://localhost:5000 --file a.txt   the lines of a file
@@ -34,6 +33,12 @@ const CLI::App& addressed(const CLI::App& app) {
 std::string full_name(const CLI::App& command) {
   const std::string above = command.get_parent() != nullptr ? full_name(*command.get_parent()) + " " : "";
   return above + command.get_name();
+}
+
+std::string joined_names(const CLI::App& command) {
+  std::string text;
+  for (const auto* one : command.get_subcommands({})) text += (text.empty() ? "" : ", ") + one->get_name();
+  return text;
 }
 
 /// "unknown option '--ecoh', did you mean '--echo'?"
@@ -59,8 +64,13 @@ int explain(const CLI::App& app, const CLI::ParseError& wrong) {
   const CLI::App& command = addressed(app);
   // A word that was not understood explains everything that seems to be missing.
   const auto left = command.remaining();
-  const std::string text = left.empty() ? wrong.what() : not_understood(command, left.front());
-  say(text);
+  if (!left.empty()) {
+    say(not_understood(command, left.front()));
+  } else if (&command == &app) {
+    say("a command is needed: " + joined_names(command));
+  } else {
+    say(wrong.what());
+  }
   say("see '" + full_name(command) + " --help'");
   return ferry::app::k_usage;
 }

@@ -29,8 +29,8 @@ inline void add_format(CLI::App& command, message_format& target) {
                               {"raw", message_format::raw},
                               {"json", message_format::json},
                               {"none", message_format::none}},
-                             "lines: each message and a newline (default); raw: the bytes alone; json: an object per "
-                             "message; none: nothing")
+                             "lines: each message and a newline (default); raw: the bytes alone;\n"
+                             "json: an object per message; none: nothing")
       ->type_name("FORMAT");
 }
 

@@ -12,19 +12,13 @@
 namespace ferry::app {
 namespace asio = boost::asio;
 
-output::output(asio::io_context& io) : io_(io), waiter_(io) {
+output::output(asio::io_context& io, int fd) : io_(io), fd_(fd), waiter_(io) {
   buffer_.reserve(2 * k_block);
-  auto own = reopen_nonblocking(STDOUT_FILENO, O_WRONLY);
+  auto own = reopen_nonblocking(fd, O_WRONLY);
   if (!own) return;
   boost::system::error_code refused;
   waiter_.assign(own.get(), refused);
-  if (!refused) static_cast<void>(own.release());
-}
-
-int output::fd() const noexcept {
-  // native_handle() is not const, though it changes nothing.
-  auto& handle = const_cast<asio::posix::stream_descriptor&>(waiter_);
-  return handle.is_open() ? handle.native_handle() : STDOUT_FILENO;
+  if (!refused) fd_ = own.release();
 }
 
 void output::write(bytes data) {
@@ -46,7 +40,7 @@ void output::post_flush() {
 
 void output::flush() {
   while (!failed_ && pending() != 0) {
-    const auto n = ::write(fd(), buffer_.data() + begin_, pending());
+    const auto n = ::write(fd_, buffer_.data() + begin_, pending());
     if (n >= 0) {
       begin_ += static_cast<std::size_t>(n);
       continue;

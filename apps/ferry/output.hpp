@@ -1,5 +1,5 @@
 #pragma once
-/// Standard output, in big blocks.
+/// Standard output, or what stands in for it, in big blocks.
 
 #include <ferry/bytes.hpp>
 #include <ferry/error.hpp>
@@ -18,7 +18,8 @@ namespace ferry::app {
 /// full() becomes true, and the caller stops until on_room. Standard output keeps its flags. One thread uses it.
 class output {
  public:
-  explicit output(boost::asio::io_context& io);
+  /// @param fd  not owned; must stay open
+  explicit output(boost::asio::io_context& io, int fd = 1);
   output(const output&) = delete;
   output& operator=(const output&) = delete;
 
@@ -41,7 +42,6 @@ class output {
   static constexpr std::size_t k_block = 256u << 10;
 
   [[nodiscard]] std::size_t pending() const noexcept { return buffer_.size() - begin_; }
-  [[nodiscard]] int fd() const noexcept;
   void post_flush();
   void flush();
   void wait();
@@ -49,7 +49,8 @@ class output {
   void settle();
 
   boost::asio::io_context& io_;
-  boost::asio::posix::stream_descriptor waiter_;  // open where the output may make us wait
+  int fd_;
+  boost::asio::posix::stream_descriptor waiter_;  // owns fd_ where the output may make us wait
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0;
   bool flush_posted_ = false;

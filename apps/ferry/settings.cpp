@@ -12,8 +12,8 @@ namespace ferry::app {
 namespace {
 
 constexpr const char* k_about_options =
-    "A channel option for all URLs of the command (docs/options.md). What is set later wins: defaults, the TOML file, "
-    "the environment (FERRY_NAME=VALUE), -o, the query of a URL";
+    "Set a channel option (docs/options.md); wins over the environment (FERRY_NAME),\n"
+    "--config and the defaults; the query of a URL (URL?name=value) wins over -o";
 
 /// "max_message=10MiB": what somebody who wrote no value could have written.
 std::string example_of(std::string_view name) {
@@ -30,7 +30,7 @@ result<void> set(options& target, std::string_view text) {
   }
   const auto problem = set_option(target, text.substr(0, equals), text.substr(equals + 1));
   if (!problem) return {};
-  return error(problem->unknown ? errc::unknown_option : errc::bad_option, "-o " + problem->text);
+  return error(problem->unknown ? errc::unknown_option : errc::bad_option, "-o: " + problem->text);
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ void add_log_flag(CLI::App& command, log_level& level) {
                          {"info", log_level::info},
                          {"debug", log_level::debug},
                          {"trace", log_level::trace}},
-                        "What goes to standard error besides results: error, warn (default), info, debug, trace")
+                        "What is logged to standard error: error, warn (default), info, debug, trace")
       ->type_name("LEVEL");
 }
 

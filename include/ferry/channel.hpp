@@ -9,7 +9,9 @@
 #include <ferry/stream.hpp>
 
 #include <any>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -184,7 +186,7 @@ class channel {
   /// it. On a Unix socket the peer's writes fail from then on. @return closed (not up) | unsupported (the stream cannot).
   result<void> end_receiving();
   /// half_close, then waits until the peer ends, at most close_timeout in all. Completes with (error_code, close_report);
-  /// the code is empty if the report is clean. Received messages are delivered meanwhile.
+  /// the code is empty if the report is clean. Received messages are delivered meanwhile. Cancellable; closing goes on.
   template <class Token>
   auto async_close(Token&& token) {
     return boost::asio::async_initiate<Token, void(error_code, close_report)>(
@@ -230,16 +232,19 @@ class channel {
 };
 
 /// Connects. Completes with (error_code, channel) when the channel is up, or with the reason; the channel is given in both
-/// cases, so that last_error() tells the whole text.
+/// cases, so that last_error() tells the whole text. Cancellable; the channel that is given then still connects, unless it
+/// is let go of.
 template <class Token>
 auto async_connect(context& where, std::string_view url, const options& with, Token&& token) {
   return boost::asio::async_initiate<Token, void(error_code, channel)>(
       [&where, url = std::string(url), with](auto handler) {
         auto made = channel::open(where, url, with);
+        const auto slot = boost::asio::get_associated_cancellation_slot(handler);
         detail::completion<error_code, channel> done(where.io().get_executor(), std::move(handler));
         if (!made) return done(made.error().code(), channel{});
         channel opened = *made;
-        opened.async_wait_up([opened, done = std::move(done)](error_code failed) mutable { done(failed, std::move(opened)); });
+        opened.async_wait_up(boost::asio::bind_cancellation_slot(
+            slot, [opened, done = std::move(done)](error_code failed) mutable { done(failed, std::move(opened)); }));
       },
       token);
 }

@@ -23,7 +23,7 @@ class service final : public service_manager {
   service(const service&) = delete;
   service& operator=(const service&) = delete;
 
-  /// In the runtime directory, if there is one: "/tmp/a.sock" becomes "/run/app/a.sock". An abstract name, and a path that lies
+  /// Where the inherited socket lies, if there is one. Else in the runtime directory, if there is that: "/tmp/a.sock" becomes "/run/app/a.sock". An abstract name, and a path that lies
   /// there already, stay as they are.
   [[nodiscard]] std::string socket_path(const std::string& path) const override;
   [[nodiscard]] result<std::unique_ptr<acceptor>> take_listener(context& where, const options& with) override;

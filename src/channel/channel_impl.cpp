@@ -44,10 +44,8 @@ void channel_impl::on_message(std::function<void(const message_view&)> handler) 
   post_resume();
 }
 
-void channel_impl::delivering_ends() {
-  delivering_ = false;
-  if (!next_message_handler_) return;
-  handlers_.message = std::move(*next_message_handler_);
+void channel_impl::change_message_handler() {
+  const auto old = std::exchange(handlers_.message, std::move(*next_message_handler_));
   next_message_handler_.reset();
 }
 
@@ -56,7 +54,7 @@ void channel_impl::deliver_queued() {
   while (handlers_.message && !queue_.empty() && !paused_) {
     const message m = queue_.pop();
     handlers_.message(m.view());
-    if (next_message_handler_) break;
+    if (next_message_handler_) change_message_handler();
   }
   delivering_ends();
   after_pop();
@@ -181,6 +179,12 @@ void channel_impl::start_close(close_completion done, std::optional<options::dur
   if (over_) return done(report_.clean() ? error_code{} : report_.reason.code(), report_);
   if (close_done_) return done(errc::misuse, {});
   close_done_ = std::move(done);
+  close_done_.on_cancel([weak = weak_from_this(), &io = where_.io()] {
+    // Posted: the slot that calls this must not be cleared while it does.
+    asio::post(io, [weak] {
+      if (const auto self = weak.lock(); self && self->close_done_) self->close_done_(errc::cancelled, {});
+    });
+  });
   closing_begins(within);
   half_close();
 }

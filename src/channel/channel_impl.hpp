@@ -9,6 +9,7 @@
 #include <string>
 
 #include "channel/receive_queue.hpp"
+#include "channel/replaceable.hpp"
 #include "channel/waiters.hpp"
 
 namespace ferry::detail {
@@ -76,11 +77,13 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
       return false;
     if (!handlers_.message || !queue_.empty()) return enqueue(m);
     handlers_.message(m);
+    if (next_message_handler_) [[unlikely]]
+      change_message_handler();
     return true;
   }
-  /// Between these two, a message handler that is replaced stays alive.
+  /// Between these two, a message handler that is replaced stays alive until it returns.
   void delivering_begins() noexcept { delivering_ = true; }
-  void delivering_ends();
+  void delivering_ends() noexcept { delivering_ = false; }
 
   void enter(channel_state next) noexcept { state_ = next; }
   void report_up(peer_info who);
@@ -101,15 +104,16 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
  private:
   struct handler_set {
     std::function<void(const message_view&)> message;
-    std::function<void(const peer_info&)> up;
-    std::function<void(const down_info&)> down;
-    std::function<void()> drain;
-    std::function<void()> peer_end;
-    std::function<void(bytes)> poisoned;
-    std::function<void(const error&)> connect_failure;
+    replaceable<const peer_info&> up;
+    replaceable<const down_info&> down;
+    replaceable<> drain;
+    replaceable<> peer_end;
+    replaceable<bytes> poisoned;
+    replaceable<const error&> connect_failure;
   };
 
   [[nodiscard]] bool enqueue(const message_view& m);
+  void change_message_handler();
   void deliver_queued();
   void after_pop();
   void post_resume();
@@ -125,7 +129,7 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   bool resume_posted_ = false;
   bool over_ = false;  // ended() was called
   handler_set handlers_;
-  std::optional<std::function<void(const message_view&)>> next_message_handler_;
+  std::optional<std::function<void(const message_view&)>> next_message_handler_;  // set by the one that runs
   receive_queue queue_;
   waiters<receive_completion, std::monostate> receivers_;
   waiters<send_completion, message_view> senders_;

@@ -1,6 +1,7 @@
 #include "channel/describe.hpp"
 
 #include <algorithm>
+#include <algorithm>
 #include <string>
 
 namespace ferry::detail {
@@ -19,7 +20,8 @@ session::deadlines deadlines_of(const options& with) {
                              .read_idle = with.read_idle_timeout,
                              .write_idle = with.write_idle_timeout,
                              .idle = with.idle_timeout,
-                             .close = with.close_timeout});
+                             // To deadlines 0 means for ever; here it means at once.
+                             .close = std::max<options::duration>(with.close_timeout, std::chrono::nanoseconds(1))});
 }
 
 error describe_deadline(session::deadline which, const options& with, std::size_t waiting_bytes) {

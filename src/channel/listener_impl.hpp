@@ -8,6 +8,7 @@
 #include <variant>
 #include <string>
 
+#include "channel/replaceable.hpp"
 #include "channel/waiters.hpp"
 
 namespace ferry::detail {
@@ -41,8 +42,8 @@ class listener_impl : public std::enable_shared_from_this<listener_impl> {
   const std::shared_ptr<const options> options_;
   const bool local_;
   const std::string url_;
-  std::function<void(channel)> channel_handler_;
-  std::function<void(const error&)> error_handler_;
+  replaceable<channel> channel_handler_;
+  replaceable<const error&> error_handler_;
   waiters<accept_completion, std::monostate> accepts_;
   bool waiting_ = false;  // for arrivals, or for the end of a pause
   boost::asio::steady_timer pause_;

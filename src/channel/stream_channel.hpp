@@ -82,6 +82,7 @@ class stream_channel final : public channel_impl, private stream_events {
   void pump(bool more);
   void arm_read();
   void pump_later(bool more);
+  void count_read(std::size_t n);
   result<void> take_messages();
   /// @return bytes that came now, 0: none
   result<std::size_t> read_more();
@@ -93,6 +94,7 @@ class stream_channel final : public channel_impl, private stream_events {
   [[nodiscard]] result<void> admit(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages);
   [[nodiscard]] result<void> try_send_shared(const message_view& m);
   [[nodiscard]] bool send_directly(const message_view& m);
+  void count_write(std::size_t n);
   void write_some();
   void after_write();
   void post_flush();

@@ -31,10 +31,17 @@ template <codec::framing F>
 void stream_channel<F>::on_read(result<std::size_t> outcome) {
   read_armed_ = false;
   if (!outcome) return read_failed(outcome.error());
-  inbound_.filled(*outcome);
-  stats_.reads += 1;
-  stats_.bytes_received += *outcome;
+  count_read(*outcome);
   pump(*outcome == room_size_);
+}
+
+template <codec::framing F>
+void stream_channel<F>::count_read(std::size_t n) {
+  inbound_.filled(n);
+  stats_.reads += 1;
+  stats_.bytes_received += n;
+  where_.totals().reads.add(1);
+  where_.totals().bytes_received.add(n);
 }
 
 template <codec::framing F>
@@ -47,7 +54,6 @@ void stream_channel<F>::resume_reading() {
 template <codec::framing F>
 void stream_channel<F>::pump(bool more) {
   const auto keep = this->shared_from_this();
-  const auto seen = stats_;
   in_batch_ = true;
   delivering_begins();
   result<void> outcome;
@@ -65,9 +71,6 @@ void stream_channel<F>::pump(bool more) {
   }
   in_batch_ = false;
   delivering_ends();
-  where_.totals().bytes_received.add(stats_.bytes_received - seen.bytes_received);
-  where_.totals().messages_received.add(stats_.messages_received - seen.messages_received);
-  where_.totals().reads.add(stats_.reads - seen.reads);
   if (state() == channel_state::closed || !stream_) return;
   deadlines_.on_read(now());
   if (!outcome) return read_failed(outcome.error());
@@ -89,12 +92,15 @@ void stream_channel<F>::pump_later(bool more) {
 
 template <codec::framing F>
 result<void> stream_channel<F>::take_messages() {
-  return inbound_.take([this](const message_view& m) {
+  const auto before = stats_.messages_received;
+  auto outcome = inbound_.take([this](const message_view& m) {
     if (m.payload.empty() && !options_->deliver_empty) return true;
     if (!deliver(m)) return false;
     stats_.messages_received += 1;
     return true;
   });
+  where_.totals().messages_received.add(stats_.messages_received - before);
+  return outcome;
 }
 
 template <codec::framing F>
@@ -104,9 +110,7 @@ result<std::size_t> stream_channel<F>::read_more() {
   const auto n = stream_->try_read(*room);
   if (!n && n.error() == errc::would_block) return std::size_t{0};
   if (!n) return n;
-  inbound_.filled(*n);
-  stats_.reads += 1;
-  stats_.bytes_received += *n;
+  count_read(*n);
   spin_until_.reset();
   return n;
 }
@@ -167,9 +171,10 @@ result<void> stream_channel<F>::try_send(const message_view& m) {
     was_full_ = was_full_ || admitted.error() == errc::full;
     return admitted;
   }
-  if (!send_directly(m) && !outbox_.append(m)) return errc::no_memory;
-  if (outbox_.byte_count() >= options_->batch_bytes) write_some();
-  if (!in_batch_) post_flush();
+  const bool direct = m.payload.size() >= k_direct_bytes && send_directly(m);
+  if (!direct && !outbox_.append(m)) return errc::no_memory;
+  if (outbox_.byte_count() >= options_->batch_bytes && !write_blocked_) write_some();
+  if (!in_batch_ && !flush_posted_) post_flush();
   return {};
 }
 
@@ -198,7 +203,7 @@ result<void> stream_channel<F>::try_send_shared(const message_view& m) {
 // A large payload that nothing waits before goes to the kernel from where it lies; the rest is queued.
 template <codec::framing F>
 bool stream_channel<F>::send_directly(const message_view& m) {
-  if (m.payload.size() < k_direct_bytes || !outbox_.empty() || !stream_ || write_blocked_ || write_error_) return false;
+  if (!outbox_.empty() || !stream_ || write_blocked_ || write_error_) return false;
   std::array<std::byte, F::k_max_header> header;  // filled by encode_header as far as it is used
   const std::size_t header_size = F::encode_header(header.data(), m);
   const std::array<bytes, 2> parts{bytes(header).first(header_size), m.payload};
@@ -207,7 +212,7 @@ bool stream_channel<F>::send_directly(const message_view& m) {
     if (n.error() != errc::would_block) write_error_ = n.error();
     return false;
   }
-  stats_.writes += 1;
+  count_write(*n);
   if (*n == header_size + m.payload.size()) {
     outbox_.count_direct(*n);
     return true;
@@ -215,10 +220,17 @@ bool stream_channel<F>::send_directly(const message_view& m) {
   if (!outbox_.append(m)) {
     // Half a message is out and the rest cannot be kept: the connection is of no more use.
     write_error_ = error(errc::no_memory, "no buffer for the rest of a message");
-    return true;
+    return false;
   }
   outbox_.consume(*n);
   return true;
+}
+
+template <codec::framing F>
+void stream_channel<F>::count_write(std::size_t n) {
+  stats_.writes += 1;
+  where_.totals().writes.add(1);
+  where_.totals().bytes_sent.add(n);
 }
 
 template <codec::framing F>
@@ -230,9 +242,7 @@ void stream_channel<F>::write_some() {
     const auto n = stream_->try_write(std::span(parts).first(used));
     if (n) {
       outbox_.consume(*n);
-      stats_.writes += 1;
-      where_.totals().writes.add(1);
-      where_.totals().bytes_sent.add(*n);
+      count_write(*n);
       continue;
     }
     if (n.error() == errc::would_block) {

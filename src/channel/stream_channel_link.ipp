@@ -251,10 +251,13 @@ void stream_channel<F>::on_deadline(session::deadline which) {
       attempt_.reset();
       return attempt_failed(why.in("connect to " + url()));
     case session::deadline::close: return finish(why);
-    case session::deadline::write:
     case session::deadline::read_idle:
-    case session::deadline::write_idle:
-    case session::deadline::idle: return lost(why);
+    case session::deadline::idle:
+      // Whoever does not ask for messages cannot blame the peer for their absence.
+      if (!wants_messages()) return deadlines_.on_read(now());
+      return lost(why);
+    case session::deadline::write:
+    case session::deadline::write_idle: return lost(why);
   }
 }
 

@@ -95,7 +95,7 @@ class socket_attempt final : public connect_attempt {
     result<bool> start(const os::socket_address& to) {
       auto fd = os::open_stream_socket(to.family(), with);
       if (!fd) return fd.error();
-      const auto started = os::start_connect(fd->get(), to);
+      auto started = os::start_connect(fd->get(), to);
       if (!started) return started;
       boost::system::error_code refused;
       socket.assign(asio::generic::stream_protocol(to.family(), 0), fd->get(), refused);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/transports.hpp"
+#include "os/socket.hpp"
 
 namespace ferry::systemd {
 namespace {
@@ -60,6 +61,10 @@ service::~service() {
 }
 
 std::string service::socket_path(const std::string& path) const {
+  if (has_listener()) {
+    const auto bound = os::local_address(listening_fd_);
+    return bound ? bound->text() : path;
+  }
   if (runtime_directory_.empty() || path.empty() || path.starts_with('@')) return path;
   if (path.starts_with(runtime_directory_ + "/")) return path;
   return runtime_directory_ + "/" + std::filesystem::path(path).filename().string();

@@ -1,0 +1,194 @@
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "testing/child.hpp"
+#include "testing/temp_dir.hpp"
+
+namespace {
+
+namespace json = boost::json;
+using ferry::test::child;
+
+struct outcome {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+outcome ferry_bench(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {FERRY_PROGRAM_PATH, "bench"});
+  child program(arguments);
+  const auto status = program.finish();
+  return {status.value_or(-1), program.output(), program.error_output()};
+}
+
+json::value parsed(const outcome& from) {
+  boost::system::error_code wrong;
+  auto value = json::parse(from.out, wrong);
+  EXPECT_FALSE(wrong) << from.out << from.err;
+  return value;
+}
+
+void expect_keys(const json::object& object, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) EXPECT_TRUE(object.contains(key)) << key << " is missing in " << json::serialize(object);
+}
+
+void expect_perfect(const json::object& run) {
+  expect_keys(run, {"name", "url", "size", "pin", "machine", "messages", "bytes", "seconds", "messages_per_second",
+                    "bytes_per_second", "lost", "duplicated", "corrupt", "allocations_per_message",
+                    "syscalls_per_message"});
+  expect_keys(run.at("machine").as_object(), {"cpu", "cores", "kernel", "compiler"});
+  EXPECT_GT(run.at("messages").to_number<double>(), 0);
+  EXPECT_EQ(run.at("bytes").to_number<std::uint64_t>(),
+            run.at("messages").to_number<std::uint64_t>() * run.at("size").to_number<std::uint64_t>());
+  for (const char* key : {"lost", "duplicated", "corrupt"}) EXPECT_EQ(run.at(key).to_number<std::uint64_t>(), 0u) << key;
+}
+
+class every_transport : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::string url() const {
+    const std::string scheme = GetParam();
+    if (scheme == "ipc") return "ipc://" + directory_.file("bench.sock");
+    return scheme == "tcp" ? "tcp://127.0.0.1:0" : "inproc://bench";
+  }
+  ferry::test::temp_dir directory_;
+};
+INSTANTIATE_TEST_SUITE_P(schemes, every_transport, ::testing::Values("inproc", "ipc", "tcp"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(every_transport, measures_round_trips_and_checks_their_content) {
+  const auto done = ferry_bench({"rtt", url(), "--size", "100", "--count", "500", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  const auto run = parsed(done).as_object();
+  expect_perfect(run);
+  EXPECT_EQ(run.at("messages").as_int64(), 500);
+  const auto& rtt = run.at("rtt_ns").as_object();
+  expect_keys(rtt, {"p50", "p90", "p99", "p999", "max"});
+  EXPECT_GT(rtt.at("p50").to_number<double>(), 0);
+  EXPECT_LE(rtt.at("p50").to_number<double>(), rtt.at("max").to_number<double>());
+}
+
+TEST_P(every_transport, counts_every_message_in_one_direction) {
+  for (const char* size : {"8", "64", "100KiB"}) {
+    const auto done = ferry_bench({"oneway", url(), "--size", size, "--count", "3000", "--json"});
+    EXPECT_EQ(done.status, 0) << done.err;
+    const auto run = parsed(done).as_object();
+    expect_perfect(run);
+    EXPECT_EQ(run.at("messages").as_int64(), 3000);
+    EXPECT_FALSE(run.contains("rtt_ns"));
+  }
+}
+
+class every_stream : public every_transport {};
+INSTANTIATE_TEST_SUITE_P(schemes, every_stream, ::testing::Values("ipc", "tcp"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(every_stream, measures_each_half_against_raw_bytes) {
+  for (const char* half : {"--write-only", "--read-only"}) {
+    const auto done = ferry_bench({"oneway", url() + "?framing=u32", half, "--size", "1000", "--seconds", "0.05", "--json"});
+    EXPECT_EQ(done.status, 0) << half << done.err;
+    expect_perfect(parsed(done).as_object());
+  }
+}
+
+TEST_P(every_stream, is_held_against_the_bare_limit_in_the_same_run) {
+  const auto one_way = ferry_bench({"oneway", url(), "--seconds", "0.05", "--limit", "--json"});
+  EXPECT_EQ(one_way.status, 0) << one_way.err;
+  const auto run = parsed(one_way).as_object();
+  expect_keys(run, {"limit_messages_per_second", "limit_bytes_per_second", "limit_buffer", "ratio"});
+  EXPECT_GT(run.at("ratio").to_number<double>(), 0);
+
+  const auto there_and_back = ferry_bench({"rtt", url(), "--seconds", "0.05", "--limit", "--json"});
+  EXPECT_EQ(there_and_back.status, 0) << there_and_back.err;
+  expect_keys(parsed(there_and_back).as_object(), {"limit_rtt_ns", "ratio"});
+}
+
+TEST_P(every_stream, tells_what_an_idle_connection_costs) {
+  const auto done = ferry_bench({"connections", url(), "--count", "90", "--active", "10", "--seconds", "0.05", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  const auto run = parsed(done).as_object();
+  expect_keys(run, {"rss_per_connection", "pss_per_connection", "connections", "rtt_ns"});
+  EXPECT_GT(run.at("messages").to_number<double>(), 0);
+  EXPECT_EQ(run.at("corrupt").to_number<double>(), 0);
+}
+
+TEST(bench, repeats_into_an_array_that_compare_takes) {
+  const ferry::test::temp_dir directory;
+  const auto path = directory.file("a.json");
+  const auto done = ferry_bench({"rtt", "inproc://bench", "--count", "100", "--repeat", "3", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  ASSERT_EQ(parsed(done).as_array().size(), 3u);
+  for (const auto& run : parsed(done).as_array()) expect_perfect(run.as_object());
+  std::ofstream(path) << done.out;
+  const auto compared = ferry_bench({"compare", path, path, "--json"});
+  EXPECT_EQ(compared.status, 0) << compared.err;
+  EXPECT_FALSE(parsed(compared).as_object().at("figures").as_array().empty());
+}
+
+TEST(bench, prints_a_table_for_people_with_median_and_spread) {
+  const auto done = ferry_bench({"rtt", "inproc://bench", "--count", "100", "--repeat", "2"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  for (const char* word : {"median", "spread", "round trip, p50", "messages per second", "lost", "cores, Linux"})
+    EXPECT_NE(done.out.find(word), std::string::npos) << word << "\n" << done.out;
+}
+
+TEST(bench, measures_with_another_side_that_somebody_else_runs) {
+  const ferry::test::temp_dir directory;
+  child server({FERRY_PROGRAM_PATH, "bench", "serve", "ipc://" + directory.file("bench.sock")});
+  const auto line = server.read_error_line();
+  ASSERT_TRUE(line && line->starts_with("ferry: serving at ipc://")) << line.value_or("(nothing)");
+  for (const char* kind : {"rtt", "oneway"}) {
+    const auto done = ferry_bench({kind, "ipc://" + directory.file("bench.sock"), "--external", "--count", "200", "--json"});
+    EXPECT_EQ(done.status, 0) << done.err;
+    expect_perfect(parsed(done).as_object());
+  }
+  server.kill(SIGTERM);
+  EXPECT_EQ(server.wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(directory.file("bench.sock")));
+}
+
+TEST(bench, says_that_nobody_serves) {
+  const ferry::test::temp_dir directory;
+  const auto done = ferry_bench({"rtt", "ipc://" + directory.file("none"), "--external"});
+  EXPECT_EQ(done.status, 1);
+  EXPECT_NE(done.err.find("none"), std::string::npos) << done.err;
+}
+
+TEST(bench, takes_the_limits_it_is_asked_for) {
+  const auto done = ferry_bench({"limits", "--quick", "--only", "memcpy", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  const auto limits = parsed(done).as_object();
+  expect_keys(limits, {"memcpy_bytes_per_second", "machine", "runs"});
+  expect_keys(limits.at("machine").as_object(), {"compiler"});
+  EXPECT_NE(ferry_bench({"limits", "--list"}).out.find("unix.pipeline_oneway.64.262144\n"), std::string::npos);
+}
+
+TEST(bench, refuses_what_makes_no_sense_and_says_what_does) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> refused{
+      {{"rtt", "ipc://@x", "--size", "7"}, "--size 7: must be a size in bytes"},
+      {{"rtt", "ipc://@x", "--size", "11MiB"}, "(max_message)"},
+      {{"rtt", "ipc://@x", "--pin", "0"}, "--pin 0: must be two core numbers, such as 0,1"},
+      {{"rtt", "ipc://@x", "--seconds", "0"}, "0.01 .. 3600"},
+      {{"rtt", "icp://@x"}, "ipc"},
+      {{"rtt", "inproc://x", "--limit"}, "no bare limit"},
+      {{"oneway", "ipc://@x", "--write-only", "--external"}, "raw peer"},
+      {{"oneway", "ipc://@x", "--write-only", "--read-only"}, "--read-only"},
+      {{"limits", "--only", "nothing"}, "'nothing'"},
+      {{}, "subcommand"},
+  };
+  for (const auto& [arguments, said] : refused) {
+    const auto done = ferry_bench(arguments);
+    EXPECT_NE(done.status, 0) << said;
+    EXPECT_NE(done.err.find(said), std::string::npos) << "wanted: " << said << "\ngot: " << done.err;
+    EXPECT_TRUE(done.out.empty()) << done.out;
+  }
+  const auto stays = ferry_bench({"oneway", "inproc://x", "--write-only"});
+  EXPECT_EQ(stays.status, 1);
+  EXPECT_NE(stays.err.find("stays in one process"), std::string::npos) << stays.err;
+}
+
+}  // namespace

@@ -1,0 +1,105 @@
+// `ferry demo`: the lines of a real file through every transport, there and back.
+#include <ferry/context.hpp>
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <vector>
+
+#include "apps/ferry/app.hpp"
+#include "apps/ferry/bench_flags.hpp"
+#include "apps/ferry/demo_row.hpp"
+#include "apps/ferry/demo_text.hpp"
+#include "apps/ferry/demo_workplace.hpp"
+#include "apps/ferry/flags.hpp"
+#include "bench/table.hpp"
+
+namespace ferry::app {
+namespace {
+
+constexpr const char* k_examples =
+    "  ferry demo                       a text of 20 MB, made from files of this machine\n"
+    "  ferry demo --size 200\n"
+    "  ferry demo --file /var/log/syslog\n"
+    "\nEach line is a message. It goes to another process (inproc: to the other end in this one), comes back, and is\n"
+    "checked at both ends: number, order and content. Then one message at a time gives the round trip. The exit status\n"
+    "is 0 only if every row is perfect.";
+
+struct demo_flags {
+  std::string file;
+  std::uint64_t megabytes = 20;
+};
+
+std::vector<std::string> all_schemes() {
+  boost::asio::io_context io;
+  return context(io).schemes();
+}
+
+std::string table_of(const std::vector<demo_row>& rows, const demo_text& text) {
+  using bench::alignment;
+  std::vector<alignment> columns(8, alignment::right);
+  columns.front() = columns.back() = alignment::left;
+  bench::text_table table(
+      {"transport", "messages", "MB/s", "round trip p50", "p99", "lost", "duplicated", "checksum"}, columns);
+  for (const auto& row : rows) {
+    const auto& found = row.figures;
+    const double seconds = static_cast<double>(found.elapsed_ns) / 1e9;
+    const double megabytes = static_cast<double>(text.bytes_with_newlines()) / 1e6;
+    table.add({row.scheme, std::to_string(found.back), seconds == 0 ? "-" : bench::fixed(megabytes / seconds, 0),
+               found.rtt.count() == 0 ? "-" : bench::nanoseconds_text(found.rtt.quantile(0.5)),
+               found.rtt.count() == 0 ? "-" : bench::nanoseconds_text(found.rtt.quantile(0.99)),
+               std::to_string(row.lost()), std::to_string(row.duplicated()),
+               row.checksum_equal(text) ? "equal" : "DIFFERS"});
+  }
+  return table.text();
+}
+
+int move_lines(const demo_flags& flags, const std::string& directory) {
+  const auto path = flags.file.empty() ? directory + "/text" : flags.file;
+  if (flags.file.empty())
+    if (const auto made = make_demo_text(path, flags.megabytes * 1'000'000); !made) return complain(made.error());
+  const auto text = demo_text::open(path, options().max_message);
+  if (!text) return complain(text.error());
+
+  const std::string source = flags.file.empty() ? "a text made from files of this machine" : flags.file;
+  const int begun = print("The lines of " + source + " (" +
+                          bench::fixed(static_cast<double>(text->bytes_with_newlines()) / 1e6, 1) + " MB, " +
+                          std::to_string(text->lines()) + " lines), there and back:\n\n");
+  if (begun != k_ok) return begun;
+
+  std::vector<demo_row> rows;
+  bool perfect = true;
+  for (const auto& scheme : all_schemes()) {
+    rows.push_back(run_demo_row(scheme, *text, directory));
+    perfect = perfect && rows.back().perfect(*text);
+  }
+  const int printed = print(table_of(rows, *text));
+  for (const auto& row : rows)
+    if (!row.failure.empty()) say(row.scheme + ": " + row.failure);
+  return perfect ? printed : k_failed;
+}
+
+int demo(const demo_flags& flags) {
+  const auto status = in_own_directory([&](const std::string& directory) { return move_lines(flags, directory); });
+  if (!status) return complain(status.error());
+  if (*status > 128) {
+    if (::isatty(STDERR_FILENO) == 1) static_cast<void>(::write(STDERR_FILENO, "\r\033[K", 4) < 0);  // the bar
+    say("interrupted; nothing is left behind");
+  }
+  return *status;
+}
+
+}  // namespace
+
+void add_demo(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<demo_flags>();
+  auto& command = add_command(app, "demo", "Move the lines of a real file through every transport and check them",
+                              k_examples);
+  auto* const file = command.add_option("--file", flags->file, "A text of your own; it is only read")->type_name("FILE");
+  add_whole(command, "--size", flags->megabytes, option_unit::count, 1, "Megabytes of the text that is made (20)", 10'000)
+      ->excludes(file);
+  command.callback([flags, &exit_code] { exit_code = demo(*flags); });
+}
+
+}  // namespace ferry::app

@@ -1,0 +1,236 @@
+#include "apps/ferry/demo_row.hpp"
+
+#include <ferry/channel.hpp>
+#include <ferry/listener.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "apps/ferry/progress.hpp"
+#include "bench/child.hpp"
+
+namespace ferry::app {
+namespace {
+
+constexpr std::uint64_t k_round_trips = 5000;
+constexpr std::int64_t k_longest_round_trips_ns = 500'000'000;
+constexpr std::string_view k_question = "a line of sixty-four bytes, as many round trips are made of it..";
+static_assert(k_question.size() == 64);
+
+struct board {
+  char url[512];
+  std::atomic<bool> over;
+  demo_figures figures;
+};
+
+struct loop {
+  boost::asio::io_context io{1};
+  context channels{io};
+};
+
+[[noreturn]] void give_up(bench::child& me, const error& why) { me.fail(why.reason(), why.text().c_str()); }
+
+/// Sends back what comes, and stops taking more while there is no room for an answer.
+class echoer : public std::enable_shared_from_this<echoer> {
+ public:
+  echoer(channel peer, demo_figures& figures, std::uint64_t lines, context& where)
+      : peer_(std::move(peer)), figures_(figures), lines_(lines), where_(where) {}
+
+  void start(const std::function<void(const error&)>& ended) {
+    peer_.on_message([self = shared_from_this()](const message_view& m) { self->take(m); });
+    peer_.on_drain([self = shared_from_this()] { self->send_held(); });
+    peer_.on_down([ended](const down_info& why) { ended(why.reason); });
+  }
+
+ private:
+  void take(const message_view& m) {
+    if (figures_.arrived < lines_) {
+      sum_.add(m.payload);
+      figures_.checksum_there = sum_.value();
+      figures_.arrived += 1;
+    }
+    if (send(m)) return;
+    held_ = message::copy_of(m, where_.buffers());
+    if (!held_->ok()) return peer_.cut();
+    peer_.pause();
+  }
+
+  bool send(const message_view& m) {
+    const auto sent = peer_.try_send(m.payload, m.kind, m.type);
+    if (!sent && sent.error() != errc::full) peer_.cut();
+    return sent || sent.error() != errc::full;
+  }
+
+  void send_held() {
+    if (!held_ || !send(held_->view())) return;
+    held_.reset();
+    peer_.resume();
+  }
+
+  channel peer_;  // lets go of its handlers, and so of this, when it is closed
+  demo_figures& figures_;
+  const std::uint64_t lines_;
+  context& where_;
+  demo_checksum sum_;
+  std::optional<message> held_;  // for which there was no room
+};
+
+/// Sends all lines as fast as the channel takes them, takes the echoes, then asks one question at a time.
+class asker {
+ public:
+  asker(loop& mine, const demo_text& text, demo_figures& figures, const std::string& title)
+      : mine_(mine),
+        text_(text),
+        figures_(figures),
+        next_(text),
+        bar_(title, text.bytes_with_newlines()) {}
+
+  [[nodiscard]] result<void> start(const std::string& url) {
+    auto opened = channel::open(mine_.channels, url);
+    if (!opened) return opened.error();
+    peer_ = std::move(*opened);
+    peer_.on_message([this](const message_view& m) { take(m.payload); });
+    peer_.on_drain([this] { send_lines(); });
+    peer_.on_up([this](const peer_info&) {
+      begun_ = bench::now_ns();
+      send_lines();
+    });
+    peer_.on_down([this](const down_info& why) { stop(why.reason); });
+    peer_.async_wait_up([this](error_code failed) {
+      if (failed) stop(peer_.last_error());
+    });
+    return {};
+  }
+
+  [[nodiscard]] bool finished() const noexcept { return finished_; }
+  [[nodiscard]] const error& reason() const noexcept { return reason_; }
+
+ private:
+  void send_lines() {
+    while (!next_.at_end()) {
+      const auto line = next_.line();
+      const auto sent = peer_.try_send(line);
+      if (!sent && sent.error() == errc::full) return;
+      if (!sent) return stop(sent.error());
+      next_.advance(line);
+      figures_.sent += 1;
+    }
+  }
+
+  void take(bytes payload) {
+    if (figures_.elapsed_ns != 0) return answered(payload);
+    sum_.add(payload);
+    figures_.checksum_back = sum_.value();
+    figures_.back += 1;
+    echoed_ += payload.size() + 1;
+    if (figures_.back % 1024 == 0) bar_.update(echoed_);
+    if (figures_.back != text_.lines()) return;
+    bar_.hide();
+    before_ = bench::now_ns();
+    figures_.elapsed_ns = before_ - begun_;
+    ask();
+  }
+
+  void ask() {
+    const auto sent = peer_.try_send(k_question);
+    if (!sent) stop(sent.error());
+  }
+
+  void answered(bytes payload) {
+    const auto now = bench::now_ns();
+    if (as_text(payload) != k_question) {  // an echo too many, or a wrong one
+      figures_.back += 1;
+      return;
+    }
+    figures_.rtt.record(static_cast<std::uint64_t>(now - before_));
+    const bool enough = figures_.rtt.count() == k_round_trips || now - begun_ - figures_.elapsed_ns > k_longest_round_trips_ns;
+    before_ = now;
+    if (!enough) return ask();
+    finished_ = true;
+    peer_.async_close([this](error_code, const close_report&) { mine_.io.stop(); });
+  }
+
+  void stop(const error& why) {
+    reason_ = why;
+    mine_.io.stop();
+  }
+
+  loop& mine_;
+  const demo_text& text_;
+  demo_figures& figures_;
+  demo_text::cursor next_;
+  progress bar_;
+  channel peer_;
+  demo_checksum sum_;
+  std::uint64_t echoed_ = 0;
+  std::int64_t begun_ = 0;
+  std::int64_t before_ = 0;
+  bool finished_ = false;
+  error reason_;
+};
+
+std::string url_for(const std::string& scheme, bool local, const std::string& directory) {
+  if (local) return scheme + "://ferry-demo";
+  if (scheme == "ipc") return "ipc://" + directory + "/demo.sock";
+  return scheme + "://127.0.0.1:0";
+}
+
+listener listening(bench::child& me, loop& mine, board& shared, const std::string& url, std::uint64_t lines,
+                   std::function<void(const error&)> ended) {
+  auto opened = listener::open(mine.channels, url);
+  if (!opened) give_up(me, opened.error());
+  const auto bound = opened->url();
+  if (bound.size() >= sizeof shared.url) me.fail(errc::bad_url, "the URL is too long");
+  std::memcpy(shared.url, bound.c_str(), bound.size() + 1);
+  opened->on_channel([&mine, &shared, lines, ended = std::move(ended)](channel arrived) {
+    std::make_shared<echoer>(std::move(arrived), shared.figures, lines, mine.channels)->start(ended);
+  });
+  return std::move(*opened);
+}
+
+void serve(bench::child& me, board& shared, const std::string& url, std::uint64_t lines) {
+  loop mine;
+  const auto arrivals = listening(me, mine, shared, url, lines, [&mine](const error&) { mine.io.stop(); });
+  me.rendezvous();
+  mine.io.run();
+}
+
+void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, const std::string& title) {
+  asker client(mine, text, shared.figures, title);
+  if (const auto started = client.start(shared.url); !started) give_up(me, started.error());
+  mine.io.run();
+  if (!client.finished()) give_up(me, client.reason());
+}
+
+}  // namespace
+
+demo_row run_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
+  const bool local = [&] {
+    loop scratch;
+    return scratch.channels.transport(scheme)->local();
+  }();
+  const auto url = url_for(scheme, local, directory);
+  const bench::shared<board> shared;
+  bench::child_group children(local ? 1 : 2);
+  const auto client = [&](bench::child& me) {
+    loop mine;
+    std::optional<listener> own;
+    if (local) own = listening(me, mine, *shared, url, text.lines(), [](const error&) {});
+    me.rendezvous();
+    ask(me, mine, *shared, text, scheme);
+  };
+  result<void> outcome;
+  if (!local)
+    outcome = children.start(scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); });
+  if (outcome) outcome = children.start(scheme + " client", {}, client);
+  // A hundredth of the slowest speed that was ever seen is still time enough.
+  const auto patience = std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000);
+  if (outcome) outcome = children.wait(patience);
+  return {scheme, shared->figures, outcome ? "" : outcome.error().text()};
+}
+
+}  // namespace ferry::app

@@ -1,0 +1,126 @@
+// How the commands end when something goes wrong, and on Ctrl-C.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "apps/ferry/program_under_test.hpp"
+
+namespace {
+
+using namespace ferry::app::test;
+
+struct ending : ::testing::Test {
+  [[nodiscard]] std::string url() const { return "ipc://" + directory.file("socket"); }
+  ferry::test::temp_dir directory;
+};
+
+TEST_F(ending, of_listen_on_ctrl_c_comes_after_what_was_received_and_with_a_table) {
+  listening_program listener(ferry_call({"listen", url(), "--stats"}));
+  ferry::test::child sender(ferry_call({"send", listener.url(), "-o", "reconnect=off"}));
+  sender.write("one\ntwo\n");
+  EXPECT_EQ(listener.process().read_line(), "one");
+  EXPECT_EQ(listener.process().read_line(), "two");
+  const auto end = listener.stop();
+  EXPECT_EQ(end.status, 0);
+  EXPECT_EQ(end.out, "");
+  EXPECT_NE(end.err.find("connections"), std::string::npos) << end.err;
+  EXPECT_NE(end.err.find("received         2"), std::string::npos) << end.err;
+}
+
+TEST_F(ending, of_send_on_ctrl_c_says_that_not_everything_was_sent) {
+  listening_program listener(ferry_call({"listen", url()}));
+  ferry::test::child sender(ferry_call({"send", listener.url()}));
+  sender.write("one\n");
+  EXPECT_EQ(listener.process().read_line(), "one");
+  sender.kill(SIGINT);
+  EXPECT_EQ(sender.wait(), 1);
+  sender.read_all();
+  EXPECT_EQ(sender.error_output(),
+            "ferry: interrupted before everything was sent\n"
+            "ferry: sent 1 message, of which at most 0 may be lost; 0 queued and not sent; the input was not sent to its end\n");
+}
+
+TEST_F(ending, of_a_program_that_does_not_react_comes_with_the_second_ctrl_c) {
+  // A listener that accepts and then stands still: the sender's orderly end would take close_timeout.
+  listening_program listener(ferry_call({"listen", url()}));
+  ferry::test::child sender(ferry_call({"send", listener.url(), "-o", "close_timeout=1h"}));
+  sender.write("one\n");
+  EXPECT_EQ(listener.process().read_line(), "one");
+  listener.process().kill(SIGSTOP);
+  sender.kill(SIGINT);
+  EXPECT_EQ(sender.read_error_line(), "ferry: interrupted before everything was sent");
+  sender.kill(SIGINT);
+  EXPECT_EQ(sender.wait(), 128 + SIGINT);
+  listener.process().kill(SIGCONT);
+}
+
+TEST_F(ending, of_send_to_nobody_says_so_and_how_to_start_somebody) {
+  const auto got = run_ferry({"send", url(), "-m", "x", "--wait", "10ms"});
+  EXPECT_EQ(got.status, 1);
+  const auto path = directory.file("socket");
+  EXPECT_EQ(got.err, "ferry: connect to " + path + ": No such file or directory; check the name or path, or start a listener with: ferry listen " +
+                         url() + "\nferry: trying again for 10ms (--wait)\nferry: gave up after 10ms (--wait)\n" +
+                         "ferry: sent 0 messages, of which at most 0 may be lost; 1 queued and not sent\n");
+}
+
+TEST_F(ending, of_send_without_reconnecting_comes_at_the_first_failure) {
+  const auto got = run_ferry({"send", url() + "?reconnect=off", "-m", "x"});
+  EXPECT_EQ(got.status, 1);
+  EXPECT_EQ(got.err.find("trying again"), std::string::npos) << got.err;
+  EXPECT_TRUE(got.err.ends_with("ferry: sent 0 messages, of which at most 0 may be lost; 1 queued and not sent\n")) << got.err;
+}
+
+TEST_F(ending, of_connect_to_nobody_says_so) {
+  const auto got = run_ferry({"connect", url()});
+  EXPECT_EQ(got.status, 1);
+  EXPECT_EQ(got.err, "ferry: connect to " + directory.file("socket") +
+                         ": No such file or directory; check the name or path, or start a listener with: ferry listen " + url() + "\n");
+}
+
+TEST_F(ending, of_listen_where_somebody_listens_says_so) {
+  listening_program first(ferry_call({"listen", url()}));
+  const auto second = run_ferry({"listen", url()});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_NE(second.err.find("end the one that listens there, or choose another address"), std::string::npos) << second.err;
+}
+
+TEST_F(ending, of_listen_on_a_full_disk_says_so) {
+  listening_program listener(ferry_call_to("/dev/full", {"listen", url()}));
+  static_cast<void>(run_ferry({"send", listener.url(), "-m", "x", "-o", "reconnect=off"}));
+  EXPECT_EQ(listener.process().finish(), 1);
+  EXPECT_EQ(listener.process().error_output(), "ferry: output failed: write to standard output: No space left on device\n");
+}
+
+TEST_F(ending, of_listen_without_a_reader_says_so) {
+  // The reader takes one line and goes.
+  const arguments call{"/bin/sh", "-c", "\"$0\" listen \"$1\" | head -n 1; exec 1>&-; exec sleep 0", FERRY_PROGRAM_PATH, url()};
+  listening_program listener(call);
+  const auto sent = run_ferry({"send", listener.url(), "--count", "2M", "-o", "reconnect=off"});
+  EXPECT_EQ(sent.status, 1);
+  EXPECT_NE(sent.err.find("may be lost"), std::string::npos) << sent.err;
+  EXPECT_EQ(listener.process().finish(), 0);
+  EXPECT_EQ(listener.process().error_output(),
+            "ferry: standard output was closed by whoever read it; what came after is not written\n");
+}
+
+TEST_F(ending, of_listen_after_a_count_leaves_the_rest) {
+  listening_program listener(ferry_call({"listen", url(), "--count", "2"}));
+  static_cast<void>(run_ferry({"send", listener.url(), "-m", "1", "-m", "2", "-m", "3", "-o", "reconnect=off"}));
+  EXPECT_EQ(listener.process().finish(), 0);
+  EXPECT_EQ(listener.process().output(), "1\n2\n");
+  EXPECT_NE(listener.process().error_output().find("than --count 2; it is not taken\n"), std::string::npos)
+      << listener.process().error_output();
+}
+
+TEST_F(ending, of_send_with_a_message_above_the_limit_says_which) {
+  listening_program listener(ferry_call({"listen", url()}));
+  const auto got = run_ferry({"send", listener.url(), "-o", "max_message=4", "--file", "-"}, "one\ntoo long\n");
+  EXPECT_EQ(got.status, 1);
+  EXPECT_EQ(got.err,
+            "ferry: standard input: message 2 is larger than max_message (4 bytes); cut it with --split BYTES, or raise -o "
+            "max_message on both sides\n"
+            "ferry: sent 1 message, of which at most 0 may be lost; 0 queued and not sent; the input was not sent to its end\n");
+  EXPECT_EQ(listener.stop().out, "one\n");
+}
+
+}  // namespace

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Runs the whole set of measurements with `ferry bench` and writes docs/performance.md; needs nothing but Python 3.
+
+  scripts/measure.py                      everything, about half an hour; wants a quiet machine
+  scripts/measure.py --quick              everything once and briefly: shows that it works, says little
+  scripts/measure.py --only rtt           only measurements whose name begins so; the others keep their data
+  scripts/measure.py --report             no measuring: the page and the charts again, from docs/data
+  scripts/measure.py --check              no measuring: exit status 1 if the page is not what docs/data says
+
+Raw results are kept in docs/data/NAME.json: {"command", "date", "quick", "result"}, where result is what
+`ferry bench ... --json` printed. Charts are drawn by plot.py into docs/images.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import measure_page  # noqa: E402  (found through the line above)
+import plot  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path("docs/data")
+PAGE = Path("docs/performance.md")
+URLS = {"ipc": "ipc://@ferry-measure", "tcp": "tcp://127.0.0.1:0", "inproc": "inproc://measure"}
+SIZES = measure_page.SIZES
+PATIENCE = 1800  # seconds that one measurement may take before it counts as hanging
+
+
+class Measurement:
+    """One call of `ferry bench`; `full` and `quick` are what it has besides its arguments."""
+
+    def __init__(self, name, *arguments, full=(), quick=()):
+        self.name, self.arguments, self.full, self.quick = name, arguments, full, quick
+
+    def command(self, quick):
+        return ["bench", *self.arguments, *(self.quick if quick else self.full), "--json"]
+
+
+def repeated(name, *arguments):
+    return Measurement(name, *arguments, full=("--repeat", "5"), quick=("--seconds", "0.3"))
+
+
+def connections(name, url, *arguments):
+    return Measurement(name, "connections", url, *arguments, full=("--count", "9000"), quick=("--count", "900"))
+
+
+def measurements():
+    yield Measurement("limits", "limits", quick=("--quick",))
+    pinned = ("--pin", "0,1")
+    for kind in ("ipc", "tcp"):
+        url = URLS[kind]
+        yield repeated(f"rtt-{kind}-sleep-free", "rtt", url, "--size", "64", "--limit")
+        yield repeated(f"rtt-{kind}-sleep-pinned", "rtt", url, "--size", "64", "--limit", *pinned)
+        yield repeated(f"rtt-{kind}-spin-pinned", "rtt", f"{url}?spin=1ms", "--size", "64", "--limit", *pinned)
+        for size in SIZES:
+            yield repeated(f"oneway-{kind}-{size}", "oneway", url, "--size", str(size), "--limit")
+            yield repeated(f"oneway-{kind}-{size}-pinned", "oneway", url, "--size", str(size), "--limit", *pinned)
+        yield connections(f"connections-{kind}", url)
+        yield connections(f"connections-{kind}-active", url, "--active", "1")
+    yield repeated("rtt-inproc", "rtt", URLS["inproc"], "--size", "64")
+    for size in SIZES:
+        yield repeated(f"oneway-inproc-{size}", "oneway", URLS["inproc"], "--size", str(size))
+
+
+def run(program, one, quick):
+    """Measures, and writes the result to its file. @return an error text, or None"""
+    words = one.command(quick)
+    try:
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"no result after {PATIENCE} s"
+    complaint = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        return complaint[0]
+    if done.returncode != 0:
+        return complaint[0]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    kept = {"command": " ".join(["ferry", *(f"'{word}'" if "?" in word else word for word in words)]),
+            "date": now.strftime("%Y-%m-%d %H:%M UTC"), "quick": quick, "result": result}
+    (ROOT / DATA).mkdir(parents=True, exist_ok=True)
+    (ROOT / DATA / f"{one.name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return None
+
+
+def measure(args):
+    wanted = [one for one in measurements() if not args.only or one.name.startswith(tuple(args.only))]
+    if not wanted:
+        sys.exit(f"measure.py: nothing begins with {' or '.join(args.only)}; known: "
+                 + ", ".join(one.name for one in measurements()))
+    if not os.access(args.ferry, os.X_OK):
+        sys.exit(f"measure.py: {args.ferry} is not there: build it with "
+                 "cmake --preset release && cmake --build --preset release --target ferry_program")
+    load = os.getloadavg()[0]
+    if load > 0.5 and not args.quick:
+        print(f"measure.py: the load average is {load:.2f}: others are at work, the figures will say little", flush=True)
+    failed, began = [], time.monotonic()
+    for number, one in enumerate(wanted, 1):
+        print(f"[{number:2}/{len(wanted)}] {one.name:<28} ", end="", flush=True)
+        since = time.monotonic()
+        problem = run(args.ferry, one, args.quick)
+        print(f"{time.monotonic() - since:6.1f} s" + (f"  FAILED: {problem}" if problem else ""), flush=True)
+        if problem:
+            failed.append(one.name)
+    print(f"{len(wanted) - len(failed)} of {len(wanted)} measured in {time.monotonic() - began:.0f} s")
+    return failed
+
+
+def stored():
+    """{name: what measure() kept}"""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / DATA).glob("*.json"))}
+
+
+def chart(output, title, rows_by_label, *more):
+    """Draws {label: rows}; @return the name of the picture, or None if there is nothing to draw"""
+    rows_by_label = {label: rows for label, rows in rows_by_label.items() if rows}
+    if not rows_by_label:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for label, rows in rows_by_label.items():
+            path = Path(folder, f"{len(files)}.json")
+            path.write_text(json.dumps(rows), encoding="utf-8")
+            files.append(f"{label}={path}")
+        if plot.main([*files, "--title", title, *more, "-o", str(ROOT / "docs/images" / output)]) != 0:
+            sys.exit("measure.py: a chart could not be drawn")
+    return output
+
+
+def draw(data):
+    for kind, name in (("ipc", "Unix socket"), ("tcp", "TCP loopback")):
+        rows = {"channel": [], "bare pipeline": []}
+        for size in SIZES:
+            for one in measure_page.runs(data, f"oneway-{kind}-{size}"):
+                rows["channel"].append({"size": size, "bytes_per_second": one["bytes_per_second"]})
+                if "limit_bytes_per_second" in one:
+                    rows["bare pipeline"].append({"size": size, "bytes_per_second": one["limit_bytes_per_second"]})
+        chart(f"oneway-{kind}.svg", f"One way, {name}", rows, "--x", "size", "--y", "bytes_per_second", "--log", "xy",
+              "--x-label", "size of a message")
+    rows = {"channel": [], "bare ping-pong": []}
+    for name, label in measure_page.ROUND_TRIPS:
+        for one in measure_page.runs(data, name):
+            rows["channel"].append({"case": label, "rtt_ns": one["rtt_ns"]["p50"]})
+            if "limit_rtt_ns" in one:
+                rows["bare ping-pong"].append({"case": label, "rtt_ns": one["limit_rtt_ns"]["p50"]})
+    chart("rtt.svg", "Round trip of 64 bytes, median", rows, "--x", "case", "--y", "rtt_ns", "--x-label", " ")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ferry", default=str(ROOT / "build/release/ferry"), help="the program (build/release/ferry)")
+    parser.add_argument("--quick", action="store_true", help="one short run of each")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only what begins so; may be repeated")
+    parser.add_argument("--report", action="store_true", help="only write the page and the charts")
+    parser.add_argument("--check", action="store_true", help="only compare the page with the data")
+    return parser.parse_args()
+
+
+def main():
+    args = parse()
+    if args.check:
+        same = (ROOT / PAGE).read_text(encoding="utf-8") == measure_page.page(stored())
+        print(f"{PAGE}: " + ("is what docs/data says" if same else "is not what docs/data says; scripts/measure.py --report"))
+        return 0 if same else 1
+    failed = [] if args.report else measure(args)
+    data = stored()
+    draw(data)
+    (ROOT / PAGE).write_text(measure_page.page(data), encoding="utf-8")
+    print(f"wrote {PAGE}")
+    if failed:
+        print("failed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

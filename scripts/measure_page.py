@@ -1,0 +1,243 @@
+"""docs/performance.md from the results that measure.py keeps. Dry: data in, text out."""
+
+import statistics
+
+SIZES = (64, 1024, 10240, 102400)
+ONE_WAY_TARGET = {64: 0.4, 1024: 0.7, 10240: 0.85, 102400: 0.85}
+ROUND_TRIPS = (  # (measurement, label in tables and charts)
+    ("rtt-ipc-spin-pinned", "ipc, spinning"), ("rtt-ipc-sleep-free", "ipc, sleeping"),
+    ("rtt-ipc-sleep-pinned", "ipc, sleeping, 2 cores"),
+    ("rtt-tcp-spin-pinned", "tcp, spinning"), ("rtt-tcp-sleep-free", "tcp, sleeping"),
+    ("rtt-tcp-sleep-pinned", "tcp, sleeping, 2 cores"), ("rtt-inproc", "inproc"))
+
+PEERS = """## Others, for orientation
+
+Measured on another day on a machine of the same kind (2 cores, virtual), so only the order of magnitude counts.
+
+| over Unix sockets | 64 B round trip | 64 B one way | 1 KiB one way | 10 KiB one way | 100 KiB one way |
+|---|--:|--:|--:|--:|--:|
+| raw, one write per message | 2.58 µs spinning, 9.0 µs sleeping | 1.40 M/s | 1.30 M/s | 6.9 GB/s | 7.6 GB/s |
+| ZeroMQ 4.3.4 | 69 µs | 5.4 M/s | 1.23 M/s | 98.8 k/s | 2.1 GB/s |
+| nng 2.0 | 90 µs | 0.22 M/s | 0.20 M/s | 83.8 k/s | 1.9 GB/s |
+| uds-ipc (Go), two processes | | 0.37 M/s | 0.34 M/s | 107 k/s | 1.68 GB/s |
+
+| over TCP loopback | 64 B round trip | 64 B one way |
+|---|--:|--:|
+| raw | 6.5 µs spinning, 12.2 µs sleeping on one core, 47 µs across cores | |
+| ZeroMQ 4.3.4 | 78 µs | 5.5 M/s |
+| nng 2.0 | 96 µs | |
+"""
+
+KEYS = """## Keys of the JSON
+
+| key | what |
+|---|---|
+| `rtt_ns {p50, p90, p99, p999, max}` | round trips in nanoseconds; a bucket is never wider than a sixteenth of its values |
+| `messages`, `bytes`, `seconds` | of the measured part, after the warm-up; payload bytes |
+| `messages_per_second`, `bytes_per_second` | the same, divided |
+| `lost`, `duplicated`, `corrupt` | found by the receiver's check of sequence numbers and bodies; the program fails if one is not 0 |
+| `allocations_per_message` | calls of `operator new` in both processes, divided by the messages |
+| `syscalls_per_message` | reads and writes of both channels, divided by the messages |
+| `limit_...`, `ratio` | with `--limit`: the bare run that followed, and the channel's figure divided by it |
+| `machine` | processor, cores, kernel, compiler, load average before the run |
+| of `bench limits` | `cache_line_rtt_ns`, `memcpy_bytes_per_second`, and for `unix` and `tcp`: `pingpong_blocking_ns`, `pingpong_spinning_ns`, `raw_oneway`, `pipeline_oneway`, `echo`, `relay`; with `_min` and `_max` of the runs beside each |
+| of `bench connections` | `rss_per_connection`, `pss_per_connection`: slope in bytes between a ninth of the connections and all |
+"""
+
+
+def runs(data, name):
+    """The runs of one measurement, none if it was not made."""
+    result = data[name]["result"] if name in data else []
+    return result if isinstance(result, list) else [result]
+
+
+def pick(run, dotted):
+    for key in dotted.split("."):
+        run = run[key]
+    return run
+
+
+def median(data, name, key):
+    return statistics.median(pick(run, key) for run in runs(data, name))
+
+
+def spread(data, name, key, text):
+    values = [pick(run, key) for run in runs(data, name)]
+    return f"{text(min(values))} .. {text(max(values))}" if len(values) > 1 else "one run"
+
+
+# ---- numbers as people write them ------------------------------------------------------------------------------------
+
+
+def digits(value):
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", " ")
+
+
+def scaled(value, steps):
+    for size, unit in steps:
+        if value >= size:
+            return f"{digits(value / size)} {unit}"
+    return f"{digits(value)} {steps[-1][1]}"
+
+
+def time_text(ns):
+    return scaled(ns, [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")])
+
+
+def rate_text(per_second):
+    return scaled(per_second, [(1e6, "M/s"), (1e3, "k/s"), (1, "/s")])
+
+
+def bytes_text(per_second):
+    return scaled(per_second, [(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1, "B/s")])
+
+
+def size_text(size):
+    return f"{size // 1024} KiB" if size >= 1024 else f"{size} B"
+
+
+def table(head, align, rows):
+    if not rows:
+        return "Not measured yet.\n"
+    marks = {"l": "---", "r": "--:"}
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(marks[one] for one in align) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+# ---- sections --------------------------------------------------------------------------------------------------------
+
+
+def head(data):
+    machines = [run["machine"] for name in data for run in runs(data, name) if "machine" in run]
+    if not machines:
+        return "Nothing has been measured yet: `make measure`.\n"
+    dates = sorted(one["date"] for one in data.values())
+    loads = [one["load_average"] for one in machines]
+    text = "Made by `make measure` (`scripts/measure.py`); the raw results are in [data/](data).\n\n"
+    if any(one["quick"] for one in data.values()):
+        text += ("> **Provisional.** Some of these figures come from `scripts/measure.py --quick`: one short run each, "
+                 "on a machine that others used at the same time. They show that everything works, and little more.\n\n")
+    facts = [["processor", machines[0]["cpu"]], ["cores", str(machines[0]["cores"])],
+             ["kernel", "Linux " + machines[0]["kernel"]],
+             ["compiler", next((one["compiler"] for one in machines if "compiler" in one), "?")],
+             ["measured", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"],
+             ["load average before the runs", f"{min(loads):.2f} .. {max(loads):.2f} (above 0.5: others were at work)"]]
+    return text + table(["machine", ""], "ll", facts)
+
+
+def verdict(ratio, target, upper):
+    return "yes" if (ratio <= target if upper else ratio >= target) else "**no**"
+
+
+def round_trips(data):
+    rows = []
+    for name, label in ROUND_TRIPS:
+        if name not in data:
+            continue
+        p50 = median(data, name, "rtt_ns.p50")
+        row = [label, time_text(p50), spread(data, name, "rtt_ns.p50", time_text),
+               time_text(median(data, name, "rtt_ns.p99"))]
+        if "limit_rtt_ns" in runs(data, name)[0]:
+            ratio, target = median(data, name, "ratio"), 1.2 if "spin" in name else 1.25
+            row += [time_text(median(data, name, "limit_rtt_ns.p50")), f"{ratio:.2f}", f"≤ {target}",
+                    verdict(ratio, target, True)]
+        else:
+            row += ["", "", "", ""]
+        rows.append(row)
+    return table(["", "p50", "spread of p50", "p99", "bare ping-pong, p50", "ratio", "target", "reached"], "lrrrrrrl", rows)
+
+
+def one_way(data, kind):
+    rows = []
+    for size in SIZES:
+        for name, label in ((f"oneway-{kind}-{size}", ""), (f"oneway-{kind}-{size}-pinned", ", 2 cores")):
+            if name not in data:
+                continue
+            row = [size_text(size) + label, rate_text(median(data, name, "messages_per_second")),
+                   spread(data, name, "messages_per_second", rate_text), bytes_text(median(data, name, "bytes_per_second"))]
+            if "ratio" in runs(data, name)[0]:
+                ratio, target = median(data, name, "ratio"), ONE_WAY_TARGET[size]
+                row += [rate_text(median(data, name, "limit_messages_per_second")), f"{ratio:.2f}", f"≥ {target}",
+                        verdict(ratio, target, False)]
+            else:
+                row += ["", "", "", ""]
+            row += [digits(median(data, name, "syscalls_per_message")), digits(median(data, name, "allocations_per_message"))]
+            rows.append(row)
+    return table(["message", "messages", "spread", "bytes", "bare pipeline", "ratio", "target", "reached",
+                  "system calls per message", "allocations per message"], "lrrrrrrlrr", rows)
+
+
+def connections(data):
+    rows = []
+    for kind in ("ipc", "tcp"):
+        for name, label in ((f"connections-{kind}", "idle"), (f"connections-{kind}-active", "1 % active")):
+            if name not in data:
+                continue
+            one = runs(data, name)[0]
+            per = one["pss_per_connection"]
+            active = [rate_text(one["messages_per_second"]), time_text(one["rtt_ns"]["p50"])] if "rtt_ns" in one else ["", ""]
+            rows.append([f"{kind}, {label}", digits(one["connections"]), f"{digits(per)} B", "< 8192 B",
+                         verdict(per, 8191, True), *active])
+    return table(["", "connections", "our memory for each", "target", "reached", "round trips", "p50"], "lrrrlrr", rows)
+
+
+def limit_rows(one, kind):
+    if kind not in one:
+        return
+    part = one[kind]
+    if "pingpong_blocking_ns" in part:
+        yield [f"{kind}: ping-pong of 64 B, sleeping, p50", time_text(part["pingpong_blocking_ns"]["p50"])]
+    if "pingpong_spinning_ns" in part:
+        yield [f"{kind}: ping-pong of 64 B, spinning, p50", time_text(part["pingpong_spinning_ns"])]
+    for key, label in (("raw_oneway", "one write per message"), ("pipeline_oneway", "framed pipeline")):
+        for row in part.get(key, []):
+            if row["size"] in SIZES:
+                yield [f"{kind}: {label}, {size_text(row['size'])}, buffer {size_text(row['buffer'])}",
+                       f"{rate_text(row['messages_per_second'])}, {bytes_text(row['bytes_per_second'])}"]
+    for row in part.get("echo", []):
+        yield [f"{kind}: epoll echo, {row['connections']} connections, {row['in_flight']} in flight",
+               rate_text(row["messages_per_second"])]
+    for row in part.get("relay", []):
+        yield [f"{kind}: relay, {row['clients']} x {row['virtual']} x {row['window']}, CPU per echo",
+               time_text(row["cpu_ns_per_echo"])]
+
+
+def limits(data):
+    if "limits" not in data:
+        return "Not measured yet.\n"
+    one, rows = data["limits"]["result"], []
+    if "cache_line_rtt_ns" in one:
+        rows.append(["cache line to the other core and back, p50", time_text(one["cache_line_rtt_ns"]["p50"])])
+    for key, label in (("memcpy_bytes_per_second", "memcpy, hot"), ("memcpy_walking_bytes_per_second", "memcpy, walking")):
+        if key in one:
+            rows.append([label, bytes_text(one[key])])
+    rows += [*limit_rows(one, "unix"), *limit_rows(one, "tcp")]
+    return table(["bare system calls, no channel", "median"], "lr", rows)
+
+
+def picture(data, prefix, text, file):
+    return f"![{text}](images/{file})\n" if any(name.startswith(prefix) for name in data) else ""
+
+
+def commands(data):
+    lines = "\n".join(one["command"] for one in data.values())
+    return f"```\n{lines}\n```\n"
+
+
+def page(data):
+    parts = [
+        "# Performance\n", head(data),
+        "Each figure is the median of its runs; beside it stands what the machine itself can do, measured with bare "
+        "system calls in the same minute ([how](../bench/README.md)). Compare ratios: the figures move with the machine. "
+        "*2 cores* means pinned to two cores, else the scheduler decides.\n",
+        "## Round trip of 64 bytes\n", picture(data, "rtt-", "Round trips", "rtt.svg"), round_trips(data),
+        "Spinning (`spin=1ms`) means that both sides keep trying to receive before they sleep. Sleeping, most of the time "
+        "is the kernel's waking of the other thread.\n",
+        "## One way over Unix sockets\n", picture(data, "oneway-ipc", "One way, Unix socket", "oneway-ipc.svg"), one_way(data, "ipc"),
+        "## One way over TCP loopback\n", picture(data, "oneway-tcp", "One way, TCP", "oneway-tcp.svg"), one_way(data, "tcp"),
+        "## One way within a process\n", one_way(data, "inproc"),
+        "The target for 64 B is also fewer than 0.05 system calls per message and no allocation.\n",
+        "## Many connections, one thread\n", connections(data),
+        "The load is another process; memory is the slope between a ninth of the connections and all of them.\n",
+        "## What this machine can do\n", limits(data), PEERS, KEYS, "## Command lines\n", commands(data)]
+    return "\n".join(part for part in parts if part)
