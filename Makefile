@@ -13,7 +13,7 @@ say = @printf '\n\033[1m%s\033[0m\n' "$(1)"
 help:
 	@echo "make demo      build the program and move the lines of a large text through every transport"
 	@echo "make test      build and run every test;  FILTER=<regex on the name>  LABEL=<floor>"
-	@echo "make measure   every figure of docs/performance.md, about half an hour on a quiet machine;  QUICK=1"
+	@echo "make measure   every figure of docs/performance.md, a quarter of an hour on a quiet machine;  QUICK=1"
 	@echo "make soak      run each fuzz target $(SOAK_SECONDS) s and the threaded tests over and over;  SOAK_SECONDS=<n>"
 	@echo "make coverage  run the tests instrumented, report in build/coverage/report/index.html"
 	@echo "make format    lay out every C++ file"

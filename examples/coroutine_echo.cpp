@@ -1,6 +1,6 @@
 // Echo with coroutines: one for each client.
 //
-//   coroutine_echo listen ipc:///tmp/echo.sock
+//   coroutine_echo listen ipc:///tmp/echo.sock             until Ctrl-C, and the last client has left
 //   coroutine_echo connect ipc:///tmp/echo.sock TEXT...   sends each TEXT when the one before has come back
 #include <ferry/listener.hpp>
 
@@ -59,8 +59,8 @@ int listen(ferry::context& where, const std::string& url) {
   std::cout << "listening on " << opened->url() << std::endl;
   asio::co_spawn(where.io(), accept_all(*opened), asio::detached);
   asio::signal_set stop(where.io(), SIGINT, SIGTERM);
-  stop.async_wait([&where](boost::system::error_code, int) { where.io().stop(); });
-  where.io().run();
+  stop.async_wait([&opened](boost::system::error_code, int) { opened->close(); });
+  where.io().run();  // until the last client has left
   return 0;
 }
 

@@ -1,5 +1,5 @@
-// A service that prints the messages it receives, one on each line. It runs under systemd, started by the first connection
-// (uds_reader.socket and uds_reader.service beside this file), and the same by hand:
+// A service that prints the messages it receives, one on each line. It runs under systemd, started by the first
+// connection (uds_reader.socket and uds_reader.service beside this file), and the same by hand:
 //
 //   example_uds_reader_service /tmp/app/app.sock
 #include <ferry/compat/uds.hpp>
@@ -39,8 +39,8 @@ int main(int argc, char** argv) try {
   int signal = 0;
   sigwait(&ending, &signal);
   const auto end = reader.stop(std::chrono::seconds(5));
-  systemd->status("received " + std::to_string(reader.metrics().received) + " messages, " + std::to_string(end.bytes_unread) +
-                  " bytes left unread");
+  systemd->status("received " + std::to_string(reader.metrics().received) + " messages, " +
+                  std::to_string(end.bytes_unread) + " bytes left unread");
   return end.bytes_unread == 0 ? 0 : 1;
 } catch (const std::exception& why) {
   std::fprintf(stderr, "%s\n", why.what());

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the whole set of measurements with `ferry bench` and writes docs/performance.md; needs nothing but Python 3.
+"""Runs the whole set of measurements with `ferry bench`, writes docs/performance.md and the round trips in the README;
+needs nothing but Python 3.
 
-  scripts/measure.py                      everything, about half an hour; wants a quiet machine
+  scripts/measure.py                      everything, about a quarter of an hour; wants a quiet machine
   scripts/measure.py --quick              everything once and briefly: shows that it works, says little
   scripts/measure.py --only rtt           only measurements whose name begins so; the others keep their data
   scripts/measure.py --report             no measuring: the page and the charts again, from docs/data
-  scripts/measure.py --check              no measuring: exit status 1 if the page is not what docs/data says
+  scripts/measure.py --check              no measuring: exit status 1 if the pages are not what docs/data says
 
 Raw results are kept in docs/data/NAME.json: {"command", "date", "quick", "result"}, where result is what
 `ferry bench ... --json` printed. Charts are drawn by plot.py into docs/images.
@@ -28,6 +29,7 @@ import plot  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path("docs/data")
 PAGE = Path("docs/performance.md")
+README = Path("README.md")
 URLS = {"ipc": "ipc://@ferry-measure", "tcp": "tcp://127.0.0.1:0", "inproc": "inproc://measure"}
 SIZES = measure_page.SIZES
 PATIENCE = 1800  # seconds that one measurement may take before it counts as hanging
@@ -116,7 +118,14 @@ def measure(args):
 
 def stored():
     """{name: what measure() kept}"""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / DATA).glob("*.json"))}
+    paths = [ROOT / DATA / f"{one.name}.json" for one in measurements()]
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()}
+
+
+def pages(data):
+    """{page: its text as it must be}"""
+    return {PAGE: measure_page.page(data),
+            README: measure_page.readme((ROOT / README).read_text(encoding="utf-8"), data)}
 
 
 def chart(output, title, rows_by_label, *more):
@@ -146,7 +155,7 @@ def draw(data):
         chart(f"oneway-{kind}.svg", f"One way, {name}", rows, "--x", "size", "--y", "bytes_per_second", "--log", "xy",
               "--x-label", "size of a message")
     rows = {"channel": [], "bare ping-pong": []}
-    for name, label in measure_page.ROUND_TRIPS:
+    for name, _, label in measure_page.ROUND_TRIPS:
         for one in measure_page.runs(data, name):
             rows["channel"].append({"case": label, "rtt_ns": one["rtt_ns"]["p50"]})
             if "limit_rtt_ns" in one:
@@ -167,14 +176,16 @@ def parse():
 def main():
     args = parse()
     if args.check:
-        same = (ROOT / PAGE).read_text(encoding="utf-8") == measure_page.page(stored())
-        print(f"{PAGE}: " + ("is what docs/data says" if same else "is not what docs/data says; scripts/measure.py --report"))
-        return 0 if same else 1
+        stale = [page for page, text in pages(stored()).items() if (ROOT / page).read_text(encoding="utf-8") != text]
+        for page in stale:
+            print(f"{page} is not what {DATA} says: scripts/measure.py --report")
+        return 1 if stale else 0
     failed = [] if args.report else measure(args)
     data = stored()
     draw(data)
-    (ROOT / PAGE).write_text(measure_page.page(data), encoding="utf-8")
-    print(f"wrote {PAGE}")
+    for page, text in pages(data).items():
+        (ROOT / page).write_text(text, encoding="utf-8")
+        print(f"wrote {page}")
     if failed:
         print("failed: " + ", ".join(failed))
     return 1 if failed else 0

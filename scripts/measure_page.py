@@ -1,14 +1,15 @@
 """docs/performance.md from the results that measure.py keeps. Dry: data in, text out."""
 
+import re
 import statistics
 
 SIZES = (64, 1024, 10240, 102400)
 ONE_WAY_TARGET = {64: 0.4, 1024: 0.7, 10240: 0.85, 102400: 0.85}
-ROUND_TRIPS = (  # (measurement, label in tables and charts)
-    ("rtt-ipc-spin-pinned", "ipc, spinning"), ("rtt-ipc-sleep-free", "ipc, sleeping"),
-    ("rtt-ipc-sleep-pinned", "ipc, sleeping, 2 cores"),
-    ("rtt-tcp-spin-pinned", "tcp, spinning"), ("rtt-tcp-sleep-free", "tcp, sleeping"),
-    ("rtt-tcp-sleep-pinned", "tcp, sleeping, 2 cores"), ("rtt-inproc", "inproc"))
+ROUND_TRIPS = (  # (measurement, label in the table, in the chart)
+    ("rtt-ipc-spin-pinned", "ipc, spinning, 2 cores", "ipc spin"), ("rtt-ipc-sleep-free", "ipc, sleeping", "ipc sleep"),
+    ("rtt-ipc-sleep-pinned", "ipc, sleeping, 2 cores", "ipc 2 cores"),
+    ("rtt-tcp-spin-pinned", "tcp, spinning, 2 cores", "tcp spin"), ("rtt-tcp-sleep-free", "tcp, sleeping", "tcp sleep"),
+    ("rtt-tcp-sleep-pinned", "tcp, sleeping, 2 cores", "tcp 2 cores"), ("rtt-inproc", "inproc", "inproc"))
 
 PEERS = """## Others, for orientation
 
@@ -73,6 +74,11 @@ def digits(value):
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", " ")
 
 
+def share_text(value):
+    """A count per message."""
+    return "0" if value == 0 else "< 0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.1 else digits(value)
+
+
 def scaled(value, steps):
     for size, unit in steps:
         if value >= size:
@@ -131,7 +137,7 @@ def verdict(ratio, target, upper):
 
 def round_trips(data):
     rows = []
-    for name, label in ROUND_TRIPS:
+    for name, label, _ in ROUND_TRIPS:
         if name not in data:
             continue
         p50 = median(data, name, "rtt_ns.p50")
@@ -139,7 +145,7 @@ def round_trips(data):
                time_text(median(data, name, "rtt_ns.p99"))]
         if "limit_rtt_ns" in runs(data, name)[0]:
             ratio, target = median(data, name, "ratio"), 1.2 if "spin" in name else 1.25
-            row += [time_text(median(data, name, "limit_rtt_ns.p50")), f"{ratio:.2f}", f"≤ {target}",
+            row += [time_text(median(data, name, "limit_rtt_ns.p50")), f"{ratio:.3f}", f"≤ {target}",
                     verdict(ratio, target, True)]
         else:
             row += ["", "", "", ""]
@@ -157,14 +163,19 @@ def one_way(data, kind):
                    spread(data, name, "messages_per_second", rate_text), bytes_text(median(data, name, "bytes_per_second"))]
             if "ratio" in runs(data, name)[0]:
                 ratio, target = median(data, name, "ratio"), ONE_WAY_TARGET[size]
-                row += [rate_text(median(data, name, "limit_messages_per_second")), f"{ratio:.2f}", f"≥ {target}",
+                row += [rate_text(median(data, name, "limit_messages_per_second")), f"{ratio:.3f}", f"≥ {target}",
                         verdict(ratio, target, False)]
             else:
                 row += ["", "", "", ""]
-            row += [digits(median(data, name, "syscalls_per_message")), digits(median(data, name, "allocations_per_message"))]
+            row += [share_text(median(data, name, "syscalls_per_message")),
+                    share_text(median(data, name, "allocations_per_message"))]
             rows.append(row)
-    return table(["message", "messages", "spread", "bytes", "bare pipeline", "ratio", "target", "reached",
-                  "system calls per message", "allocations per message"], "lrrrrrrlrr", rows)
+    head = ["message", "messages", "spread", "bytes", "bare pipeline", "ratio", "target", "reached",
+            "system calls per message", "allocations per message"]
+    if kind == "inproc":  # there is no bare limit to hold it against, and what it counts are no system calls
+        rows = [row[:4] + row[9:] for row in rows]
+        return table(head[:4] + head[9:], "lrrrr", rows)
+    return table(head, "lrrrrrrlrr", rows)
 
 
 def connections(data):
@@ -222,6 +233,28 @@ def picture(data, prefix, text, file):
 def commands(data):
     lines = "\n".join(one["command"] for one in data.values())
     return f"```\n{lines}\n```\n"
+
+
+def round_trip_cell(data, kind):
+    """For the README's table of transports."""
+    names = {"inproc": ["rtt-inproc"], "ipc": ["rtt-ipc-sleep-free", "rtt-ipc-spin-pinned"],
+             "tcp": ["rtt-tcp-sleep-free", "rtt-tcp-spin-pinned"]}[kind]
+    if any(name not in data for name in names):
+        return "not measured"
+    times = [time_text(median(data, name, "rtt_ns.p50")) for name in names]
+    return " / ".join(times)
+
+
+def readme(text, data):
+    """The README with the round trips of its table, and the line below it, as measured."""
+    for kind in ("inproc", "ipc", "tcp"):
+        text = re.sub(rf"^(\| `{kind}://[^|]*\|(?:[^|]*\|){{3}})[^|]*\|",
+                      lambda row, kind=kind: f"{row[1]} {round_trip_cell(data, kind)} |", text, flags=re.M)
+    quick = any(data[name]["quick"] for name, _, _ in ROUND_TRIPS if name in data)
+    note = ("Round trip: 64 bytes there and back on one host, median, sleeping / spinning (`spin=1ms`)"
+            + (", provisional: measured on a busy machine" if quick else "")
+            + "; [how, and against what](docs/performance.md).")
+    return re.sub(r"^Round trip: .*$", lambda _: note, text, flags=re.M)
 
 
 def page(data):

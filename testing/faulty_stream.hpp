@@ -53,9 +53,9 @@ namespace detail {
 /// One direction of a connection.
 struct faulty_pipe {
   std::vector<std::byte> bytes;
-  bool ended = false;           // by its writer, in order
+  bool ended = false;  // by its writer, in order
   bool reader_gone = false;
-  std::optional<error> broken;  // what both ends read and write from now on
+  std::optional<error> broken;           // what both ends read and write from now on
   std::function<void()> reader, writer;  // who waits
 };
 

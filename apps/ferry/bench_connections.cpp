@@ -32,7 +32,7 @@ enum stage : int { few_wanted, few_measured, all_wanted, all_measured, active_do
 
 struct board {
   char url[512];
-  std::atomic<int> stage;              // pairs: each side's store with the other's load
+  std::atomic<int> stage;                // pairs: each side's store with the other's load
   std::atomic<std::uint32_t> connected;  // as the load counts
   connections_result figures;
 };
@@ -259,8 +259,8 @@ result<connections_result> measure_connections(const connections_plan& asked) {
   bench::child_group children(2);
   const auto server_core = plan.pin ? std::optional(plan.pin->first) : std::nullopt;
   const auto load_core = plan.pin ? std::optional(plan.pin->second) : std::nullopt;
-  auto started = children.start("connections server", server_core,
-                                [&](bench::child& me) { server(me, plan, *shared).run(); });
+  auto started =
+      children.start("connections server", server_core, [&](bench::child& me) { server(me, plan, *shared).run(); });
   if (started)
     started = children.start("connections load", load_core, [&](bench::child& me) { load(me, plan, *shared).run(); });
   if (!started) return started.error();

@@ -15,19 +15,19 @@ namespace ferry::app {
 
 struct connections_plan {
   std::string url;
-  options with;                 ///< max_connections is raised to `count` where it is below
-  std::uint32_t count = 9000;   ///< 10 .. 1'000'000; each takes a descriptor in both processes
-  double active_percent = 0;    ///< so many of 100 then have one message of 64 bytes in flight, to and fro
+  options with;                ///< max_connections is raised to `count` where it is below
+  std::uint32_t count = 9000;  ///< 10 .. 1'000'000; each takes a descriptor in both processes
+  double active_percent = 0;   ///< so many of 100 then have one message of 64 bytes in flight, to and fro
   std::chrono::nanoseconds duration = std::chrono::seconds(1);  ///< of that part
-  bench::placement pin;         ///< first: the server, which is measured; second: the load
+  bench::placement pin;  ///< first: the server, which is measured; second: the load
 };
 
 struct connections_result {
-  std::uint32_t first_count = 0;      ///< a ninth of all: where the first measurement was taken
-  std::uint64_t rss_bytes[2] = {};    ///< of the server process, at first_count and at all
+  std::uint32_t first_count = 0;    ///< a ninth of all: where the first measurement was taken
+  std::uint64_t rss_bytes[2] = {};  ///< of the server process, at first_count and at all
   std::uint64_t pss_bytes[2] = {};
-  double seconds_to_connect = 0;      ///< all of them
-  std::uint64_t messages = 0;         ///< round trips of the active ones
+  double seconds_to_connect = 0;  ///< all of them
+  std::uint64_t messages = 0;     ///< round trips of the active ones
   double active_seconds = 0;
   std::uint64_t corrupt = 0;
   bench_histogram rtt;

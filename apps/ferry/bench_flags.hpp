@@ -22,7 +22,8 @@ CLI::Option* add_pin(CLI::App& command, bench::placement& pin, const std::string
 /// --seconds S: 0.01 .. 3600, fractions allowed; `duration` keeps its value without the flag.
 CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanoseconds>& duration, const std::string& help);
 
-/// Writes one line of JSON or a text that ends with a newline to standard output. @return k_ok, or k_failed and says why
+/// Writes one line of JSON or a text that ends with a newline to standard output. @return k_ok, or k_failed and says
+/// why
 [[nodiscard]] int print(const std::string& text);
 
 // Each adds one command below `bench`; as add_bench.

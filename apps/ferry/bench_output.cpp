@@ -37,7 +37,8 @@ class figure_row {
   }
   void add(bench::text_table& to, const std::string& name, const std::function<std::string(double)>& format) const {
     const auto [least, most] = std::minmax_element(samples_.begin(), samples_.end());
-    to.add({name, format(bench::median(samples_)), samples_.size() == 1 ? "" : format(*least) + " .. " + format(*most)});
+    to.add(
+        {name, format(bench::median(samples_)), samples_.size() == 1 ? "" : format(*least) + " .. " + format(*most)});
   }
 
  private:
@@ -48,20 +49,24 @@ std::string plain(double value) { return bench::fixed(value, value == 0 || value
 
 void add_rtt(bench::text_table& table, const std::vector<bench_result>& runs) {
   for (const auto& [name, q] : {std::pair("p50", 0.5), {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}})
-    figure_row(runs, [q = q](const auto& run) { return run.rtt.quantile(q); })
-        .add(table, std::string("round trip, ") + name, bench::nanoseconds_text);
-  figure_row(runs, [](const auto& run) { return static_cast<double>(run.rtt.max()); })
-      .add(table, "round trip, longest", bench::nanoseconds_text);
+    figure_row(runs, [q = q](const auto& run) {
+      return run.rtt.quantile(q);
+    }).add(table, std::string("round trip, ") + name, bench::nanoseconds_text);
+  figure_row(runs, [](const auto& run) {
+    return static_cast<double>(run.rtt.max());
+  }).add(table, "round trip, longest", bench::nanoseconds_text);
 }
 
 void add_limit(bench::text_table& table, const std::vector<bench_result>& runs) {
   if (!runs.front().limit) return;
   if (runs.front().kind == bench_kind::rtt)
-    figure_row(runs, [](const auto& run) { return run.limit->rtt_p50_ns; })
-        .add(table, "limit: bare ping-pong of 64 B, p50", bench::nanoseconds_text);
+    figure_row(runs, [](const auto& run) {
+      return run.limit->rtt_p50_ns;
+    }).add(table, "limit: bare ping-pong of 64 B, p50", bench::nanoseconds_text);
   else
-    figure_row(runs, [](const auto& run) { return run.limit->messages_per_second; })
-        .add(table, "limit: bare pipeline, messages", bench::rate_text);
+    figure_row(runs, [](const auto& run) {
+      return run.limit->messages_per_second;
+    }).add(table, "limit: bare pipeline, messages", bench::rate_text);
   figure_row(runs, [](const auto& run) { return run.ratio(); }).add(table, "ratio to the limit", [](double value) {
     return bench::fixed(value, 3);
   });
@@ -86,8 +91,11 @@ json::object to_json(const bench::machine& host) {
 }
 
 json::object to_json(const bench_plan& plan, const bench_result& run, const bench::machine& host) {
-  json::object all{{"name", to_string(plan.kind)}, {"url", plan.url},         {"size", plan.size},
-                   {"pin", pin_text(plan)},        {"machine", to_json(host)}};
+  json::object all{{"name", to_string(plan.kind)},
+                   {"url", plan.url},
+                   {"size", plan.size},
+                   {"pin", pin_text(plan)},
+                   {"machine", to_json(host)}};
   if (plan.kind == bench_kind::rtt)
     all["rtt_ns"] = json::object{{"p50", run.rtt.quantile(0.5)},
                                  {"p90", run.rtt.quantile(0.9)},
@@ -118,8 +126,8 @@ json::value to_json(const bench_plan& plan, const std::vector<bench_result>& run
 std::string to_table(const bench_plan& plan, const std::vector<bench_result>& runs, const bench::machine& host) {
   std::string text = host.cpu + ", " + std::to_string(host.cores) + " cores, Linux " + host.kernel + ", " + compiler() +
                      "; load average before: " + bench::fixed(host.load_average, 2) + "\n" + to_string(plan.kind) +
-                     " " + plan.url + ", " + std::to_string(plan.size) + " B, pinned: " + pin_text(plan) + ", runs: " +
-                     std::to_string(runs.size()) + "\n\n";
+                     " " + plan.url + ", " + std::to_string(plan.size) + " B, pinned: " + pin_text(plan) +
+                     ", runs: " + std::to_string(runs.size()) + "\n\n";
   const bool repeated = runs.size() != 1;
   using bench::alignment;
   bench::text_table table({"", repeated ? "median" : "", repeated ? "spread" : ""},

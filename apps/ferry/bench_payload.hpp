@@ -13,8 +13,8 @@
 
 namespace ferry::app {
 
-inline constexpr std::size_t k_bench_min_size = 8;    ///< bytes: the sequence number alone
-inline constexpr std::size_t k_bench_small = 64;      ///< bodies of messages up to this size are all checked
+inline constexpr std::size_t k_bench_min_size = 8;        ///< bytes: the sequence number alone
+inline constexpr std::size_t k_bench_small = 64;          ///< bodies of messages up to this size are all checked
 inline constexpr std::uint64_t k_bench_check_every = 16;  ///< of larger ones, the body of every 16th is
 
 /// The bodies of all messages: windows into one table, which step by a cache line from one message to the next, so

@@ -88,8 +88,7 @@ TEST(bench_histogram, gives_quantiles_within_half_a_percent) {
   for (std::uint64_t value = 1; value <= 100'000; ++value) all.record(value);
   EXPECT_EQ(all.count(), 100'000u);
   EXPECT_EQ(all.max(), 100'000u);
-  for (const double q : {0.1, 0.5, 0.9, 0.99, 0.999})
-    EXPECT_NEAR(all.quantile(q) / (q * 100'000), 1.0, 0.005) << q;
+  for (const double q : {0.1, 0.5, 0.9, 0.99, 0.999}) EXPECT_NEAR(all.quantile(q) / (q * 100'000), 1.0, 0.005) << q;
   EXPECT_EQ(all.quantile(1), 100'000);
 }
 

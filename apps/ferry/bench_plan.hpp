@@ -31,8 +31,8 @@ struct bench_plan {
   std::size_t size = 64;               ///< bytes of a message, k_bench_min_size .. max_message
   std::optional<std::uint64_t> count;  ///< ends after so many messages (rtt: round trips), or after `duration`
   std::chrono::nanoseconds duration = std::chrono::seconds(2);
-  bench::placement pin;                ///< first: the sender (rtt: who asks), second: the receiver
-  bool external = false;               ///< somebody else runs the other side: `ferry bench serve URL`
+  bench::placement pin;   ///< first: the sender (rtt: who asks), second: the receiver
+  bool external = false;  ///< somebody else runs the other side: `ferry bench serve URL`
 };
 
 /// What one side counted after the warm-up.
@@ -47,12 +47,12 @@ struct bench_side {
 
 /// In memory that both processes share; read by the parent when they are gone.
 struct bench_board {
-  char url[512];               ///< where the server listens, before the rendezvous
-  std::atomic<bool> over;      ///< the client has what it wants; what breaks afterwards is no failure
+  char url[512];           ///< where the server listens, before the rendezvous
+  std::atomic<bool> over;  ///< the client has what it wants; what breaks afterwards is no failure
   bench_side client;
   bench_side server;
-  std::int64_t elapsed_ns;     ///< of the measured part
-  std::uint64_t wire_bytes[2]; ///< write_only: bytes that left the client, bytes that the peer threw away
+  std::int64_t elapsed_ns;      ///< of the measured part
+  std::uint64_t wire_bytes[2];  ///< write_only: bytes that left the client, bytes that the peer threw away
   bench_histogram rtt;
 };
 

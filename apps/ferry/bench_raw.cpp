@@ -121,8 +121,8 @@ class raw_stream final : public raw_peer, private stream_events {
 
 std::uint64_t raw_messages(std::size_t size) { return std::max<std::uint64_t>(1, k_buffer / size); }
 
-result<std::unique_ptr<raw_peer>> raw_peer::open(context& where, const std::string& url, const options& with,
-                                                 task what, std::size_t size) {
+result<std::unique_ptr<raw_peer>> raw_peer::open(context& where, const std::string& url, const options& with, task what,
+                                                 std::size_t size) {
   options all = with;
   const auto schemes = where.schemes();
   const auto at = parse_url(url, all, schemes);

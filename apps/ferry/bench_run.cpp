@@ -26,7 +26,8 @@ bench_result add_up(const bench_plan& plan, const bench_board& board) {
   all.corrupt = board.client.corrupt + board.server.corrupt;
   if (plan.kind == bench_kind::write_only && board.wire_bytes[0] > board.wire_bytes[1])
     all.lost += (board.wire_bytes[0] - board.wire_bytes[1] + plan.size - 1) / plan.size;
-  const double moved = static_cast<double>(std::max<std::uint64_t>(all.messages, 1)) * (plan.kind == bench_kind::rtt ? 2 : 1);
+  const double moved =
+      static_cast<double>(std::max<std::uint64_t>(all.messages, 1)) * (plan.kind == bench_kind::rtt ? 2 : 1);
   all.allocations_per_message = static_cast<double>(board.client.allocations + board.server.allocations) / moved;
   all.system_calls_per_message = static_cast<double>(board.client.system_calls + board.server.system_calls) / moved;
   all.rtt = board.rtt;
@@ -56,18 +57,11 @@ result<bench::stream_kind> limit_kind(const bench_plan& plan) {
   return error(errc::unsupported, "--limit: there is no bare limit for " + plan.url + ", only for ipc and tcp");
 }
 
-/// Whether both sides look for messages instead of sleeping.
-bool spins(const bench_plan& plan) {
-  options all = plan.with;
-  boost::asio::io_context io;
-  const auto schemes = context(io).schemes();
-  return parse_url(plan.url, all, schemes) && all.spin.count() != 0;
-}
-
 result<bench_limit> run_pingpong(const bench_plan& plan, bench::stream_kind kind) {
   const auto mode = spins(plan) ? bench::wait_mode::spinning : bench::wait_mode::blocking;
   constexpr std::uint64_t k_most = std::uint64_t{1} << 24;
-  const auto run = bench::measure_pingpong(kind, mode, plan.pin, plan.duration, std::min(plan.count.value_or(k_most), k_most));
+  const auto run =
+      bench::measure_pingpong(kind, mode, plan.pin, plan.duration, std::min(plan.count.value_or(k_most), k_most));
   if (!run) return run.error();
   return bench_limit{0, 0, run->p50_ns, run->p99_ns};
 }
@@ -98,6 +92,13 @@ result<bench_limit> run_limit(const bench_plan& plan) {
 
 }  // namespace
 
+bool spins(const bench_plan& plan) {
+  options all = plan.with;
+  boost::asio::io_context io;
+  const auto schemes = context(io).schemes();
+  return parse_url(plan.url, all, schemes) && all.spin.count() != 0;
+}
+
 double bench_result::ratio() const noexcept {
   if (!limit) return 0;
   if (kind == bench_kind::rtt) return rtt.quantile(0.5) / limit->rtt_p50_ns;
@@ -119,7 +120,6 @@ result<std::vector<bench_result>> run_benches(const bench_plan& plan, const benc
     if (const auto kind = limit_kind(plan); !kind) return kind.error();
   std::vector<bench_result> runs;
   for (std::uint32_t i = 0; i < how.repeat; ++i) {
-    if (how.progress) how.progress(i, how.repeat);
     auto run = run_bench(plan);
     if (!run) return run.error();
     if (how.with_limit) {
@@ -129,7 +129,6 @@ result<std::vector<bench_result>> run_benches(const bench_plan& plan, const benc
     }
     runs.push_back(*run);
   }
-  if (how.progress) how.progress(how.repeat, how.repeat);
   return runs;
 }
 

@@ -4,7 +4,6 @@
 #include <ferry/error.hpp>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -14,9 +13,9 @@ namespace ferry::app {
 
 /// What the machine can do in the same run, with bare system calls: see bench/limits.hpp.
 struct bench_limit {
-  std::size_t buffer = 0;           ///< one way: bytes of the pipeline's buffers, the better of two sizes
-  double messages_per_second = 0;   ///< one way
-  double rtt_p50_ns = 0;            ///< round trip, of 64 bytes
+  std::size_t buffer = 0;          ///< one way: bytes of the pipeline's buffers, the better of two sizes
+  double messages_per_second = 0;  ///< one way
+  double rtt_p50_ns = 0;           ///< round trip, of 64 bytes
   double rtt_p99_ns = 0;
 };
 
@@ -48,9 +47,11 @@ struct bench_result {
 struct bench_series {
   std::uint32_t repeat = 1;
   bool with_limit = false;
-  /// Called before each run and at the end: runs done, runs in all.
-  std::function<void(std::uint32_t, std::uint32_t)> progress;
 };
+
+/// Whether both sides look for messages instead of sleeping. Two that share a core would only wait for each other, so
+/// such a plan should have a placement.
+[[nodiscard]] bool spins(const bench_plan& plan);
 
 /// Each run followed by one of the limit, if asked for.
 /// @return as run_bench | errc::unsupported (there is no bare limit of that transport or kind)

@@ -1,8 +1,8 @@
 #include "apps/ferry/bench_service.hpp"
 
-#include <gtest/gtest.h>
-
 #include <ferry/channel.hpp>
+
+#include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
 #include <optional>
@@ -40,15 +40,21 @@ class bench_service_dialogue : public ::testing::Test {
     peer_.on_down([this](const ferry::down_info&) { gone_ = true; });
   }
 
-  void say(bench_word word, std::initializer_list<std::uint64_t> numbers) { send(bench_sentence(word, numbers).wire()); }
+  void say(bench_word word, std::initializer_list<std::uint64_t> numbers) {
+    send(bench_sentence(word, numbers).wire());
+  }
   void hello(bench_mode mode, std::uint64_t size = k_size) {
     say(bench_word::hello, {static_cast<std::uint64_t>(mode), size});
   }
   void send(bytes payload) { ASSERT_TRUE(peer_.try_send(payload)); }
   void wait_for_report() {
-    ASSERT_TRUE(run_until(io_, [&] { return report_.has_value(); }, "the report"));
+    ASSERT_TRUE(run_until(
+        io_, [&] { return report_.has_value(); }, "the report"));
   }
-  void expect_cut() { EXPECT_TRUE(run_until(io_, [&] { return gone_; }, "the service to cut the channel")); }
+  void expect_cut() {
+    EXPECT_TRUE(run_until(
+        io_, [&] { return gone_; }, "the service to cut the channel"));
+  }
 
   boost::asio::io_context io_{1};
   ferry::context where_{io_};
@@ -93,7 +99,8 @@ TEST_F(bench_service_dialogue, echoes_in_the_echo_mode) {
   ferry::app::bench_pattern pattern(k_size);
   hello(bench_mode::echo);
   for (std::uint64_t i = 0; i < 3; ++i) send(pattern.stamp(i));
-  EXPECT_TRUE(run_until(io_, [&] { return answers_ == 3; }, "three echoes"));
+  EXPECT_TRUE(run_until(
+      io_, [&] { return answers_ == 3; }, "three echoes"));
 }
 
 TEST_F(bench_service_dialogue, cuts_who_sends_before_it_has_greeted) {
@@ -137,8 +144,8 @@ TEST(bench_client, notices_echoes_whose_content_was_changed) {
         return;
       } else {
         const bool mark = ferry::app::bench_word_of(m.payload) == bench_word::mark;
-        const auto answer = bench_sentence(mark ? bench_word::marked : bench_word::report, {}).wire();
-        back.assign(answer.begin(), answer.end());
+        const bench_sentence answer(mark ? bench_word::marked : bench_word::report, {});
+        back.assign(answer.wire().begin(), answer.wire().end());
       }
       EXPECT_TRUE(peer.try_send(bytes(back)));
     });
@@ -149,7 +156,8 @@ TEST(bench_client, notices_echoes_whose_content_was_changed) {
   ferry::app::bench_board board{};
   const auto client = ferry::app::make_bench_client(where, plan, board);
   ASSERT_TRUE(client->start(plan.url));
-  ASSERT_TRUE(run_until(io, [&] { return board.over.load(); }, "the end of the benchmark"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return board.over.load(); }, "the end of the benchmark"));
   EXPECT_FALSE(client->failure());
   EXPECT_EQ(board.client.messages, 80u);
   EXPECT_EQ(board.client.corrupt, 10u);
@@ -159,16 +167,16 @@ TEST(bench_client, fails_when_the_other_side_leaves_before_the_end) {
   boost::asio::io_context io{1};
   ferry::context where(io);
   auto arrivals = *ferry::listener::open(where, "inproc://leaves");
-  arrivals.on_channel([](ferry::channel peer) {
-    peer.on_message([peer](const ferry::message_view&) mutable { peer.cut(); });
-  });
+  arrivals.on_channel(
+      [](ferry::channel peer) { peer.on_message([peer](const ferry::message_view&) mutable { peer.cut(); }); });
   ferry::app::bench_plan plan;
   plan.kind = bench_kind::oneway;
   plan.url = "inproc://leaves";
   ferry::app::bench_board board{};
   const auto client = ferry::app::make_bench_client(where, plan, board);
   ASSERT_TRUE(client->start(plan.url));
-  ASSERT_TRUE(run_until(io, [&] { return client->failure().has_value(); }, "the failure"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return client->failure().has_value(); }, "the failure"));
   EXPECT_TRUE(client->failure()->text().starts_with("the other side left before the end")) << client->failure()->text();
   EXPECT_FALSE(board.over.load());
 }

@@ -75,6 +75,8 @@ void bridged_pair::close() {
 
 void bridged_pair::close(side& which) {
   if (which.gone) return;
+  if (which.link.stats().connections == 0)
+    which.link.cut();  // what waits for a connection would only meet the deadline
   which.link.async_close([self = shared_from_this(), &which](error_code, const close_report&) { self->gone(which); });
 }
 

@@ -11,8 +11,8 @@
 
 namespace ferry::app {
 
-/// The end of one direction is handed on like a message, after all messages. A side that is lost for good ends the other
-/// one in order. One thread uses it.
+/// The end of one direction is handed on like a message, after all messages. A side that is lost for good ends the
+/// other one in order. One thread uses it.
 class bridged_pair : public std::enable_shared_from_this<bridged_pair> {
  public:
   /// @param counts  first to second counts as received, second to first as sent; lives as long as the pair
@@ -27,7 +27,7 @@ class bridged_pair : public std::enable_shared_from_this<bridged_pair> {
   struct side {
     channel link;
     std::shared_ptr<forwarder> into;  // into this link, from the other one
-    bool refused = false;  // a message that came for it, which was said
+    bool refused = false;             // a message that came for it, which was said
     bool gone = false;
   };
 

@@ -1,7 +1,9 @@
 // `ferry bench`: measures channels, and what the machine itself can do.
 #include <boost/json.hpp>
+#include <chrono>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
@@ -9,9 +11,9 @@
 #include "apps/ferry/bench_payload.hpp"
 #include "apps/ferry/bench_run.hpp"
 #include "apps/ferry/bench_service.hpp"
+#include "apps/ferry/bench_time_bar.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/host.hpp"
-#include "apps/ferry/progress.hpp"
 #include "apps/ferry/settings.hpp"
 #include "apps/ferry/signals.hpp"
 
@@ -27,7 +29,8 @@ constexpr const char* k_bench_examples =
 
 constexpr const char* k_checks =
     "\nEvery message carries its sequence number, which is checked, and a body that depends on it: the whole body is\n"
-    "checked of every message of up to 64 bytes and of every 16th larger one. The exit status is 0 only if nothing was\n"
+    "checked of every message of up to 64 bytes and of every 16th larger one. The exit status is 0 only if nothing "
+    "was\n"
     "lost, duplicated or corrupt.";
 
 constexpr const char* k_rtt_examples =
@@ -57,6 +60,13 @@ struct run_flags {
   bool read_only = false;
 };
 
+result<std::vector<bench_result>> measure(const bench_plan& plan, std::uint32_t repeat, bool with_limit) {
+  const auto one_run = plan.duration * (with_limit ? 2 : 1);
+  const auto all = std::chrono::ceil<std::chrono::seconds>(one_run * repeat);
+  const time_bar bar(plan.count ? std::chrono::seconds(0) : all);
+  return run_benches(plan, {repeat, with_limit});
+}
+
 int run(run_flags& flags) {
   auto with = options_from(flags.channels);
   if (!with) return complain(with.error());
@@ -68,13 +78,14 @@ int run(run_flags& flags) {
   if (flags.write_only) plan.kind = bench_kind::write_only;
   if (flags.read_only) plan.kind = bench_kind::read_only;
 
+  if (const auto two = bench::two_cores(); two && !plan.pin && plan.kind == bench_kind::rtt && spins(plan))
+    plan.pin = *two;
+
   const auto host = bench::this_machine();
-  progress bar("measuring", flags.repeat, "runs");
-  const auto runs = run_benches(plan, {static_cast<std::uint32_t>(flags.repeat), flags.limit,
-                                       [&](std::uint32_t done, std::uint32_t) { bar.update(done); }});
-  bar.hide();
+  const auto runs = measure(plan, static_cast<std::uint32_t>(flags.repeat), flags.limit);
   if (!runs) return complain(runs.error());
-  const auto text = flags.json ? boost::json::serialize(to_json(plan, *runs, host)) + "\n" : to_table(plan, *runs, host);
+  const auto text =
+      flags.json ? boost::json::serialize(to_json(plan, *runs, host)) + "\n" : to_table(plan, *runs, host);
   const int printed = print(text);
   for (const auto& one : *runs)
     if (!one.perfect()) {
@@ -95,7 +106,8 @@ CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, 
   add_whole(command, "--count", flags->count, option_unit::count, 1,
             "End after so many messages, or after --seconds (then 600)");
   add_seconds(command, flags->duration, "End after so many seconds (2); the warm-up before is not counted");
-  add_pin(command, flags->plan.pin, "Keep the sending side on core A and the receiving side on core B");
+  add_pin(command, flags->plan.pin,
+          "Keep the sending side on core A, the receiving side on core B (spinning round trips: the first two cores)");
   add_whole(command, "--repeat", flags->repeat, option_unit::count, 1,
             "Measure N times: medians and spread, or an array with --json", 1000);
   command.add_flag("--limit", flags->limit,
@@ -145,8 +157,9 @@ void add_bench_serve(CLI::App& bench, int& exit_code) {
     channel_flags channels;
   };
   const auto flags = std::make_shared<serve_flags>();
-  auto& command = add_command(bench, "serve", "The other side for `bench rtt` and `bench oneway` with --external",
-                              "  ferry bench serve tcp://0.0.0.0:5000\n  ferry bench serve 'ipc:///tmp/b.sock?spin=1ms'");
+  auto& command =
+      add_command(bench, "serve", "The other side for `bench rtt` and `bench oneway` with --external",
+                  "  ferry bench serve tcp://0.0.0.0:5000\n  ferry bench serve 'ipc:///tmp/b.sock?spin=1ms'");
   command.add_option("URL", flags->url, "Where to listen")->required();
   add_channel_flags(command, flags->channels);
   command.callback([flags, &exit_code] { exit_code = serve(flags->url, flags->channels); });

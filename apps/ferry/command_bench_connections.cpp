@@ -61,7 +61,8 @@ std::string as_table(const connections_plan& plan, const connections_result& fou
   table.add({"whole server process (RSS)", bench::fixed(static_cast<double>(found.rss_bytes[1]) / 1e6, 1) + " MB"});
   table.add({"connections made", bench::rate_text((plan.count - found.first_count) / found.seconds_to_connect)});
   if (plan.active_percent != 0) {
-    table.add({"round trips of the active ones", bench::rate_text(static_cast<double>(found.messages) / found.active_seconds)});
+    table.add({"round trips of the active ones",
+               bench::rate_text(static_cast<double>(found.messages) / found.active_seconds)});
     table.add({"round trip, p50", bench::nanoseconds_text(found.rtt.quantile(0.5))});
     table.add({"round trip, p99", bench::nanoseconds_text(found.rtt.quantile(0.99))});
     table.add({"corrupt", std::to_string(found.corrupt)});
@@ -80,8 +81,8 @@ int run(connections_flags& flags) {
   const auto host = bench::this_machine();
   const auto found = measure_connections(plan);
   if (!found) return complain(found.error());
-  const int printed = print(flags.json ? boost::json::serialize(as_json(plan, *found, host)) + "\n"
-                                       : as_table(plan, *found, host));
+  const int printed =
+      print(flags.json ? boost::json::serialize(as_json(plan, *found, host)) + "\n" : as_table(plan, *found, host));
   return found->corrupt == 0 ? printed : k_failed;
 }
 
@@ -89,7 +90,8 @@ int run(connections_flags& flags) {
 
 void add_bench_connections(CLI::App& bench, int& exit_code) {
   const auto flags = std::make_shared<connections_flags>();
-  auto& command = add_command(bench, "connections", "Connections that say nothing, and what one of them costs", k_examples);
+  auto& command =
+      add_command(bench, "connections", "Connections that say nothing, and what one of them costs", k_examples);
   command.add_option("URL", flags->plan.url, "Where they meet: ipc://@NAME, tcp://127.0.0.1:0")->required();
   add_whole(command, "--count", flags->count, option_unit::count, 10, "So many connections (9000)", 1'000'000);
   command

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -38,14 +39,15 @@ void expect_keys(const json::object& object, std::initializer_list<const char*> 
 }
 
 void expect_perfect(const json::object& run) {
-  expect_keys(run, {"name", "url", "size", "pin", "machine", "messages", "bytes", "seconds", "messages_per_second",
-                    "bytes_per_second", "lost", "duplicated", "corrupt", "allocations_per_message",
-                    "syscalls_per_message"});
+  expect_keys(run,
+              {"name", "url", "size", "pin", "machine", "messages", "bytes", "seconds", "messages_per_second",
+               "bytes_per_second", "lost", "duplicated", "corrupt", "allocations_per_message", "syscalls_per_message"});
   expect_keys(run.at("machine").as_object(), {"cpu", "cores", "kernel", "compiler"});
   EXPECT_GT(run.at("messages").to_number<double>(), 0);
   EXPECT_EQ(run.at("bytes").to_number<std::uint64_t>(),
             run.at("messages").to_number<std::uint64_t>() * run.at("size").to_number<std::uint64_t>());
-  for (const char* key : {"lost", "duplicated", "corrupt"}) EXPECT_EQ(run.at(key).to_number<std::uint64_t>(), 0u) << key;
+  for (const char* key : {"lost", "duplicated", "corrupt"})
+    EXPECT_EQ(run.at(key).to_number<std::uint64_t>(), 0u) << key;
 }
 
 class every_transport : public ::testing::TestWithParam<const char*> {
@@ -58,7 +60,7 @@ class every_transport : public ::testing::TestWithParam<const char*> {
   ferry::test::temp_dir directory_;
 };
 INSTANTIATE_TEST_SUITE_P(schemes, every_transport, ::testing::Values("inproc", "ipc", "tcp"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& one) { return std::string(one.param); });
 
 TEST_P(every_transport, measures_round_trips_and_checks_their_content) {
   const auto done = ferry_bench({"rtt", url(), "--size", "100", "--count", "500", "--json"});
@@ -85,11 +87,12 @@ TEST_P(every_transport, counts_every_message_in_one_direction) {
 
 class every_stream : public every_transport {};
 INSTANTIATE_TEST_SUITE_P(schemes, every_stream, ::testing::Values("ipc", "tcp"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& one) { return std::string(one.param); });
 
 TEST_P(every_stream, measures_each_half_against_raw_bytes) {
   for (const char* half : {"--write-only", "--read-only"}) {
-    const auto done = ferry_bench({"oneway", url() + "?framing=u32", half, "--size", "1000", "--seconds", "0.05", "--json"});
+    const auto done =
+        ferry_bench({"oneway", url() + "?framing=u32", half, "--size", "1000", "--seconds", "0.05", "--json"});
     EXPECT_EQ(done.status, 0) << half << done.err;
     expect_perfect(parsed(done).as_object());
   }
@@ -108,7 +111,8 @@ TEST_P(every_stream, is_held_against_the_bare_limit_in_the_same_run) {
 }
 
 TEST_P(every_stream, tells_what_an_idle_connection_costs) {
-  const auto done = ferry_bench({"connections", url(), "--count", "90", "--active", "10", "--seconds", "0.05", "--json"});
+  const auto done =
+      ferry_bench({"connections", url(), "--count", "90", "--active", "10", "--seconds", "0.05", "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
   const auto run = parsed(done).as_object();
   expect_keys(run, {"rss_per_connection", "pss_per_connection", "connections", "rtt_ns"});
@@ -121,12 +125,14 @@ TEST(bench, repeats_into_an_array_that_compare_takes) {
   const auto path = directory.file("a.json");
   const auto done = ferry_bench({"rtt", "inproc://bench", "--count", "100", "--repeat", "3", "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
-  ASSERT_EQ(parsed(done).as_array().size(), 3u);
-  for (const auto& run : parsed(done).as_array()) expect_perfect(run.as_object());
+  const auto runs = parsed(done).as_array();
+  ASSERT_EQ(runs.size(), 3u);
+  for (const auto& run : runs) expect_perfect(run.as_object());
   std::ofstream(path) << done.out;
   const auto compared = ferry_bench({"compare", path, path, "--json"});
   EXPECT_EQ(compared.status, 0) << compared.err;
-  EXPECT_FALSE(parsed(compared).as_object().at("figures").as_array().empty());
+  const auto found = parsed(compared).as_object();
+  EXPECT_FALSE(found.at("figures").as_array().empty());
 }
 
 TEST(bench, prints_a_table_for_people_with_median_and_spread) {
@@ -142,7 +148,8 @@ TEST(bench, measures_with_another_side_that_somebody_else_runs) {
   const auto line = server.read_error_line();
   ASSERT_TRUE(line && line->starts_with("ferry: serving at ipc://")) << line.value_or("(nothing)");
   for (const char* kind : {"rtt", "oneway"}) {
-    const auto done = ferry_bench({kind, "ipc://" + directory.file("bench.sock"), "--external", "--count", "200", "--json"});
+    const auto done =
+        ferry_bench({kind, "ipc://" + directory.file("bench.sock"), "--external", "--count", "200", "--json"});
     EXPECT_EQ(done.status, 0) << done.err;
     expect_perfect(parsed(done).as_object());
   }

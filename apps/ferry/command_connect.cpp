@@ -99,6 +99,7 @@ class conversation {
   void close() {
     if (std::exchange(closing_, true)) return;
     feeder_->stop();
+    if (link_.state() == channel_state::connecting || link_.state() == channel_state::waiting) link_.cut();
     link_.async_close([this](error_code, const close_report& report) { closed(report); });
   }
 
@@ -142,7 +143,8 @@ void add_connect(CLI::App& app, int& exit_code) {
   command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
       ->required()
       ->type_name("");
-  add_split(command, flags->split, "How standard input becomes messages: lines (default), whole,\nor so many BYTES per message");
+  add_split(command, flags->split,
+            "How standard input becomes messages: lines (default), whole,\nor so many BYTES per message");
   add_format(command, flags->format);
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);

@@ -23,7 +23,8 @@ constexpr const char* k_examples =
     "  ferry demo --size 200\n"
     "  ferry demo --file /var/log/syslog\n"
     "\nEach line is a message. It goes to another process (inproc: to the other end in this one), comes back, and is\n"
-    "checked at both ends: number, order and content. Then one message at a time gives the round trip. The exit status\n"
+    "checked at both ends: number, order and content. Then one message at a time gives the round trip. The exit "
+    "status\n"
     "is 0 only if every row is perfect.";
 
 struct demo_flags {
@@ -40,8 +41,8 @@ std::string table_of(const std::vector<demo_row>& rows, const demo_text& text) {
   using bench::alignment;
   std::vector<alignment> columns(8, alignment::right);
   columns.front() = columns.back() = alignment::left;
-  bench::text_table table(
-      {"transport", "messages", "MB/s", "round trip p50", "p99", "lost", "duplicated", "checksum"}, columns);
+  bench::text_table table({"transport", "messages", "MB/s", "round trip p50", "p99", "lost", "duplicated", "checksum"},
+                          columns);
   for (const auto& row : rows) {
     const auto& found = row.figures;
     const double seconds = static_cast<double>(found.elapsed_ns) / 1e9;
@@ -63,9 +64,9 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
   if (!text) return complain(text.error());
 
   const std::string source = flags.file.empty() ? "a text made from files of this machine" : flags.file;
-  const int begun = print("The lines of " + source + " (" +
-                          bench::fixed(static_cast<double>(text->bytes_with_newlines()) / 1e6, 1) + " MB, " +
-                          std::to_string(text->lines()) + " lines), there and back:\n\n");
+  const int begun =
+      print("The lines of " + source + " (" + bench::fixed(static_cast<double>(text->bytes_with_newlines()) / 1e6, 1) +
+            " MB, " + std::to_string(text->lines()) + " lines), there and back:\n\n");
   if (begun != k_ok) return begun;
 
   std::vector<demo_row> rows;
@@ -94,10 +95,12 @@ int demo(const demo_flags& flags) {
 
 void add_demo(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<demo_flags>();
-  auto& command = add_command(app, "demo", "Move the lines of a real file through every transport and check them",
-                              k_examples);
-  auto* const file = command.add_option("--file", flags->file, "A text of your own; it is only read")->type_name("FILE");
-  add_whole(command, "--size", flags->megabytes, option_unit::count, 1, "Megabytes of the text that is made (20)", 10'000)
+  auto& command =
+      add_command(app, "demo", "Move the lines of a real file through every transport and check them", k_examples);
+  auto* const file =
+      command.add_option("--file", flags->file, "A text of your own; it is only read")->type_name("FILE");
+  add_whole(command, "--size", flags->megabytes, option_unit::count, 1, "Megabytes of the text that is made (20)",
+            10'000)
       ->excludes(file);
   command.callback([flags, &exit_code] { exit_code = demo(*flags); });
 }

@@ -69,7 +69,7 @@ TEST(demo, makes_a_text_of_the_size_asked_for) {
 TEST(demo, leaves_nothing_behind_when_it_is_interrupted) {
   const ferry::test::temp_dir directory;
   // Far more than it moves in the time until the signal; what is told first comes before the first transport.
-  child demo({FERRY_PROGRAM_PATH, "demo", "--size", "300"}, in(directory));
+  child demo({FERRY_PROGRAM_PATH, "demo", "--size", "60"}, in(directory));
   ASSERT_TRUE(demo.read_line());
   demo.kill(SIGINT);
   EXPECT_EQ(demo.finish(), 128 + SIGINT);

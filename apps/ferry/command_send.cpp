@@ -38,7 +38,8 @@ struct send_flags {
 
 constexpr auto k_tick = std::chrono::milliseconds(100);
 
-/// feeding --source ended, Ctrl-C or error--> ending (half-closed; queue and echoes) --> closing (deadline) --> over
+/// feeding --the source has ended, or failed--> draining --all is in the kernel--> echoing --all came back--> closing
+/// any --the connection is gone for good, Ctrl-C--> closing --the channel's report--> the end
 class sending {
  public:
   sending(const send_flags& flags, options::duration wait)
@@ -65,6 +66,8 @@ class sending {
   }
 
  private:
+  enum class state { feeding, draining, echoing, closing };
+
   [[nodiscard]] result<std::unique_ptr<source>> make_source() {
     std::vector<std::unique_ptr<source>> parts;
     if (!flags_.texts.empty()) parts.push_back(make_text_source(flags_.texts));
@@ -74,7 +77,8 @@ class sending {
     if (!flags_.file.empty() || parts.empty()) {
       auto from = input::open(host_.io(), flags_.file.empty() ? "-" : flags_.file);
       if (!from) return error(errc::bad_option, "--file: " + from.error().text(), from.error().system_errno());
-      parts.push_back(make_input_source(std::move(*from), *split_rule::parse(flags_.split), link_.settings().max_message));
+      parts.push_back(
+          make_input_source(std::move(*from), *split_rule::parse(flags_.split), link_.settings().max_message));
     }
     return make_chain(std::move(parts));
   }
@@ -89,11 +93,8 @@ class sending {
       if (flags_.expect_echo) echoes_.sent(m);
     };
     rules.on_end = [this](const error& why) {
-      if (why.reason() == errc{}) {
-        all_fed_ = true;
-      } else if (why != errc::closed) {  // why the channel is closed is told by its report
-        fail(why.text());
-      }
+      complete_ = why.reason() == errc{};
+      if (!complete_ && why != errc::closed) fail(why.text());  // why the channel is closed is told by its report
       half_close();
     };
     return rules;
@@ -132,8 +133,8 @@ class sending {
       fail(*wrong);
       return link_.cut();
     }
-    if (!all_fed_) feeder_->poke();
-    if (flushed_ && echoes_.outstanding() == 0) close();
+    if (state_ == state::feeding) feeder_->poke();
+    if (state_ == state::echoing && echoes_.outstanding() == 0) close();
   }
 
   // The end ---------------------------------------------------------------------------------------------------------
@@ -145,15 +146,18 @@ class sending {
 
   // No deadline before everything is in the kernel, and every echo here: a slow listener is no reason to give up.
   void half_close() {
+    state_ = state::draining;
     link_.half_close();
     link_.async_flush([this](error_code failed) {
-      flushed_ = true;
+      if (state_ == state::closing) return;
+      state_ = state::echoing;
       if (failed || failed_ || !flags_.expect_echo || echoes_.outstanding() == 0) close();
     });
   }
 
   void close() {
-    if (std::exchange(closing_, true)) return;
+    if (state_ == state::closing) return;
+    state_ = state::closing;
     feeder_->stop();
     link_.async_close([this](error_code, const close_report& report) {
       report_ = report;
@@ -162,7 +166,9 @@ class sending {
   }
 
   void interrupted() {
-    if (!all_fed_) fail("interrupted before everything was sent");
+    if (!complete_) fail("interrupted before everything was sent");
+    // Nobody is there who could take the rest within the deadline.
+    if (link_.state() == channel_state::connecting || link_.state() == channel_state::waiting) link_.cut();
     close();
   }
 
@@ -182,7 +188,8 @@ class sending {
   }
 
   void look_at_the_clock() {
-    if (closing_ || wait_.count() == 0 || std::chrono::steady_clock::now() - tally_.begin < wait_) return;
+    if (state_ == state::closing || wait_.count() == 0 || std::chrono::steady_clock::now() - tally_.begin < wait_)
+      return;
     fail("gave up after " + flags_.wait + " (--wait)");
     link_.cut();
     close();
@@ -195,14 +202,16 @@ class sending {
     tally_.never_sent = report_.messages_unsent;
     if (flags_.stats) static_cast<void>(std::fputs(tally_.table().c_str(), stderr));
     const std::uint64_t echoes_missing = flags_.expect_echo ? echoes_.outstanding() + echoes_.forgotten() : 0;
-    const bool all_well = all_fed_ && !failed_ && report_.clean() && stats.messages_maybe_lost == 0 &&
+    const bool all_well = complete_ && !failed_ && report_.clean() && stats.messages_maybe_lost == 0 &&
                           stats.messages_poisoned == 0 && echoes_missing == 0;
     if (all_well) return k_ok;
     if (!report_.clean() && !(failed_ && in_order(report_.reason))) say_why_closed();
-    if (echoes_missing != 0) say(counted(echoes_missing, "message") + " did not come back; does the other end run with --echo?");
-    say("sent " + counted(tally_.messages_sent - report_.messages_unsent - stats.messages_poisoned, "message") + ", of which at most " +
-        std::to_string(stats.messages_maybe_lost) + " may be lost; " + std::to_string(report_.messages_unsent) +
-        " queued and not sent" + given_up(stats.messages_poisoned) + (all_fed_ ? "" : "; the input was not sent to its end"));
+    if (echoes_missing != 0)
+      say(counted(echoes_missing, "message") + " did not come back; does the other end run with --echo?");
+    say("sent " + counted(tally_.messages_sent - report_.messages_unsent - stats.messages_poisoned, "message") +
+        ", of which at most " + std::to_string(stats.messages_maybe_lost) + " may be lost; " +
+        std::to_string(report_.messages_unsent) + " queued and not sent" + given_up(stats.messages_poisoned) +
+        (complete_ ? "" : "; the input was not sent to its end"));
     return k_failed;
   }
 
@@ -226,10 +235,9 @@ class sending {
   std::shared_ptr<feeder> feeder_;
   tally tally_;
   close_report report_;
-  bool all_fed_ = false;
-  bool flushed_ = false;
-  bool closing_ = false;
-  bool failed_ = false;
+  state state_ = state::feeding;
+  bool complete_ = false;  // the source has ended, and the channel has taken all of it
+  bool failed_ = false;    // why was said
   bool told_waiting_ = false;
 };
 

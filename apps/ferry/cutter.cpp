@@ -49,7 +49,8 @@ result<std::optional<bytes>> cutter::next() {
     case split_rule::kind::lines: {
       const void* const found =
           all.size() == searched_ ? nullptr : std::memchr(all.data() + searched_, '\n', all.size() - searched_);
-      const auto size = found != nullptr ? static_cast<std::size_t>(static_cast<const std::byte*>(found) - all.data()) : all.size();
+      const auto size =
+          found != nullptr ? static_cast<std::size_t>(static_cast<const std::byte*>(found) - all.data()) : all.size();
       if (size > max_message_) return too_large();
       if (found != nullptr) return take(size, 1);
       searched_ = all.size();

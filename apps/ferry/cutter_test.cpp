@@ -63,7 +63,8 @@ TEST(cutter, makes_chunks_of_which_the_last_is_what_is_left) {
 }
 
 TEST(cutter, refuses_a_message_above_the_limit_and_says_which) {
-  const std::string why = " is larger than max_message (100 bytes); cut it with --split BYTES, or raise -o max_message on both sides";
+  const std::string why =
+      " is larger than max_message (100 bytes); cut it with --split BYTES, or raise -o max_message on both sides";
   const std::string fits(100, 'x');
   for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{1000}}) {
     EXPECT_EQ(cut("lines", fits + "\n" + fits, piece), (messages{fits, fits}));

@@ -83,11 +83,7 @@ class echoer : public std::enable_shared_from_this<echoer> {
 class asker {
  public:
   asker(loop& mine, const demo_text& text, demo_figures& figures, const std::string& title)
-      : mine_(mine),
-        text_(text),
-        figures_(figures),
-        next_(text),
-        bar_(title, text.bytes_with_newlines()) {}
+      : mine_(mine), text_(text), figures_(figures), next_(text), bar_(title, text.bytes_with_newlines()) {}
 
   [[nodiscard]] result<void> start(const std::string& url) {
     auto opened = channel::open(mine_.channels, url);
@@ -147,7 +143,8 @@ class asker {
       return;
     }
     figures_.rtt.record(static_cast<std::uint64_t>(now - before_));
-    const bool enough = figures_.rtt.count() == k_round_trips || now - begun_ - figures_.elapsed_ns > k_longest_round_trips_ns;
+    const bool enough =
+        figures_.rtt.count() == k_round_trips || now - begun_ - figures_.elapsed_ns > k_longest_round_trips_ns;
     before_ = now;
     if (!enough) return ask();
     finished_ = true;
@@ -225,7 +222,8 @@ demo_row run_demo_row(const std::string& scheme, const demo_text& text, const st
   };
   result<void> outcome;
   if (!local)
-    outcome = children.start(scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); });
+    outcome =
+        children.start(scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); });
   if (outcome) outcome = children.start(scheme + " client", {}, client);
   // A hundredth of the slowest speed that was ever seen is still time enough.
   const auto patience = std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000);

@@ -14,12 +14,12 @@ namespace ferry::app {
 
 struct demo_figures {
   std::uint64_t sent = 0;
-  std::uint64_t arrived = 0;         ///< at the other side
+  std::uint64_t arrived = 0;  ///< at the other side
   std::uint64_t back = 0;
   std::uint64_t checksum_there = 0;  ///< of what arrived, in its order
   std::uint64_t checksum_back = 0;
-  std::int64_t elapsed_ns = 0;       ///< from the first message to the last echo
-  bench_histogram rtt;               ///< afterwards: one message in flight
+  std::int64_t elapsed_ns = 0;  ///< from the first message to the last echo
+  bench_histogram rtt;          ///< afterwards: one message in flight
 };
 
 struct demo_row {

@@ -20,8 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* k_places[] = {"/usr/share/common-licenses", "/usr/include", "/usr/share/doc",
-                                    "/usr/share/perl", "/etc"};
+constexpr const char* k_places[] = {"/usr/share/common-licenses", "/usr/include", "/usr/share/doc", "/usr/share/perl",
+                                    "/etc"};
 constexpr std::size_t k_largest_file = 4u << 20;
 constexpr std::size_t k_seen = 64u << 10;  // bytes that must look like text
 constexpr std::size_t k_longest_line = 64u << 10;
@@ -50,7 +50,8 @@ result<std::uint64_t> append_texts(std::FILE* to, std::uint64_t size) {
       std::error_code unknown;
       if (!at->is_regular_file(unknown) || unknown) continue;
       const auto text = text_of(at->path());
-      if (std::fwrite(text.data(), 1, text.size(), to) != text.size()) return error::from_errno(errno, "write the text");
+      if (std::fwrite(text.data(), 1, text.size(), to) != text.size())
+        return error::from_errno(errno, "write the text");
       written += text.size();
     }
   }
@@ -65,7 +66,8 @@ result<void> repeat_text(std::FILE* to, std::uint64_t have, std::uint64_t size) 
   block.resize(block.rfind('\n') + 1);
   std::fseek(to, 0, SEEK_END);
   for (; have < size; have += block.size())
-    if (std::fwrite(block.data(), 1, block.size(), to) != block.size()) return error::from_errno(errno, "write the text");
+    if (std::fwrite(block.data(), 1, block.size(), to) != block.size())
+      return error::from_errno(errno, "write the text");
   return {};
 }
 
@@ -76,7 +78,8 @@ result<void> make_demo_text(const std::string& path, std::uint64_t size) {
   if (!to) return error::from_errno(errno, "write " + path);
   const auto written = append_texts(to.get(), size);
   if (!written) return written.error();
-  if (*written == 0) return error(errc::not_found, "no text found below /usr/share or /usr/include: give one with --file");
+  if (*written == 0)
+    return error(errc::not_found, "no text found below /usr/share or /usr/include: give one with --file");
   if (const auto repeated = repeat_text(to.get(), *written, size); !repeated) return repeated;
   if (std::fclose(to.release()) != 0) return error::from_errno(errno, "write " + path);
   return {};

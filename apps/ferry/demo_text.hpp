@@ -4,8 +4,8 @@
 #include <ferry/bytes.hpp>
 #include <ferry/error.hpp>
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 

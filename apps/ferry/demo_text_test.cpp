@@ -61,13 +61,14 @@ TEST(demo_text, is_made_of_whole_lines_and_at_least_as_large_as_asked_for) {
 TEST(demo_checksum, depends_on_every_byte_on_lengths_and_on_the_order) {
   const auto right = checksum_of({"first", "a second, longer one", ""});
   EXPECT_EQ(right, checksum_of({"first", "a second, longer one", ""}));
-  for (const auto& other : std::vector<std::vector<std::string>>{{"first", "a second, longer one"},
-                                                                 {"firsta", " second, longer one", ""},
-                                                                 {"a second, longer one", "first", ""},
-                                                                 {"", "first", "a second, longer one"},
-                                                                 {"first", "a second, longer onf", ""},
-                                                                 {"first", "b second, longer one", ""},
-                                                                 {"first", "a second, longer one", std::string(1, '\0')}})
+  for (const auto& other :
+       std::vector<std::vector<std::string>>{{"first", "a second, longer one"},
+                                             {"firsta", " second, longer one", ""},
+                                             {"a second, longer one", "first", ""},
+                                             {"", "first", "a second, longer one"},
+                                             {"first", "a second, longer onf", ""},
+                                             {"first", "b second, longer one", ""},
+                                             {"first", "a second, longer one", std::string(1, '\0')}})
     EXPECT_NE(right, checksum_of(other));
 }
 

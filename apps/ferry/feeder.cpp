@@ -82,8 +82,8 @@ bool feeder::fetch() {
 
 bool feeder::too_early() {
   if (rules_.per_second == 0) return false;
-  const auto due = begin_ + std::chrono::nanoseconds(static_cast<std::int64_t>(
-                                static_cast<double>(messages_) * 1e9 / static_cast<double>(rules_.per_second)));
+  const auto due = begin_ + std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(messages_) * 1e9 /
+                                                                               static_cast<double>(rules_.per_second)));
   if (clock::now() >= due) return false;
   pace_.expires_at(due);
   pace_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {

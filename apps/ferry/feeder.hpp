@@ -19,10 +19,11 @@ namespace ferry::app {
 class feeder : public std::enable_shared_from_this<feeder> {
  public:
   struct rules {
-    std::uint64_t per_second = 0;  ///< messages at most; 0: as many as go
-    std::function<bool()> gate;    ///< false: not now; poke() asks again. Empty: always
-    std::function<void(const message_view&)> on_sent;       ///< the channel has taken this message
-    std::function<void(const error&)> on_end;  ///< once: errc{} the source has ended and all is in the channel, else why not
+    std::uint64_t per_second = 0;                      ///< messages at most; 0: as many as go
+    std::function<bool()> gate;                        ///< false: not now; poke() asks again. Empty: always
+    std::function<void(const message_view&)> on_sent;  ///< the channel has taken this message
+    std::function<void(const error&)>
+        on_end;  ///< once: errc{} the source has ended and all is in the channel, else why not
   };
 
   feeder(channel to, std::unique_ptr<source> from, rules with);

@@ -73,10 +73,11 @@ result<std::size_t> input::try_read(mutable_bytes into) noexcept {
 }
 
 void input::async_wait(std::function<void()> ready) {
-  waiter_.async_wait(asio::posix::stream_descriptor::wait_read,
-                     [alive = std::weak_ptr<void>(alive_), ready = std::move(ready)](const boost::system::error_code& e) {
-                       if (!e && !alive.expired()) ready();
-                     });
+  waiter_.async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      [alive = std::weak_ptr<void>(alive_), ready = std::move(ready)](const boost::system::error_code& e) {
+        if (!e && !alive.expired()) ready();
+      });
 }
 
 }  // namespace ferry::app

@@ -1,4 +1,7 @@
 // The program `ferry`: chooses the command, and says what is wrong with a command line that cannot be read.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -57,7 +60,8 @@ std::string not_understood(const CLI::App& command, const std::string& word) {
   const std::string shown = ferry::shown(word, 64);
   if (option) return "unknown option '" + shown + "'" + ferry::did_you_mean(word.substr(0, word.find('=')), names);
   if (names.empty()) return "'" + shown + "' is one word too many";
-  return "unknown command '" + shown + "'" + ferry::did_you_mean(word, names) + " Known commands: " + ferry::joined(names);
+  return "unknown command '" + shown + "'" + ferry::did_you_mean(word, names) +
+         " Known commands: " + ferry::joined(names);
 }
 
 int explain(const CLI::App& app, const CLI::ParseError& wrong) {
@@ -73,6 +77,14 @@ int explain(const CLI::App& app, const CLI::ParseError& wrong) {
   }
   say("see '" + full_name(command) + " --help'");
   return ferry::app::k_usage;
+}
+
+// A descriptor that was closed when we started must not become a socket that is then taken for standard output. What
+// stands there instead cannot be used either, so that its use shows as an error.
+void keep_standard_descriptors() noexcept {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) static_cast<void>(::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY));
+  }
 }
 
 int run(int argc, char** argv) {
@@ -101,6 +113,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_standard_descriptors();
   // A reader who went away shows as an error of write(), which is reported.
   std::signal(SIGPIPE, SIG_IGN);
   try {

@@ -15,7 +15,8 @@ inline void add_split(CLI::App& command, std::string& target, const std::string&
     constexpr std::array<std::string_view, 2> words{"lines", "whole"};
     if (!split_rule::parse(text)) {
       throw CLI::ValidationError("--split " + shown(text, 64) +
-                                 ": must be lines, whole or a size in bytes of at most 1GiB" + did_you_mean(text, words));
+                                 ": must be lines, whole or a size in bytes of at most 1GiB" +
+                                 did_you_mean(text, words));
     }
     target = text;
   };

@@ -59,9 +59,7 @@ std::string json_of(const message_view& m, std::uint64_t number, const std::stri
 void write_message(output& to, message_format format, const message_view& m, std::uint64_t number,
                    const std::string& peer) {
   switch (format) {
-    case message_format::lines:
-      to.write(m.payload);
-      return to.put('\n');
+    case message_format::lines: to.write(m.payload); return to.put('\n');
     case message_format::raw: return to.write(m.payload);
     case message_format::json: return to.write(json_of(m, number, peer) + "\n");
     case message_format::none: return;

@@ -74,9 +74,10 @@ void output::settle() {
 
 void output::fail(int system_errno) {
   failed_ = true;
-  const auto why = system_errno == EPIPE
-                       ? error(errc::closed, "standard output was closed by whoever read it; what came after is not written", EPIPE)
-                       : error::from_errno(system_errno, "write to standard output").in("output failed");
+  const auto why =
+      system_errno == EPIPE
+          ? error(errc::closed, "standard output was closed by whoever read it; what came after is not written", EPIPE)
+          : error::from_errno(system_errno, "write to standard output").in("output failed");
   asio::post(io_, [this, why, alive = std::weak_ptr<void>(alive_)] {
     if (alive.expired()) return;
     if (const auto tell = std::exchange(error_handler_, nullptr)) tell(why);

@@ -13,9 +13,10 @@
 
 namespace ferry::app {
 
-/// Collects what is written into blocks of 256 KiB; what is left goes out when the event loop has done its present turn,
-/// so that nothing waits while nothing comes. A pipe or terminal that takes nothing does not block the event loop: then
-/// full() becomes true, and the caller stops until on_room. Standard output keeps its flags. One thread uses it.
+/// Collects what is written into blocks of 256 KiB; what is left goes out when the event loop has done its present
+/// turn, so that nothing waits while nothing comes. A pipe or terminal that takes nothing does not block the event
+/// loop: then full() becomes true, and the caller stops until on_room. Standard output keeps its flags. One thread uses
+/// it.
 class output {
  public:
   /// @param fd  not owned; must stay open

@@ -66,7 +66,8 @@ TEST(output, becomes_full_while_nobody_reads_and_tells_when_it_has_room_again) {
   run_ready(io);
   EXPECT_FALSE(room);
   std::size_t read = 0;
-  ASSERT_TRUE(run_until(io, [&] { return read += pipe.drain().size(), read == written; }, "everything"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return read += pipe.drain().size(), read == written; }, "everything"));
   EXPECT_TRUE(room);
   EXPECT_FALSE(out.full());
 }
@@ -124,7 +125,8 @@ TEST(output, is_flushed_when_the_last_byte_is_out) {
   run_ready(io);
   EXPECT_FALSE(flushed) << "a pipe does not hold so much";
   std::size_t read = 0;
-  ASSERT_TRUE(run_until(io, [&] { return read += pipe.drain().size(), flushed; }, "the flush"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return read += pipe.drain().size(), flushed; }, "the flush"));
   EXPECT_EQ(read + pipe.drain().size(), std::size_t{1} << 20);
 }
 
@@ -143,7 +145,8 @@ TEST(input, waits_for_a_pipe_and_leaves_its_flags_alone) {
   run_ready(io);
   EXPECT_FALSE(ready);
   ASSERT_EQ(::write(pipe.writer.get(), "hi", 2), 2);
-  ASSERT_TRUE(run_until(io, [&] { return ready; }, "the pipe"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return ready; }, "the pipe"));
   EXPECT_EQ((*in)->try_read(buffer).value(), 2u);
   EXPECT_EQ(::fcntl(STDIN_FILENO, F_GETFL), flags);
   ::dup2(before, STDIN_FILENO);

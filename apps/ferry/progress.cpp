@@ -10,15 +10,12 @@
 namespace ferry::app {
 namespace {
 
-constexpr auto k_first = std::chrono::milliseconds(500);
 constexpr auto k_between = std::chrono::milliseconds(100);
 constexpr std::size_t k_width = 24;
 
 progress* on_terminal = nullptr;
 
-void put(const std::string& text) noexcept {
-  static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) < 0);
-}
+void put(const std::string& text) noexcept { static_cast<void>(::write(STDERR_FILENO, text.data(), text.size()) < 0); }
 
 std::string amount(std::uint64_t number, const std::string& unit) {
   if (unit != "B") return std::to_string(number) + " " + unit;
@@ -27,13 +24,13 @@ std::string amount(std::uint64_t number, const std::string& unit) {
 
 }  // namespace
 
-progress::progress(std::string title, std::uint64_t total, std::string unit)
+progress::progress(std::string title, std::uint64_t total, std::string unit, std::chrono::milliseconds after)
     : title_(std::move(title)),
       total_(total),
       unit_(std::move(unit)),
       terminal_(::isatty(STDERR_FILENO) == 1),
       begin_(clock::now()),
-      next_(begin_ + k_first) {}
+      next_(begin_ + after) {}
 
 progress::~progress() { hide(); }
 
@@ -65,7 +62,7 @@ void progress::draw(std::uint64_t done, clock::time_point now) noexcept {
   } else {
     line += amount(done, unit_);
   }
-  line += "  " + (unit_ == "B" ? bench::bytes_rate_text(rate) : bench::rate_text(rate));
+  if (unit_ != "s") line += "  " + (unit_ == "B" ? bench::bytes_rate_text(rate) : bench::rate_text(rate));
   put(line);
 }
 

@@ -7,12 +7,14 @@
 
 namespace ferry::app {
 
-/// Draws at most ten times a second, the first time after half a second, and only if standard error is a terminal;
+/// Draws at most ten times a second, and only if standard error is a terminal;
 /// otherwise it writes nothing. One at a time in a process; lines of say() appear above it. One thread uses it.
 class progress {
  public:
-  /// @param title what is going on: "sending" @param total of `unit`, 0: not known @param unit "B" or "messages"
-  progress(std::string title, std::uint64_t total, std::string unit = "B");
+  /// @param title what is going on: "sending" @param total of `unit`, 0: not known @param unit "B", "messages" or "s" (which has no rate)
+  /// @param after when it may be drawn first
+  progress(std::string title, std::uint64_t total, std::string unit = "B",
+           std::chrono::milliseconds after = std::chrono::milliseconds(500));
   ~progress();  ///< wipes the bar
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;

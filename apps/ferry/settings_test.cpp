@@ -60,7 +60,8 @@ TEST(settings, say_what_is_wrong_and_what_to_write) {
   EXPECT_EQ(text_of({.sets = {"max_message=0"}}), "-o: max_message=0: must be 1 .. 1GiB");
   EXPECT_TRUE(text_of({.sets = {"max_mesage=1"}})
                   .starts_with("-o: unknown option 'max_mesage', did you mean 'max_message'? Known options: "));
-  EXPECT_EQ(text_of({.config = "/nowhere/ferry.toml"}), "--config: open /nowhere/ferry.toml: No such file or directory");
+  EXPECT_EQ(text_of({.config = "/nowhere/ferry.toml"}),
+            "--config: open /nowhere/ferry.toml: No such file or directory");
   const environment_variable backlog("FERRY_BACKLOG", "many");
   EXPECT_TRUE(text_of({}).starts_with("environment variable FERRY_BACKLOG: backlog=many: ")) << text_of({});
 }

@@ -7,9 +7,9 @@
 
 namespace ferry::app {
 
-/// While it lives, the first SIGINT or SIGTERM calls `stop` on the event loop, with the signal's number. From then on both
-/// signals have their default action again, so a second one ends the process even if the loop is blocked. At most one
-/// object at a time in a process. Keeps the event loop from running out of work only until cancel() or destruction.
+/// While it lives, the first SIGINT or SIGTERM calls `stop` on the event loop, with the signal's number. From then on
+/// both signals have their default action again, so a second one ends the process even if the loop is blocked. At most
+/// one object at a time in a process. Keeps the event loop from running out of work only until cancel() or destruction.
 class stop_signals {
  public:
   stop_signals(boost::asio::io_context& io, std::function<void(int)> stop);

@@ -39,7 +39,9 @@ std::string counted(std::uint64_t n, const std::string& thing) {
 }
 
 error with_advice(const error& why, const std::string& url) {
-  const auto text = [&](const std::string& advice) { return error(why.reason(), why.text() + advice, why.system_errno()); };
+  const auto text = [&](const std::string& advice) {
+    return error(why.reason(), why.text() + advice, why.system_errno());
+  };
   switch (why.reason()) {
     case errc::refused: return text("; nobody listens there, start one with: ferry listen " + url);
     case errc::not_found: return text("; check the name or path, or start a listener with: ferry listen " + url);

@@ -13,12 +13,12 @@ struct tally {
   std::uint64_t connections = 0;
   std::uint64_t refused = 0;
   std::uint64_t messages_received = 0;
-  std::uint64_t bytes_received = 0;   ///< payload
+  std::uint64_t bytes_received = 0;  ///< payload
   std::uint64_t messages_sent = 0;
-  std::uint64_t bytes_sent = 0;       ///< payload
-  std::uint64_t maybe_lost = 0;       ///< upper bound, in messages
-  std::uint64_t never_sent = 0;       ///< messages that were accepted and not handed to the kernel
-  std::uint64_t errors = 0;           ///< connections that did not end in order, and failed attempts to accept
+  std::uint64_t bytes_sent = 0;  ///< payload
+  std::uint64_t maybe_lost = 0;  ///< upper bound, in messages
+  std::uint64_t never_sent = 0;  ///< messages that were accepted and not handed to the kernel
+  std::uint64_t errors = 0;      ///< connections that did not end in order, and failed attempts to accept
   std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
 
   /// The counts that a connection's end brings.

@@ -29,8 +29,13 @@ TEST_F(two_way, connect_waits_for_all_answers_after_its_input_has_ended) {
   const auto text = numbered_lines(8u << 20) + "\n";
   write_file(directory.file("in"), text);
   listening_program listener(ferry_call({"listen", ipc("a"), "--echo", "--output", "none"}));
-  const arguments call{"/bin/sh", "-c", "exec \"$0\" connect \"$1\" < \"$2\" > \"$3\"", FERRY_PROGRAM_PATH, listener.url(),
-                       directory.file("in"), directory.file("out")};
+  const arguments call{"/bin/sh",
+                       "-c",
+                       "exec \"$0\" connect \"$1\" < \"$2\" > \"$3\"",
+                       FERRY_PROGRAM_PATH,
+                       listener.url(),
+                       directory.file("in"),
+                       directory.file("out")};
   ferry::test::child talk(call);
   EXPECT_EQ(talk.finish(), 0);
   EXPECT_TRUE(content_of(directory.file("out")) == text);
@@ -83,8 +88,10 @@ TEST_F(two_way, bridge_says_which_side_is_not_there) {
   listening_program listener(ferry_call({"listen", ipc("a")}));
   const auto got = run_ferry({"bridge", listener.url(), ipc("b")});
   EXPECT_EQ(got.status, 1);
-  EXPECT_EQ(got.err, "ferry: " + ipc("b") + ": connect to " + directory.file("b") +
-                         ": No such file or directory; check the name or path, or start a listener with: ferry listen " + ipc("b") + "\n");
+  EXPECT_EQ(got.err,
+            "ferry: " + ipc("b") + ": connect to " + directory.file("b") +
+                ": No such file or directory; check the name or path, or start a listener with: ferry listen " +
+                ipc("b") + "\n");
 }
 
 }  // namespace

@@ -14,6 +14,9 @@
 #include <vector>
 
 namespace ferry {
+namespace detail {
+class residents;
+}
 
 struct context_options {
   buffer_pool_options buffers;
@@ -38,6 +41,7 @@ class context {
   explicit context(boost::asio::io_context& io, const context_options& with = {});
   /// A context for another io_context (another thread) that shares buffers, transports and inproc names with `other`.
   context(boost::asio::io_context& io, const context& other);
+  /// Lets go of what is still under way; its handlers are not called.
   ~context();
   context(const context&) = delete;
   context& operator=(const context&) = delete;
@@ -49,6 +53,7 @@ class context {
   [[nodiscard]] metrics_registry& metrics() noexcept { return registry_; }
   [[nodiscard]] context_totals& totals() noexcept { return *totals_; }
   [[nodiscard]] const boost::asio::any_io_executor& blocking_executor() const noexcept { return blocking_executor_; }
+  [[nodiscard]] const std::shared_ptr<detail::residents>& residents() const noexcept { return residents_; }
 
   /// Adds or replaces a transport. Everything above (channels, listeners, the program) then takes its URLs.
   /// Before the context is shared or used.
@@ -77,6 +82,7 @@ class context {
   metrics_registry registry_;
   std::shared_ptr<context_totals> totals_ = std::make_shared<context_totals>();
   std::vector<metric_registration> listed_;
+  std::shared_ptr<detail::residents> residents_;
 };
 
 }  // namespace ferry

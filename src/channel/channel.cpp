@@ -41,7 +41,7 @@ const options& channel::settings() const { return impl_->settings(); }
 const std::string& channel::url() const { return impl_->url(); }
 std::any& channel::user_data() { return impl_->user_data(); }
 int channel::readiness_fd() { return impl_->readiness_fd(); }
-boost::asio::io_context::executor_type channel::executor() const { return impl_->where().io().get_executor(); }
+boost::asio::io_context::executor_type channel::executor() const { return impl_->io().get_executor(); }
 
 void channel::start_send(detail::channel_impl& impl, message_view what, detail::send_completion done) {
   impl.start_send(what, std::move(done));

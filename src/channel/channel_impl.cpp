@@ -6,12 +6,33 @@ namespace ferry::detail {
 namespace asio = boost::asio;
 
 channel_impl::channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits)
-    : where_(where), options_(std::move(with)), url_(std::move(url)), traits_(traits), queue_(*options_) {
+    : where_(where),
+      options_(std::move(with)),
+      io_(where.io()),
+      residents_(where.residents()),
+      url_(std::move(url)),
+      traits_(traits),
+      queue_(*options_) {
+  residents_->add(this);
   where_.totals().channels_open.add(1);
 }
 
 // Nothing of the context here: an io_context that is destroyed with operations under way may outlive it.
-channel_impl::~channel_impl() = default;
+channel_impl::~channel_impl() { residents_->remove(this); }
+
+void channel_impl::abandon() noexcept {
+  enter(channel_state::closed);
+  over_ = true;
+  let_go();
+  // What these hold may let go of this channel, or of others.
+  const auto handlers = std::exchange(handlers_, {});
+  const auto closing = std::move(close_done_);
+  const auto receiving = receivers_.take_all();
+  const auto sending = senders_.take_all();
+  const auto flushing = flushes_.take_all();
+  const auto waiting = up_waiters_.take_all();
+  user_data_.reset();
+}
 
 // Receiving -------------------------------------------------------------------------------------------------------------
 

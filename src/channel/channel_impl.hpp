@@ -10,11 +10,12 @@
 
 #include "channel/receive_queue.hpp"
 #include "channel/replaceable.hpp"
+#include "channel/residents.hpp"
 #include "channel/waiters.hpp"
 
 namespace ferry::detail {
 
-class channel_impl : public std::enable_shared_from_this<channel_impl> {
+class channel_impl : public std::enable_shared_from_this<channel_impl>, public resident {
  public:
   channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits);
   virtual ~channel_impl();
@@ -55,8 +56,14 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   [[nodiscard]] std::any& user_data() noexcept { return user_data_; }
   [[nodiscard]] int readiness_fd();
   [[nodiscard]] context& where() const noexcept { return where_; }
+  [[nodiscard]] boost::asio::io_context& io() const noexcept { return io_; }
+
+  void abandon() noexcept override;
+  [[nodiscard]] std::shared_ptr<resident> keep() noexcept override { return weak_from_this().lock(); }
 
  protected:
+  /// Lets go of the connection, or of the attempt, as part of abandon().
+  virtual void let_go() noexcept = 0;
   /// Where the close deadline starts, `within` instead of close_timeout if given; called before half_close().
   virtual void closing_begins(std::optional<options::duration> within) = 0;
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
@@ -120,6 +127,8 @@ class channel_impl : public std::enable_shared_from_this<channel_impl> {
   void serve_senders();
   void serve_flushes();
 
+  boost::asio::io_context& io_;
+  const std::shared_ptr<residents> residents_;
   std::string url_;
   transport_traits traits_;
   channel_state state_ = channel_state::connecting;

@@ -4,6 +4,7 @@
 #include <boost/container/flat_map.hpp>
 #include <functional>
 
+#include "channel/residents.hpp"
 #include "net/transports.hpp"
 
 namespace ferry {
@@ -18,7 +19,8 @@ context::context(boost::asio::io_context& io, const context_options& with)
       buffers_(std::make_shared<buffer_pool>(with.buffers)),
       log_(with.log),
       level_(with.level),
-      blocking_executor_(with.blocking_executor) {
+      blocking_executor_(with.blocking_executor),
+      residents_(std::make_shared<detail::residents>()) {
   list_totals();
   register_transport("inproc", net::make_inproc_transport());
   register_transport("ipc", net::make_unix_transport());
@@ -31,11 +33,12 @@ context::context(boost::asio::io_context& io, const context& other)
       buffers_(other.buffers_),
       log_(other.log_),
       level_(other.level_),
-      blocking_executor_(other.blocking_executor_) {
+      blocking_executor_(other.blocking_executor_),
+      residents_(std::make_shared<detail::residents>()) {
   list_totals();
 }
 
-context::~context() = default;
+context::~context() { residents_->abandon_all(); }
 
 void context::list_totals() {
   const auto list = [this](const char* name, const auto& instrument, const char* help) {

@@ -19,14 +19,26 @@ struct listener_impl::open_count {
 
 listener_impl::listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local)
     : where_(where),
+      residents_(where.residents()),
       acceptor_(std::move(arrivals)),
       options_(std::move(with)),
       local_(local),
       url_(acceptor_->local_url()),
       pause_(where.io()),
-      open_(std::make_shared<open_count>()) {}
+      open_(std::make_shared<open_count>()) {
+  residents_->add(this);
+}
 
-listener_impl::~listener_impl() = default;
+listener_impl::~listener_impl() { residents_->remove(this); }
+
+void listener_impl::abandon() noexcept {
+  if (acceptor_) std::exchange(acceptor_, nullptr)->close();
+  pause_.cancel();
+  // What these hold may let go of this listener.
+  const auto channels = std::exchange(channel_handler_, {});
+  const auto errors = std::exchange(error_handler_, {});
+  const auto accepting = accepts_.take_all();
+}
 
 void listener_impl::on_channel(std::function<void(channel)> handler) {
   channel_handler_ = std::move(handler);

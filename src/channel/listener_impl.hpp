@@ -9,11 +9,12 @@
 #include <string>
 
 #include "channel/replaceable.hpp"
+#include "channel/residents.hpp"
 #include "channel/waiters.hpp"
 
 namespace ferry::detail {
 
-class listener_impl : public std::enable_shared_from_this<listener_impl> {
+class listener_impl : public std::enable_shared_from_this<listener_impl>, public resident {
  public:
   /// @param local  messages stay in this process
   listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local);
@@ -28,6 +29,9 @@ class listener_impl : public std::enable_shared_from_this<listener_impl> {
   [[nodiscard]] listener_stats stats() const;
   [[nodiscard]] context& where() const noexcept { return where_; }
 
+  void abandon() noexcept override;
+  [[nodiscard]] std::shared_ptr<resident> keep() noexcept override { return weak_from_this().lock(); }
+
  private:
   struct open_count;
   [[nodiscard]] bool wanted() const noexcept { return acceptor_ && (channel_handler_ || !accepts_.empty()); }
@@ -38,6 +42,7 @@ class listener_impl : public std::enable_shared_from_this<listener_impl> {
   void report(const error& why);
 
   context& where_;
+  const std::shared_ptr<residents> residents_;
   std::unique_ptr<acceptor> acceptor_;  // null once closed
   const std::shared_ptr<const options> options_;
   const bool local_;

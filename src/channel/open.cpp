@@ -52,7 +52,7 @@ channel hold(const std::shared_ptr<channel_impl>& impl) {
   return channel(std::shared_ptr<channel_impl>(impl.get(), [impl](channel_impl*) {
     if (impl->settings().senders == senders_kind::one) return impl->cut(errc::closed);
     // The last copy may go on any thread.
-    boost::asio::dispatch(impl->where().io(), [impl] { impl->cut(errc::closed); });
+    boost::asio::dispatch(impl->io(), [impl] { impl->cut(errc::closed); });
   }));
 }
 

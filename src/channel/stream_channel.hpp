@@ -56,6 +56,7 @@ class stream_channel final : public channel_impl, private stream_events {
   enum class direction : std::uint8_t { open, ending, ended };
 
   // channel_impl
+  void let_go() noexcept override;
   void closing_begins(std::optional<options::duration> within) override;
   void resume_reading() override;
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return outbox_.byte_count() + staged_bytes_.load(std::memory_order_relaxed); }

@@ -27,6 +27,15 @@ stream_channel<F>::~stream_channel() {
 }
 
 template <codec::framing F>
+void stream_channel<F>::let_go() noexcept {
+  refuses_ = true;
+  attempt_.reset();
+  timer_.cancel();
+  slot_.reset();
+  if (stream_) stream_->close();
+}
+
+template <codec::framing F>
 void stream_channel<F>::connect() {
   if (to_ && !attempt_ && state() == channel_state::connecting) dial();
 }

@@ -26,7 +26,8 @@ class home {
   /// Throws failure(misuse) in a handler of the loop: waiting for the loop there would be for ever.
   void refuse_inside(const char* what) const {
     if (where_->io().get_executor().running_in_this_thread())
-      throw failure(errc::misuse, 0, std::string(what) + " waits for the event loop, and was called by one of its handlers");
+      throw failure(errc::misuse, 0,
+                    std::string(what) + " waits for the event loop, and was called by one of its handlers");
   }
 
   /// Calls `start(done)` on the loop and waits until done(value) has been called there. After refuse_inside().

@@ -1,6 +1,7 @@
 // What a service manager decides for a reader: the path, the socket; and how accepting fails.
 #include <ferry/compat/uds.hpp>
 #include <ferry/context.hpp>
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -106,7 +107,8 @@ TEST_F(managed_uds_reader, pauses_after_a_failed_accept_counts_it_and_goes_on) {
   uds_reader reader(loop, ignoring(), files.file("a.sock"), options);
   ASSERT_TRUE(reader.start());
   const auto begin = std::chrono::steady_clock::now();
-  ASSERT_TRUE(run_until(io, [&] { return tries == 2; }, "the second attempt"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return tries == 2; }, "the second attempt"));
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 100ms);
   EXPECT_EQ(reader.metrics().accept_errors, 2u);
   EXPECT_EQ(reader.metrics().errors, 0u);
@@ -119,7 +121,8 @@ TEST_F(managed_uds_reader, ends_accepting_after_one_failure_more_than_allowed_in
   options.max_accept_errors = 2;
   uds_reader reader(loop, ignoring(), files.file("a.sock"), options);
   ASSERT_TRUE(reader.start());
-  ASSERT_TRUE(run_until(io, [&] { return complaints.size() == 4; }, "the last complaint"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return complaints.size() == 4; }, "the last complaint"));
   EXPECT_EQ(tries, 3u);
   EXPECT_EQ(reader.metrics().accept_errors, 3u);
   EXPECT_NE(complaints[3].text().find("max_accept_errors is 2"), std::string::npos) << complaints[3].text();

@@ -62,7 +62,8 @@ struct uds_reader::parts : std::enable_shared_from_this<parts> {
     compat::require(channel_options(with));
   }
 
-  // Starting -----------------------------------------------------------------------------------------------------------
+  // Starting
+  // -----------------------------------------------------------------------------------------------------------
 
   result<void> start() {
     if (now == state::listening) return {};
@@ -94,12 +95,13 @@ struct uds_reader::parts : std::enable_shared_from_this<parts> {
     report(why, "accept");
     if (refused || ++failed_in_a_row <= with.max_accept_errors) return;
     arrivals.close();
-    report(why.in(path + ": accepting ends after " + std::to_string(failed_in_a_row) + " failures in a row, max_accept_errors is " +
-                  std::to_string(with.max_accept_errors)),
+    report(why.in(path + ": accepting ends after " + std::to_string(failed_in_a_row) +
+                  " failures in a row, max_accept_errors is " + std::to_string(with.max_accept_errors)),
            "accept");
   }
 
-  // Receiving ----------------------------------------------------------------------------------------------------------
+  // Receiving
+  // ----------------------------------------------------------------------------------------------------------
 
   void welcome(channel arrived) {
     counts.connections_accepted += 1;
@@ -128,7 +130,8 @@ struct uds_reader::parts : std::enable_shared_from_this<parts> {
     open.erase(id);
     const bool stopping = cut_at.load(std::memory_order_relaxed) != time_point::max();
     if (stopping) ended.bytes_unread += info.bytes_unread;
-    const bool in_order = info.reason == errc::end_of_stream || info.reason == errc::idle || info.reason == errc::closed;
+    const bool in_order =
+        info.reason == errc::end_of_stream || info.reason == errc::idle || info.reason == errc::closed;
     // We ended that message ourselves, and its writer still has it.
     const bool unfinished = stopping && info.reason == errc::truncated;
     if (!in_order && !unfinished) failed(info.reason, "read");
@@ -144,7 +147,8 @@ struct uds_reader::parts : std::enable_shared_from_this<parts> {
     if (with.on_error) with.on_error(why, what);
   }
 
-  // Stopping -----------------------------------------------------------------------------------------------------------
+  // Stopping
+  // -----------------------------------------------------------------------------------------------------------
 
   void stop(options::duration within, stop_completion done) {
     if (now == state::stopped) return done(ended);

@@ -1,5 +1,6 @@
 #include <ferry/compat/uds.hpp>
 #include <ferry/context.hpp>
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -40,15 +41,18 @@ class uds_reader_test : public ::testing::Test {
   }
   // Turns the loop until so many have been accepted.
   void accept(const uds_reader& reader, std::uint64_t connections) {
-    ASSERT_TRUE(run_until(io, [&] { return reader.metrics().connections_accepted == connections; }, "the connection"));
+    ASSERT_TRUE(run_until(
+        io, [&] { return reader.metrics().connections_accepted == connections; }, "the connection"));
   }
   // Turns the loop until the reader has ended the connection.
   void ends(const raw_unix& peer) {
-    ASSERT_TRUE(run_until(io, [&] { return peer.ended(); }, "the end of the connection"));
+    ASSERT_TRUE(run_until(
+        io, [&] { return peer.ended(); }, "the end of the connection"));
   }
   // Turns the loop until all those have come.
   void come(const texts& expected) {
-    ASSERT_TRUE(run_until(io, [&] { return received.size() >= expected.size(); }, "the messages"));
+    ASSERT_TRUE(run_until(
+        io, [&] { return received.size() >= expected.size(); }, "the messages"));
     EXPECT_EQ(received, expected);
   }
 
@@ -285,7 +289,8 @@ TEST_F(uds_reader_test, stops_at_the_deadline_in_the_middle_of_a_batch) {
   ASSERT_TRUE(reader.start());
   const auto peer = raw_unix::connect(path);
   EXPECT_EQ(peer.send(varint_frame("first") + varint_frame("second") + varint_frame("third")), 0);
-  ASSERT_TRUE(run_until(io, [&] { return report.has_value(); }, "the report"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return report.has_value(); }, "the report"));
   EXPECT_EQ(received, texts{"first"});
   EXPECT_EQ(report->bytes_unread, 7u + 6u);
   EXPECT_EQ(report->reason, errc::timeout);
@@ -309,11 +314,13 @@ TEST_F(uds_reader_test, refuses_to_wait_for_its_own_loop_inside_a_handler) {
   ASSERT_TRUE(reader.start());
   const auto peer = raw_unix::connect(path);
   EXPECT_EQ(peer.send(varint_frame("a") + varint_frame("b")), 0);
-  ASSERT_TRUE(run_until(io, [&] { return reader.metrics().received == 2; }, "both messages"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return reader.metrics().received == 2; }, "both messages"));
   EXPECT_TRUE(refused);
 }
 
-// The socket file -------------------------------------------------------------------------------------------------------
+// The socket file
+// -------------------------------------------------------------------------------------------------------
 
 TEST_F(uds_reader_test, makes_the_directory_and_removes_only_its_socket_file) {
   const auto deep = files.file("some/where/a.sock");
@@ -378,7 +385,8 @@ TEST_F(uds_reader_test, stops_without_the_path_and_leaves_it_to_whoever_took_it)
 }
 
 TEST_F(uds_reader_test, refuses_a_path_that_is_too_long_a_missing_handler_and_options_out_of_range) {
-  const auto reason_of = [this](const std::string& at, const uds_reader::handler& handle, const uds_reader_options& with) {
+  const auto reason_of = [this](const std::string& at, const uds_reader::handler& handle,
+                                const uds_reader_options& with) {
     try {
       const uds_reader reader(loop, handle, at, with);
     } catch (const failure& why) {
@@ -391,7 +399,8 @@ TEST_F(uds_reader_test, refuses_a_path_that_is_too_long_a_missing_handler_and_op
   EXPECT_EQ(reason_of("", keeping(), {}), errc::bad_address);
   EXPECT_EQ(reason_of(path, {}, {}), errc::misuse);
   uds_reader_options with;
-  for (const auto& [limit, reason] : {std::pair(0u, errc::bad_option), {1u, errc{}}, {63u, errc{}}, {64u, errc::bad_option}}) {
+  for (const auto& [limit, reason] :
+       {std::pair(0u, errc::bad_option), {1u, errc{}}, {63u, errc{}}, {64u, errc::bad_option}}) {
     with.max_accept_errors = limit;
     EXPECT_EQ(reason_of(path, keeping(), with), reason) << limit;
   }

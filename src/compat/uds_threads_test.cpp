@@ -1,5 +1,6 @@
 #include <ferry/compat/uds.hpp>
 #include <ferry/runner.hpp>
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -105,11 +106,13 @@ TEST_F(uds_on_runners, agree_to_the_message_on_what_was_sent_when_the_reader_sto
     for (std::uint64_t i = 0; i < k_messages; ++i) EXPECT_TRUE(writer.write_message(std::to_string(i)));
   });
   writer.start();
-  // Each reader handles what the writer had sent by the time it was stopped, and the next begins with the message after.
+  // Each reader handles what the writer had sent by the time it was stopped, and the next begins with the message
+  // after.
   for (int readers = 0; readers < 5; ++readers) {
     uds_reader reader(reading, in_order(), path);
     ASSERT_TRUE(reader.start());
-    ASSERT_TRUE(eventually([&] { return reader.metrics().received != 0 || writer.metrics().sent == k_messages; }, "a message"));
+    ASSERT_TRUE(
+        eventually([&] { return reader.metrics().received != 0 || writer.metrics().sent == k_messages; }, "a message"));
     EXPECT_EQ(reader.stop(60s).reason, errc::closed);
     EXPECT_EQ(writer.metrics().sent, received);
     EXPECT_EQ(reader.metrics().errors, 0u);
@@ -145,7 +148,8 @@ TEST_F(uds_on_runners, may_be_stopped_and_asked_by_several_threads_at_once) {
 
 TEST_F(uds_on_runners, end_with_their_objects_while_messages_flow) {
   for (int round = 0; round < 20; ++round) {
-    uds_reader reader(reading, [](bytes) -> result<void> { return {}; }, path);
+    uds_reader reader(
+        reading, [](bytes) -> result<void> { return {}; }, path);
     ASSERT_TRUE(reader.start());
     uds_writer writer(writing, path, roomy());
     writer.start();

@@ -30,8 +30,8 @@ options channel_options(const uds_writer_options& with) {
 
 }  // namespace
 
-/// A channel that reconnects and takes messages from any thread, with the counts and the words that uds-ipc's users know.
-/// made --start--> running --stop--> stopping --channel closed--> stopped      made --stop--> stopping
+/// A channel that reconnects and takes messages from any thread, with the counts and the words that uds-ipc's users
+/// know. made --start--> running --stop--> stopping --channel closed--> stopped      made --stop--> stopping
 struct uds_writer::parts : std::enable_shared_from_this<parts> {
   enum class state : std::uint8_t { made, running, stopping, stopped };
 
@@ -90,9 +90,10 @@ struct uds_writer::parts : std::enable_shared_from_this<parts> {
     if (now == state::stopping) return;
     const bool at_once = now == state::made || within <= options::duration::zero();
     now = state::stopping;
-    link.async_close(std::max(within, options::duration(1)), [self = weak_from_this()](error_code, const close_report& all) {
-      if (const auto me = self.lock()) me->stopped(all);
-    });
+    link.async_close(std::max(within, options::duration(1)),
+                     [self = weak_from_this()](error_code, const close_report& all) {
+                       if (const auto me = self.lock()) me->stopped(all);
+                     });
     if (at_once) link.cut();
   }
 

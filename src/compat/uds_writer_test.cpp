@@ -1,5 +1,6 @@
 #include <ferry/compat/uds.hpp>
 #include <ferry/context.hpp>
+
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -33,13 +34,15 @@ class uds_writer_test : public ::testing::Test {
   }
   // Turns the loop until the writer has connected.
   raw_unix accept(const raw_unix& listening) {
-    EXPECT_TRUE(run_until(io, [&] { return listening.ready(); }, "the writer"));
+    EXPECT_TRUE(run_until(
+        io, [&] { return listening.ready(); }, "the writer"));
     return listening.accept();
   }
   // Turns the loop until `size` bytes have been read.
   std::string read(const raw_unix& from, std::size_t size) {
     std::string got;
-    EXPECT_TRUE(run_until(io, [&] { return (got += from.read_some(size - got.size())).size() == size; }, "bytes of the writer"));
+    EXPECT_TRUE(run_until(
+        io, [&] { return (got += from.read_some(size - got.size())).size() == size; }, "bytes of the writer"));
     return got;
   }
 
@@ -146,7 +149,8 @@ TEST_F(uds_writer_test, gives_a_connection_up_that_takes_not_a_byte_for_the_writ
   const std::string large(4u << 20, 'L');
   ASSERT_TRUE(writer.write_message(large));
   const auto silent = accept(listening);
-  ASSERT_TRUE(run_until(io, [&] { return !complaints.empty(); }, "the write timeout"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return !complaints.empty(); }, "the write timeout"));
   EXPECT_EQ(complaints[0].what, errc::timeout);
   EXPECT_EQ(complaints[0].where, "write");
   EXPECT_EQ(writer.metrics().failed, 1u);
@@ -167,7 +171,8 @@ TEST_F(uds_writer_test, says_that_dialling_failed_waits_twice_as_long_each_time_
   uds_writer writer(loop, path, with);
   writer.start();
   ASSERT_TRUE(writer.write_message("m"));
-  ASSERT_TRUE(run_until(io, [&] { return dialled.size() == 5; }, "five attempts"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return dialled.size() == 5; }, "five attempts"));
   EXPECT_EQ(reasons[0], errc::not_found);
   EXPECT_NE(reasons[0].text().find(path), std::string::npos) << reasons[0].text();
   const std::chrono::milliseconds delays[] = {10ms, 20ms, 40ms, 40ms};
@@ -230,9 +235,11 @@ TEST_F(uds_writer_test, tells_how_many_messages_a_vanished_reader_may_not_have_r
   writer.start();
   for (int i = 0; i < 7; ++i) ASSERT_TRUE(writer.write_message("m"));
   auto peer = accept(listening);
-  ASSERT_TRUE(run_until(io, [&] { return writer.metrics().sent == 7; }, "seven messages"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return writer.metrics().sent == 7; }, "seven messages"));
   peer.close();
-  ASSERT_TRUE(run_until(io, [&] { return !complaints.empty(); }, "the loss"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return !complaints.empty(); }, "the loss"));
   EXPECT_EQ(complaints[0].where, "connection");
   EXPECT_NE(complaints[0].what.text().find("7 messages"), std::string::npos) << complaints[0].what.text();
   EXPECT_EQ(writer.metrics().maybe_lost, 7u);
@@ -252,10 +259,12 @@ TEST_F(uds_writer_test, drains_the_queue_on_stop_and_ends_in_order) {
   EXPECT_EQ(writer.write_message("late").error(), errc::closed);
   auto peer = accept(listening);
   EXPECT_EQ(read(peer, expected.size()), expected);
-  ASSERT_TRUE(run_until(io, [&] { return peer.ended(); }, "the end of the stream"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return peer.ended(); }, "the end of the stream"));
   EXPECT_FALSE(report);  // the reader has not ended yet
   peer.close();
-  ASSERT_TRUE(run_until(io, [&] { return report.has_value(); }, "the report"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return report.has_value(); }, "the report"));
   EXPECT_TRUE(report->clean()) << report->reason.text();
   EXPECT_TRUE(writer.stop().clean());
   EXPECT_EQ(writer.metrics().sent, 1000u);
@@ -299,7 +308,8 @@ TEST_F(uds_writer_test, refuses_to_wait_for_its_own_loop_inside_a_handler) {
   uds_writer writer(loop, path, with);
   self = &writer;
   writer.start();
-  ASSERT_TRUE(run_until(io, [&] { return refused; }, "the refusal"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return refused; }, "the refusal"));
 }
 
 TEST_F(uds_writer_test, refuses_a_path_that_is_too_long_or_empty_and_options_out_of_range) {

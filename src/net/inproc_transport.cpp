@@ -25,24 +25,27 @@ constexpr std::size_t k_pipe_bytes = 256u << 10;
 /// Somebody who waits on another io_context (or the same): called there once. Holds that io_context's run() open.
 class waiter {
  public:
-  void set(asio::io_context& io, std::function<void()> wake) {
+  /// `wake(who)` is called; a plain function, so that waiting for a message allocates nothing.
+  void set(asio::io_context& io, std::shared_ptr<void> who, void (*wake)(void*)) {
     work_.emplace(io.get_executor());
-    wake_ = std::move(wake);
+    who_ = std::move(who);
+    wake_ = wake;
   }
   /// Wakes, if anybody waits. The pipe's lock is held.
   void notify() {
-    if (!wake_) return;
-    asio::post(work_->get_executor(), std::exchange(wake_, nullptr));
+    if (!who_) return;
+    asio::post(work_->get_executor(), [who = std::exchange(who_, nullptr), wake = wake_] { wake(who.get()); });
     work_.reset();
   }
   void forget() {
-    wake_ = nullptr;
+    who_.reset();
     work_.reset();
   }
 
  private:
   std::optional<work_guard> work_;
-  std::function<void()> wake_;
+  std::shared_ptr<void> who_;
+  void (*wake_)(void*) = nullptr;
 };
 
 /// One direction. Every member is guarded by `lock`.
@@ -124,17 +127,14 @@ class inproc_stream final : public stream, public std::enable_shared_from_this<i
   }
 
   void async_read(mutable_bytes into) override {
+    reading_into_ = into;
     wait_on(*in_, in_->reader, [](const pipe& p) { return p.size != 0 || p.writer_ended || p.broken; },
-            [into](inproc_stream& self) {
-              auto outcome = self.try_read(into);
-              if (!outcome && outcome.error() == errc::would_block) return self.async_read(into);
-              self.events_->on_read(std::move(outcome));
-            });
+            [](void* self) { static_cast<inproc_stream*>(self)->readable(); });
   }
 
   void async_wait_writable() override {
     wait_on(*out_, out_->writer, [](const pipe& p) { return p.size <= k_pipe_bytes / 2 || p.reader_gone; },
-            [](inproc_stream& self) { self.events_->on_writable(); });
+            [](void* self) { static_cast<inproc_stream*>(self)->writable(); });
   }
 
   result<void> shutdown_write() override {
@@ -169,16 +169,24 @@ class inproc_stream final : public stream, public std::enable_shared_from_this<i
   [[nodiscard]] peer_info peer() const override { return {"inproc://" + name_, std::nullopt}; }
 
  private:
-  template <class Ready, class Then>
-  void wait_on(pipe& which, waiter& who, Ready ready, Then then) {
-    auto wake = [self = shared_from_this(), then] {
-      if (self->events_ == nullptr) return;
-      const auto keep = self->owner_;
-      then(*self);
-    };
+  void readable() {
+    if (events_ == nullptr) return;
+    const auto keep = owner_;
+    auto outcome = try_read(reading_into_);
+    if (!outcome && outcome.error() == errc::would_block) return async_read(reading_into_);
+    events_->on_read(std::move(outcome));
+  }
+  void writable() {
+    if (events_ == nullptr) return;
+    const auto keep = owner_;
+    events_->on_writable();
+  }
+
+  template <class Ready>
+  void wait_on(pipe& which, waiter& who, Ready ready, void (*wake)(void*)) {
     const std::lock_guard guard(which.lock);
-    if (ready(which)) return asio::post(io_, std::move(wake));
-    who.set(io_, std::move(wake));
+    if (ready(which)) return asio::post(io_, [self = shared_from_this(), wake] { wake(self.get()); });
+    who.set(io_, shared_from_this(), wake);
   }
 
   asio::io_context& io_;
@@ -186,6 +194,7 @@ class inproc_stream final : public stream, public std::enable_shared_from_this<i
   std::string name_;
   stream_events* events_ = nullptr;
   std::shared_ptr<void> owner_;
+  mutable_bytes reading_into_;
 };
 
 struct connection {
@@ -225,7 +234,8 @@ class inproc_acceptor final : public acceptor {
     const std::lock_guard guard(point_->lock);
     if (point_->closed) return;
     if (!point_->arrived.empty()) return asio::post(io_, std::move(ready));
-    point_->acceptor.set(io_, std::move(ready));
+    point_->acceptor.set(io_, std::make_shared<std::function<void()>>(std::move(ready)),
+                         [](void* call) { (*static_cast<std::function<void()>*>(call))(); });
   }
 
   void close() noexcept override {

@@ -139,6 +139,15 @@ TEST(deadlines, close_runs_from_its_first_call_whatever_happens_to_the_connectio
   expect_expiry(d, 6s, deadline::close);
 }
 
+TEST(deadlines, close_may_be_given_its_limit_when_it_begins) {
+  deadlines d({.close = 5s});
+  d.on_closing(at(1s), 2s);
+  expect_expiry(d, 3s, deadline::close);
+  deadlines without_one;
+  without_one.on_closing(at(1s), 2s);
+  expect_expiry(without_one, 3s, deadline::close);
+}
+
 TEST(deadlines, a_new_connection_owes_nothing_to_the_one_before) {
   deadlines d({.write = 2s, .idle = 10s});
   d.on_up(at(0s));

@@ -20,7 +20,8 @@ class notices {
     sockaddr_un at{};
     at.sun_family = AF_UNIX;
     std::copy(path.begin(), path.end(), at.sun_path);
-    if (::bind(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) throw std::system_error(errno, std::generic_category());
+    if (::bind(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0)
+      throw std::system_error(errno, std::generic_category());
   }
   ~notices() { ::close(fd_); }
   notices(const notices&) = delete;

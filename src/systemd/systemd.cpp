@@ -1,4 +1,5 @@
 #include <ferry/systemd.hpp>
+
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 

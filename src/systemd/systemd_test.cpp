@@ -1,6 +1,7 @@
 // Each case runs in a process of its own, forked by EXPECT_EXIT: what it changes is that process's environment.
 #include <ferry/context.hpp>
 #include <ferry/systemd.hpp>
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@ struct started_as {
   int descriptor = -1;
 };
 
-// In the child: sets the stage as systemd does, asks, and says the outcome on standard error, from where the test reads it.
+// In the child: sets the stage as systemd does, asks, and says the outcome on standard error, from where the test reads
+// it.
 [[noreturn]] void run(const started_as& given) {
   ::unsetenv("LISTEN_PID");
   ::unsetenv("LISTEN_FDS");
@@ -34,7 +36,8 @@ struct started_as {
   if (!made) {
     std::fprintf(stderr, "%s%s", made.error() == errc::misuse ? "misuse: " : "?", made.error().text().c_str());
   } else {
-    std::fprintf(stderr, "listener=%d path=%s", (*made)->has_listener() ? 1 : 0, (*made)->socket_path("/tmp/x.sock").c_str());
+    std::fprintf(stderr, "listener=%d path=%s", (*made)->has_listener() ? 1 : 0,
+                 (*made)->socket_path("/tmp/x.sock").c_str());
   }
   std::fprintf(stderr, kept ? " variables=kept\n" : " variables=unset\n");
   std::_Exit(0);
@@ -59,13 +62,17 @@ TEST_F(socket_activation, takes_descriptor_3_and_unsets_the_variables) {
 }
 
 TEST_F(socket_activation, refuses_more_than_one_socket_another_process_and_what_is_no_listening_unix_socket) {
-  EXPECT_OUTCOME((started_as{"2", "own", listening.fd()}), "misuse: LISTEN_FDS is 2: exactly 1 socket is wanted variables=unset");
+  EXPECT_OUTCOME((started_as{"2", "own", listening.fd()}),
+                 "misuse: LISTEN_FDS is 2: exactly 1 socket is wanted variables=unset");
   EXPECT_OUTCOME((started_as{"0", "own", listening.fd()}), "misuse: LISTEN_FDS is 0: .* variables=unset");
   EXPECT_OUTCOME((started_as{"many", "own", listening.fd()}), "misuse: LISTEN_FDS is many: .* variables=unset");
-  EXPECT_OUTCOME((started_as{"1", "1", listening.fd()}), "misuse: LISTEN_PID is 1, but this process is .* variables=unset");
+  EXPECT_OUTCOME((started_as{"1", "1", listening.fd()}),
+                 "misuse: LISTEN_PID is 1, but this process is .* variables=unset");
   const auto connected = raw_unix::connect(path);
-  EXPECT_OUTCOME((started_as{"1", "own", connected.fd()}), "misuse: descriptor 3, .* is not a listening .* variables=unset");
-  EXPECT_OUTCOME((started_as{"1", "own", STDIN_FILENO}), "misuse: descriptor 3, .* is not a listening .* variables=unset");
+  EXPECT_OUTCOME((started_as{"1", "own", connected.fd()}),
+                 "misuse: descriptor 3, .* is not a listening .* variables=unset");
+  EXPECT_OUTCOME((started_as{"1", "own", STDIN_FILENO}),
+                 "misuse: descriptor 3, .* is not a listening .* variables=unset");
 }
 
 // In the child: what the directories do to a path.
@@ -100,7 +107,8 @@ TEST(systemd_service, gives_its_socket_away_once) {
         context where(io);
         const auto first = made->take_listener(where, {}).value();
         const auto second = made->take_listener(where, {}).value();
-        std::fprintf(stderr, "%s %d %d", first->local_url().c_str(), second == nullptr ? 1 : 0, made->has_listener() ? 1 : 0);
+        std::fprintf(stderr, "%s %d %d", first->local_url().c_str(), second == nullptr ? 1 : 0,
+                     made->has_listener() ? 1 : 0);
         std::_Exit(0);
       },
       ::testing::ExitedWithCode(0), "ipc://" + files.file("a.sock") + " 1 0");

@@ -33,7 +33,9 @@ TEST_P(transport, cancels_one_waiting_receive_and_serves_the_others) {
   auto [client, server] = connect();
   cancelled_operation one;
   std::vector<std::string> got;
-  const auto take = [&](error_code failed, const message& m) { got.push_back(failed ? failed.message() : std::string(m.text())); };
+  const auto take = [&](error_code failed, const message& m) {
+    got.push_back(failed ? failed.message() : std::string(m.text()));
+  };
   server.async_receive(take);
   server.async_receive(one.handler());
   server.async_receive(take);

@@ -89,6 +89,9 @@ class Pair(unittest.TestCase):
         self.assertIn("tap: 6 bytes in, 6 bytes out", client.stderr)  # a length of one byte, and five of payload
         self.ends_well(server)
 
+    def uds_pair(self):
+        self.assertEqual(self.run_to_end("uds_pair", self.path), "Hello\n")
+
 
 if __name__ == "__main__":
     sys.exit(not unittest.TextTestRunner().run(Pair(NAME)).wasSuccessful())

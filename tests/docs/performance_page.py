@@ -29,14 +29,20 @@ class Page(unittest.TestCase):
     def test_takes_the_median_of_the_runs_and_shows_their_spread(self):
         data = {"rtt-ipc-sleep-free": kept(rtt(9000, 1.0), rtt(30000, 1.2), rtt(10000, 1.1))}
         self.assertEqual(self.row(data, "| ipc, sleeping |"),
-                         "| ipc, sleeping | 10 µs | 9 µs .. 30 µs | 20 µs | 9.09 µs | 1.10 | ≤ 1.25 | yes |")
+                         "| ipc, sleeping | 10 µs | 9 µs .. 30 µs | 20 µs | 9.09 µs | 1.100 | ≤ 1.25 | yes |")
 
     def test_says_where_the_target_is_missed(self):
         data = {"rtt-tcp-spin-pinned": kept(rtt(9000, 1.21))}
-        self.assertTrue(self.row(data, "| tcp, spinning |").endswith("| 1.21 | ≤ 1.2 | **no** |"))
+        self.assertTrue(self.row(data, "| tcp, spinning, 2 cores |").endswith("| 1.210 | ≤ 1.2 | **no** |"))
         one = {"messages_per_second": 1e6, "bytes_per_second": 64e6, "ratio": 0.39, "limit_messages_per_second": 2.5e6,
                "syscalls_per_message": 0.01, "allocations_per_message": 0}
-        self.assertIn("| 0.39 | ≥ 0.4 | **no** |", self.row({"oneway-ipc-64": kept(one)}, "| 64 B |"))
+        self.assertIn("| 0.390 | ≥ 0.4 | **no** |", self.row({"oneway-ipc-64": kept(one)}, "| 64 B |"))
+
+    def test_puts_the_round_trips_into_the_table_of_the_readme(self):
+        text = "| `ipc:///PATH`, `ipc://@NAME` | this host | a | b | 1 s | services |\nRound trip: old.\n"
+        data = {"rtt-ipc-sleep-free": kept(rtt(9000, 1)), "rtt-ipc-spin-pinned": kept(rtt(3000, 1))}
+        self.assertIn("| this host | a | b | 9 µs / 3 µs | services |", measure_page.readme(text, data))
+        self.assertNotIn("old", measure_page.readme(text, data))
 
     def test_warns_of_quick_figures(self):
         self.assertIn("Provisional", measure_page.page({"rtt-inproc": kept(rtt(1, 1), quick=True)}))

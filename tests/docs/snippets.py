@@ -1,5 +1,6 @@
 """Code in the pages is code that is compiled or run: each block of C++ or CMake stands, line by line, in the file that
-the comment before it names. Only the indentation of the whole may differ."""
+the comment before it names. Only the indentation of the whole may differ, and where the block has an empty line the file
+may have more."""
 import re
 import textwrap
 
@@ -13,8 +14,13 @@ def lines_of(text):
 
 
 def stands_in(block, text):
-    wanted, all_lines = lines_of(block), text.splitlines()
-    return any(lines_of("\n".join(all_lines[at:at + len(wanted)])) == wanted for at in range(len(all_lines)))
+    all_lines, at = text.splitlines(), 0
+    for wanted in (lines_of(paragraph) for paragraph in re.split(r"\n\n+", textwrap.dedent(block).strip("\n"))):
+        places = [i for i in range(at, len(all_lines)) if lines_of("\n".join(all_lines[i:i + len(wanted)])) == wanted]
+        if not places:
+            return False
+        at = places[0] + len(wanted)
+    return True
 
 
 findings, looked_at = [], 0

@@ -1,5 +1,6 @@
 // ipc:// channels, both ways at once, against a peer that is none of ours.
 #include <ferry/listener.hpp>
+
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -33,7 +34,8 @@ TEST_P(ipc_and_a_foreign_peer, listener_echoes_what_a_foreign_client_sends) {
     });
   });
   child peer(uds_peer({"echo", path, "50", std::to_string(GetParam())}));
-  ASSERT_TRUE(run_until(io, [&] { return down; }, "the peer to end"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return down; }, "the peer to end"));
   EXPECT_EQ(peer.read_line(), "echoed");
   EXPECT_EQ(peer.finish(), 0) << peer.error_output();
   EXPECT_EQ(held.stats().messages_received, 50u);
@@ -51,17 +53,19 @@ TEST_P(ipc_and_a_foreign_peer, channel_hears_from_a_foreign_listener_what_it_sen
   };
   talking.on_drain(send_more);
   send_more();
-  ASSERT_TRUE(run_until(io, [&] { return back == 50; }, "fifty messages"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return back == 50; }, "fifty messages"));
   std::optional<close_report> report;
   talking.async_close([&](error_code, const close_report& r) { report = r; });
-  ASSERT_TRUE(run_until(io, [&] { return report.has_value(); }, "the end"));
+  ASSERT_TRUE(run_until(
+      io, [&] { return report.has_value(); }, "the end"));
   EXPECT_TRUE(report->clean()) << report->reason.text();
   EXPECT_EQ(peer.read_line(), "left 0");
   EXPECT_EQ(peer.finish(), 0) << peer.error_output();
 }
 
 INSTANTIATE_TEST_SUITE_P(sizes, ipc_and_a_foreign_peer, ::testing::Values(1u, 127u, 128u, 5000u, 300'000u),
-                         [](const auto& info) { return std::to_string(info.param) + "_bytes"; });
+                         [](const auto& one) { return std::to_string(one.param) + "_bytes"; });
 
 }  // namespace
 }  // namespace ferry::test

@@ -1,6 +1,7 @@
 // uds_writer and uds_reader against a peer that is none of ours.
 #include <ferry/compat/uds.hpp>
 #include <ferry/runner.hpp>
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -83,8 +84,8 @@ TEST_F(uds_and_a_foreign_peer, reader_takes_every_form_of_message_and_never_spea
   log heard;
   uds_reader reader(on, keep(heard), path, quick(heard));
   ASSERT_TRUE(reader.start());
-  child peer(uds_peer({"write", path, "text:plain", "long-form:long form", "empty", "empty-long-form", "dribble:byte by byte",
-                       "text:" + std::string(200, 'x'), "end", "wait-for-end"}));
+  child peer(uds_peer({"write", path, "text:plain", "long-form:long form", "empty", "empty-long-form",
+                       "dribble:byte by byte", "text:" + std::string(200, 'x'), "end", "wait-for-end"}));
   EXPECT_EQ(peer.read_line(), "closed in silence");
   EXPECT_EQ(peer.finish(), 0) << peer.error_output();
   (void)reader.stop();
