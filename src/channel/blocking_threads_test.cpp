@@ -28,7 +28,7 @@ class blocking_api : public ::testing::TestWithParam<driven> {
 };
 
 INSTANTIATE_TEST_SUITE_P(both, blocking_api, ::testing::Values(driven::by_calls, driven::by_runner),
-                         [](const auto& info) { return info.param == driven::by_calls ? "by_calls" : "by_runner"; });
+                         [](const auto& each) { return each.param == driven::by_calls ? "by_calls" : "by_runner"; });
 
 TEST_P(blocking_api, answers_until_the_peer_ends_in_order) {
   auto listener = ferry::listen(url(), {}, runner());

@@ -75,7 +75,8 @@ TEST_F(receive_queue_of, many_messages_keeps_their_order_while_it_grows) {
     queue.push(of(i));
     if (i % 3 == 0) (void)queue.pop();
   }
-  for (std::size_t expected = 1000 - queue.messages(); !queue.empty(); ++expected) EXPECT_EQ(queue.pop().size(), expected);
+  for (std::size_t expected = 1000 - queue.messages(); !queue.empty(); ++expected)
+    EXPECT_EQ(queue.pop().size(), expected);
 }
 
 TEST_F(receive_queue_of, anything_is_readable_until_it_is_told_that_nothing_was_found) {

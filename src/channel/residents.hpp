@@ -1,6 +1,6 @@
 #pragma once
-/// What lives in a context. Channels are kept by their streams and by handlers that hold handles of them; when a program
-/// leaves in the middle, nobody ends them any more, and the context lets go of all that is left.
+/// What lives in a context. Channels are kept by their streams and by handlers that hold handles of them; when a
+/// program leaves in the middle, nobody ends them any more, and the context lets go of all that is left.
 
 #include <memory>
 #include <mutex>
@@ -10,8 +10,8 @@ namespace ferry::detail {
 
 class resident {
  public:
-  /// The context goes: lets go of streams, handlers and waiting operations, and calls none of them. The context must not
-  /// be used afterwards.
+  /// The context goes: lets go of streams, handlers and waiting operations, and calls none of them. The context must
+  /// not be used afterwards.
   virtual void abandon() noexcept = 0;
   /// Null while it is being destroyed.
   [[nodiscard]] virtual std::shared_ptr<resident> keep() noexcept = 0;

@@ -208,7 +208,7 @@ void stream_channel<F>::cut(const error& why) {
 template <codec::framing F>
 void stream_channel<F>::peer_ended() {
   if (inbound_.pending() != 0)
-    return lost(error(errc::truncated, "the peer ended inside a message, of which " + std::to_string(inbound_.pending()) + " bytes had come"));
+    return read_failed(error(errc::truncated, "the peer ended inside a message, of which " + std::to_string(inbound_.pending()) + " bytes had come"));
   receiving_ = direction::ended;
   if (sending_ == direction::ended) return lost(errc::closed);  // it had read everything before it ended
   if (sending_ == direction::open && to_ && options_->reconnect) return lost(errc::end_of_stream);

@@ -2,6 +2,7 @@
 
 #include <ferry/detail/completion.hpp>
 #include <ferry/error.hpp>
+
 #include <gtest/gtest.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>

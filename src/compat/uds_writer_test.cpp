@@ -205,6 +205,27 @@ TEST_F(uds_writer_test, drops_and_reports_a_message_that_ends_every_connection_a
   EXPECT_NE(complaints[2].what.text().find("4194308 bytes"), std::string::npos) << complaints[2].what.text();
 }
 
+TEST_F(uds_writer_test, counts_the_attempts_of_each_message_by_itself) {
+  const auto listening = raw_unix::listen(path);
+  uds_writer writer(loop, path, quick());
+  writer.start();
+  const std::string first(4u << 20, '1');
+  const std::string second(4u << 20, '2');
+  ASSERT_TRUE(writer.write_message(first));
+  for (int i = 0; i < 2; ++i) (void)read(accept(listening), 4);
+  {
+    const auto peer = accept(listening);
+    EXPECT_EQ(read(peer, first.size() + 4), varint_frame(first));
+    ASSERT_TRUE(run_until(
+        io, [&] { return writer.metrics().sent == 1; }, "the first message"));
+  }
+  ASSERT_TRUE(writer.write_message(second));
+  for (int i = 0; i < 2; ++i) (void)read(accept(listening), 4);
+  const auto peer = accept(listening);
+  EXPECT_EQ(read(peer, second.size() + 4), varint_frame(second));
+  EXPECT_EQ(writer.metrics().dropped, 0u);
+}
+
 TEST_F(uds_writer_test, does_not_hurry_back_when_connections_are_lost_as_soon_as_they_are_made) {
   const auto listening = raw_unix::listen(path);
   auto with = quick();
@@ -287,7 +308,9 @@ TEST_F(uds_writer_test, discards_on_stop_what_no_reader_takes_before_the_deadlin
 TEST_F(uds_writer_test, finishes_at_once_when_it_is_stopped_without_time_or_was_never_started) {
   uds_writer never(loop, path, quick());
   ASSERT_TRUE(never.write_message("m"));
-  EXPECT_EQ(never.stop(60s).messages_discarded, 1u);
+  const auto unstarted = never.stop(60s);
+  EXPECT_EQ(unstarted.messages_discarded, 1u);
+  EXPECT_EQ(unstarted.reason, errc::closed) << unstarted.reason.text();  // no deadline was waited for
   uds_writer no_time(loop, path, quick());
   no_time.start();
   ASSERT_TRUE(no_time.write_message("m"));

@@ -2,6 +2,7 @@
 #include <ferry/context.hpp>
 #include <ferry/options.hpp>
 #include <ferry/url.hpp>
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -43,7 +44,8 @@ class any_stream : public ::testing::TestWithParam<const char*> {
     arrivals->async_wait([&] { ready = true; });
     const auto attempt = transport->connect(where, *to, with, [&](auto outcome) { client = std::move(*outcome); });
     EXPECT_EQ(client, nullptr) << "connected from inside connect()";
-    ASSERT_TRUE(test::run_until(io, [&] { return client && ready; }, "a connection"));
+    ASSERT_TRUE(test::run_until(
+        io, [&] { return client && ready; }, "a connection"));
     server = *arrivals->try_accept();
     client->attach(at_client, owner);
     server->attach(at_server, owner);
@@ -69,10 +71,12 @@ TEST_P(any_stream, reads_at_once_would_block_bytes_and_the_end) {
   EXPECT_EQ(server->try_read(into).error(), errc::would_block);
   EXPECT_EQ(put(*client, "abc"), 3u);
   result<std::size_t> got = errc::would_block;
-  ASSERT_TRUE(test::run_until(io, [&] { return (got = server->try_read(into)).has_value(); }, "the bytes"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return (got = server->try_read(into)).has_value(); }, "the bytes"));
   EXPECT_EQ(as_text(bytes(into).first(*got)), "abc");
   EXPECT_TRUE(client->shutdown_write());
-  ASSERT_TRUE(test::run_until(io, [&] { return (got = server->try_read(into)).error() != errc::would_block; }, "the end"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return (got = server->try_read(into)).error() != errc::would_block; }, "the end"));
   EXPECT_EQ(got.error(), errc::end_of_stream);
   EXPECT_EQ(put(*server, "still"), 5u) << "the other direction is open";
 }
@@ -82,16 +86,19 @@ TEST_P(any_stream, tells_a_read_once_and_never_from_inside) {
   EXPECT_EQ(put(*client, "abc"), 3u);
   server->async_read(into);
   EXPECT_TRUE(at_server.reads.empty());
-  ASSERT_TRUE(test::run_until(io, [&] { return !at_server.reads.empty(); }, "the read"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return !at_server.reads.empty(); }, "the read"));
   EXPECT_EQ(*at_server.reads[0], 3u);
   EXPECT_EQ(put(*client, "more"), 4u);
   test::run_ready(io);
   EXPECT_EQ(at_server.reads.size(), 1u);
   server->async_read(into);
-  ASSERT_TRUE(test::run_until(io, [&] { return at_server.reads.size() == 2; }, "the second read"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return at_server.reads.size() == 2; }, "the second read"));
   client->close();
   server->async_read(into);
-  ASSERT_TRUE(test::run_until(io, [&] { return at_server.reads.size() == 3; }, "the end"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return at_server.reads.size() == 3; }, "the end"));
   EXPECT_FALSE(at_server.reads[2]);
 }
 
@@ -135,7 +142,8 @@ TEST_P(any_stream, breaks_for_the_peer_when_it_is_closed_with_input_unread) {
   test::run_ready(io);
   server->close();
   client->async_read(into);
-  ASSERT_TRUE(test::run_until(io, [&] { return !at_client.reads.empty(); }, "the break"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return !at_client.reads.empty(); }, "the break"));
   EXPECT_EQ(at_client.reads[0].error(), errc::reset);
 }
 
@@ -144,7 +152,9 @@ TEST_P(any_stream, is_not_made_by_an_attempt_that_was_given_up) {
   options with;
   const auto to = parse_url(arrivals->local_url(), with, where.schemes());
   bool called = false;
-  { const auto attempt = transport->connect(where, *to, with, [&](auto) { called = true; }); }
+  {
+    const auto attempt = transport->connect(where, *to, with, [&](auto) { called = true; });
+  }
   test::run_ready(io);
   EXPECT_FALSE(called);
 }
@@ -157,12 +167,16 @@ TEST_P(any_stream, cannot_be_reached_after_the_acceptor_closed) {
   arrivals->close();
   std::optional<error> why;
   const auto attempt = transport->connect(where, *to, with, [&](auto outcome) { why = outcome.error(); });
-  ASSERT_TRUE(test::run_until(io, [&] { return why.has_value(); }, "the refusal"));
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return why.has_value(); }, "the refusal"));
   EXPECT_TRUE(*why == errc::refused || *why == errc::not_found) << why->text();
 }
 
-INSTANTIATE_TEST_SUITE_P(every, any_stream, ::testing::Values("inproc://name", "ipc", "tcp://127.0.0.1:0", "faulty://name"),
-                         [](const auto& one) { return std::string(one.param).substr(0, std::string(one.param).find(':')); });
+INSTANTIATE_TEST_SUITE_P(every, any_stream,
+                         ::testing::Values("inproc://name", "ipc", "tcp://127.0.0.1:0", "faulty://name"),
+                         [](const auto& one) {
+                           return std::string(one.param).substr(0, std::string(one.param).find(':'));
+                         });
 
 }  // namespace
 }  // namespace ferry::net

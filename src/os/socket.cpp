@@ -58,7 +58,7 @@ int seconds_of(options::duration d) noexcept {
 error plain(int system_errno) noexcept {
   if (system_errno == EAGAIN || system_errno == EWOULDBLOCK) return errc::would_block;
   try {
-    return error::from_errno(system_errno, "stream");
+    return error::from_errno(system_errno, "connection broken");
   } catch (...) {
     return errc::network;
   }

@@ -29,10 +29,11 @@ TEST(unix_address, takes_paths_and_abstract_names_up_to_107_bytes) {
   EXPECT_EQ(unix_address("@name")->text(), "@name");
   EXPECT_TRUE(unix_address("/" + std::string(106, 'a')));
   EXPECT_EQ(unix_address("@" + std::string(106, 'a'))->text(), "@" + std::string(106, 'a'));
-  for (const std::string& bad : {"/" + std::string(107, 'a'), "@" + std::string(107, 'a'), std::string(), std::string("@"),
-                                 std::string("/a\0b", 4)})
+  for (const std::string& bad : {"/" + std::string(107, 'a'), "@" + std::string(107, 'a'), std::string(),
+                                 std::string("@"), std::string("/a\0b", 4)})
     EXPECT_EQ(unix_address(bad).error(), errc::bad_address) << bad;
-  EXPECT_NE(unix_address(std::string(108, 'a')).error().text().find("108 bytes is longer than the 107"), std::string::npos);
+  EXPECT_NE(unix_address(std::string(108, 'a')).error().text().find("108 bytes is longer than the 107"),
+            std::string::npos);
 }
 
 TEST(resolve, knows_literals_without_asking_and_names_what_it_does_not_find) {

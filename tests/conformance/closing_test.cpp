@@ -81,9 +81,8 @@ TEST_P(transport, half_closes_and_still_hears_the_answer) {
   life at_client;
   at_client.receive(client);
   at_client.watch(client);
-  server.on_message([server = &server](const message_view& m) {
-    EXPECT_TRUE(server->try_send(pattern(m.payload.size(), 100'000)));
-  });
+  server.on_message(
+      [server = &server](const message_view& m) { EXPECT_TRUE(server->try_send(pattern(m.payload.size(), 100'000))); });
   ASSERT_TRUE(client.try_send("question"));
   client.half_close();
   EXPECT_EQ(client.try_send("more").error(), errc::closed);
@@ -153,7 +152,8 @@ TEST_P(transport, cuts_at_once_and_tells_both_ends_with_a_bound_of_the_loss) {
   EXPECT_EQ(server.state(), channel_state::closed);
   EXPECT_EQ(server.try_send("x").error(), errc::closed);
   const std::size_t arrived = at_server.messages.size();
-  ASSERT_TRUE(turn([&] { return client.state() == channel_state::closed && at_server.downs.size() == 1; }, "both ends"));
+  ASSERT_TRUE(
+      turn([&] { return client.state() == channel_state::closed && at_server.downs.size() == 1; }, "both ends"));
   EXPECT_EQ(at_server.messages.size(), arrived) << "delivered after cut()";
   ASSERT_EQ(at_client.downs.size(), 1u);
   EXPECT_NE(at_client.downs[0].reason, errc::closed);

@@ -10,7 +10,8 @@ std::string request(std::size_t i) { return std::to_string(i) + ":" + pattern(i,
 
 /// One exchange: requests from the client, an echo for each, a close in order. What each end went through is kept.
 struct exchange : any_transport {
-  exchange(const setting& with, std::uint64_t fail_at, errc reason, bool lose_in_flight, bool reconnect) : any_transport(with) {
+  exchange(const setting& with, std::uint64_t fail_at, errc reason, bool lose_in_flight, bool reconnect)
+      : any_transport(with) {
     faults->most_per_read = 333;
     faults->most_per_write = 450;
     faults->capacity = 900;
@@ -105,7 +106,8 @@ TEST_P(faults, at_every_operation_end_with_a_reason_without_repetition_and_with_
 }
 
 INSTANTIATE_TEST_SUITE_P(every, faults,
-                         ::testing::Combine(::testing::Values(framing_kind::varint, framing_kind::u32, framing_kind::typed),
+                         ::testing::Combine(::testing::Values(framing_kind::varint, framing_kind::u32,
+                                                              framing_kind::typed),
                                             ::testing::Bool(), ::testing::Bool()),
                          [](const auto& one) {
                            return name_of({"framing", std::get<0>(one.param), senders_kind::one}) +

@@ -80,7 +80,8 @@ TEST_P(transport, lets_a_reconnecting_channel_be_ended_in_its_down_handler) {
       let_go ? void(made.client = channel{}) : made.client.cut();
     });
     made.server.cut();
-    ASSERT_TRUE(turn([&] { return at_client.downs.size() == 1 && where.totals().channels_open.value() == 0; }, "the end"));
+    ASSERT_TRUE(
+        turn([&] { return at_client.downs.size() == 1 && where.totals().channels_open.value() == 0; }, "the end"));
     run_ready(io);
     EXPECT_EQ(at_client.downs.size(), 1u);
     EXPECT_TRUE(at_client.downs[0].will_reconnect);
@@ -172,8 +173,10 @@ struct abandoned {
     auto made = in.connect(o, o);
     if (handles_in_handlers) {
       // As servers are written: the handler keeps its channel, nobody else does.
-      made.server.on_message([server = made.server](const message_view& m) mutable { (void)server.try_send(m.payload); });
-      made.client.on_message([client = made.client](const message_view& m) mutable { (void)client.try_send(m.payload); });
+      made.server.on_message(
+          [server = made.server](const message_view& m) mutable { (void)server.try_send(m.payload); });
+      made.client.on_message(
+          [client = made.client](const message_view& m) mutable { (void)client.try_send(m.payload); });
       made.client.on_down([client = made.client](const down_info&) {});
     }
     made.server.pause();

@@ -22,7 +22,8 @@ TEST_P(transport, tells_that_nobody_listens_and_where) {
   EXPECT_EQ(failed.default_error_condition(), make_error_condition(condition::reconnect)) << failed.message();
   EXPECT_TRUE(failed == errc::refused || failed == errc::not_found) << failed.message();
   EXPECT_EQ(made.state(), channel_state::closed);
-  EXPECT_NE(made.last_error().text().find(url.substr(url.rfind('/') + 1).substr(url.rfind(':') == 3 ? 0 : 1)), std::string::npos)
+  EXPECT_NE(made.last_error().text().find(url.substr(url.rfind('/') + 1).substr(url.rfind(':') == 3 ? 0 : 1)),
+            std::string::npos)
       << made.last_error().text();
   EXPECT_EQ(made.stats().failed_attempts, 1u);
   EXPECT_EQ(made.stats().connections, 0u);
@@ -185,7 +186,8 @@ TEST_P(transport, goes_on_after_a_peer_that_ended_in_order) {
     ASSERT_TRUE(client.try_send("x"));
     ASSERT_TRUE(turn([&] { return received == round; }, "the message"));
     servers.back().half_close();
-    ASSERT_TRUE(turn([&] { return at_client.downs.size() == round && client.state() == channel_state::up; }, "a new connection"));
+    ASSERT_TRUE(turn([&] { return at_client.downs.size() == round && client.state() == channel_state::up; },
+                     "a new connection"));
     EXPECT_EQ(at_client.downs.back().reason, errc::end_of_stream);
   }
 }
@@ -211,7 +213,8 @@ TEST_P(transport, refuses_connections_above_the_limit_and_leaves_the_others_alon
   EXPECT_EQ(listening.stats().accepted, 2u);
   EXPECT_EQ(where.totals().connections_refused.value(), 3u);
   const auto closed = [&] {
-    return std::count_if(clients.begin(), clients.end(), [](const channel& c) { return c.state() == channel_state::closed; });
+    return std::count_if(clients.begin(), clients.end(),
+                         [](const channel& c) { return c.state() == channel_state::closed; });
   };
   ASSERT_TRUE(turn([&] { return closed() == 3; }, "the refused ones to notice"));
   int got = 0;
@@ -260,7 +263,8 @@ TEST_P(transport, cuts_a_channel_of_which_no_copy_was_kept) {
 TEST_P(transport, ends_waiting_accepts_when_the_listener_closes_and_lets_its_channels_live) {
   auto [client, server] = connect();
   std::vector<error_code> codes;
-  for (int i = 0; i < 3; ++i) listening.async_accept([&](error_code failed, const channel&) { codes.push_back(failed); });
+  for (int i = 0; i < 3; ++i)
+    listening.async_accept([&](error_code failed, const channel&) { codes.push_back(failed); });
   run_ready(io);
   listening.close();
   ASSERT_TRUE(turn([&] { return codes.size() == 3; }, "three accepts"));
@@ -279,7 +283,8 @@ TEST_P(transport, times_out_when_idle_and_says_so) {
   at_client.watch(client);
   ASSERT_TRUE(turn([&] { return at_client.downs.size() == 1; }, "the idle deadline"));
   EXPECT_EQ(at_client.downs[0].reason, errc::idle);
-  EXPECT_NE(at_client.downs[0].reason.text().find("15ms (idle_timeout)"), std::string::npos) << at_client.downs[0].reason.text();
+  EXPECT_NE(at_client.downs[0].reason.text().find("15ms (idle_timeout)"), std::string::npos)
+      << at_client.downs[0].reason.text();
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ TEST_P(transport, keeps_the_order_both_ways_and_delivers_nothing_twice) {
   constexpr std::size_t k_count = 3000;
   const feeder there(client, k_count, numbered);
   const feeder back(server, k_count, [](std::size_t i) { return "back " + numbered(i); });
-  ASSERT_TRUE(turn([&] { return at_server.messages.size() >= k_count && at_client.messages.size() >= k_count; }, "all messages"));
+  ASSERT_TRUE(turn([&] { return at_server.messages.size() >= k_count && at_client.messages.size() >= k_count; },
+                   "all messages"));
   run_ready(io);
   ASSERT_EQ(at_server.messages.size(), k_count);
   ASSERT_EQ(at_client.messages.size(), k_count);
@@ -44,7 +45,9 @@ TEST_P(transport, delivers_every_size_around_the_boundaries) {
   const auto payload = [&](std::size_t i) { return pattern(i, sizes[i]); };
   const feeder there(client, sizes.size(), payload);
   const feeder back(server, sizes.size(), payload);
-  ASSERT_TRUE(turn([&] { return at_server.messages.size() == sizes.size() && at_client.messages.size() == sizes.size(); }, "every size"));
+  ASSERT_TRUE(
+      turn([&] { return at_server.messages.size() == sizes.size() && at_client.messages.size() == sizes.size(); },
+           "every size"));
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     ASSERT_TRUE(at_server.messages[i] == payload(i)) << "size " << sizes[i];
     ASSERT_TRUE(at_client.messages[i] == payload(i)) << "size " << sizes[i];
@@ -123,7 +126,8 @@ TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
   const auto typed = client.try_send(as_bytes("c"), message_kind::text, 65535);
   const transport_traits traits = client.traits();
   EXPECT_EQ(traits.carries_type, server.traits().carries_type);
-  const bool wire_has_both = with_.framing == framing_kind::typed || (with_.is("inproc") && with_.framing == framing_kind::automatic);
+  const bool wire_has_both =
+      with_.framing == framing_kind::typed || (with_.is("inproc") && with_.framing == framing_kind::automatic);
   EXPECT_EQ(traits.carries_kind, wire_has_both);
   EXPECT_EQ(traits.carries_type, wire_has_both);
   if (!wire_has_both) {

@@ -104,11 +104,13 @@ TEST_P(transport, takes_a_new_handler_from_inside_the_old_one_for_all_that_follo
     if (queued_before) {
       ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 3; }, "three messages"));
     }
-    server.on_message([&, server = &server, mark = std::string("captured by the first handler ")](const message_view& m) {
-      server->on_message([&](const message_view& next) { got.push_back("second " + std::string(next.text())); });
-      got.push_back(mark + std::string(m.text()));  // the handler still lives
-    });
-    ASSERT_TRUE(turn([&] { return got.size() == 3; }, "three messages, queued before: " + std::to_string(queued_before)));
+    server.on_message(
+        [&, server = &server, mark = std::string("captured by the first handler ")](const message_view& m) {
+          server->on_message([&](const message_view& next) { got.push_back("second " + std::string(next.text())); });
+          got.push_back(mark + std::string(m.text()));  // the handler still lives
+        });
+    ASSERT_TRUE(
+        turn([&] { return got.size() == 3; }, "three messages, queued before: " + std::to_string(queued_before)));
     EXPECT_EQ(got, (std::vector<std::string>{"captured by the first handler a", "second b", "second c"}));
   }
 }

@@ -71,7 +71,8 @@ TEST_P(transport, tells_of_room_when_another_thread_found_the_queue_full) {
       }
       full.set();
     });
-    EXPECT_TRUE(turn([&] { return full.is_set() && drained >= round; }, "the drain event of round " + std::to_string(round)));
+    EXPECT_TRUE(
+        turn([&] { return full.is_set() && drained >= round; }, "the drain event of round " + std::to_string(round)));
     other.join();
     drained = round;
   }
@@ -115,14 +116,16 @@ TEST_P(transport, connects_two_event_loops_on_two_threads) {
       ++received;
     });
     feed();
-    EXPECT_TRUE(run_until(there, [&] { return received == count; }, "all answers"));
+    EXPECT_TRUE(run_until(
+        there, [&] { return received == count; }, "all answers"));
     EXPECT_EQ(wrong, 0u);
     bool closed = false;
     client->async_close([&](error_code, const close_report& report) {
       closed = true;
       EXPECT_TRUE(report.clean()) << report.reason.text();
     });
-    EXPECT_TRUE(run_until(there, [&] { return closed; }, "the close"));
+    EXPECT_TRUE(run_until(
+        there, [&] { return closed; }, "the close"));
     answered.set();
   });
   channel server;

@@ -3,6 +3,7 @@
 
 #include <ferry/channel.hpp>
 #include <ferry/listener.hpp>
+
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -22,10 +22,12 @@ class limits : public transport {
     const auto before = count_allocations().allocations;
     const std::size_t goal = received_ + count;
     std::size_t sent = 0;
-    EXPECT_TRUE(turn([&] {
-      while (sent < count && over.client.try_send(as_bytes(text))) ++sent;
-      return received_ == goal;
-    }, "the messages"));
+    EXPECT_TRUE(turn(
+        [&] {
+          while (sent < count && over.client.try_send(as_bytes(text))) ++sent;
+          return received_ == goal;
+        },
+        "the messages"));
     return count_allocations().allocations - before;
   }
   void receive_next(channel& at) {
@@ -95,10 +97,13 @@ TEST_P(limits, idle_connection_keeps_no_buffer_after_data_has_flowed) {
 }
 
 constexpr setting k_limits[] = {
-    {"inproc", framing_kind::automatic, senders_kind::one}, {"ipc", framing_kind::varint, senders_kind::one},
-    {"ipc", framing_kind::varint, senders_kind::many},      {"tcp4", framing_kind::varint, senders_kind::one},
+    {"inproc", framing_kind::automatic, senders_kind::one},
+    {"ipc", framing_kind::varint, senders_kind::one},
+    {"ipc", framing_kind::varint, senders_kind::many},
+    {"tcp4", framing_kind::varint, senders_kind::one},
 };
-INSTANTIATE_TEST_SUITE_P(every, limits, ::testing::ValuesIn(k_limits), [](const auto& one) { return name_of(one.param); });
+INSTANTIATE_TEST_SUITE_P(every, limits, ::testing::ValuesIn(k_limits),
+                         [](const auto& one) { return name_of(one.param); });
 
 /// Another process that makes connections and says nothing. It ends with the pipe to it.
 class silent_crowd {
