@@ -11,7 +11,8 @@ namespace ferry::app {
 /// otherwise it writes nothing. One at a time in a process; lines of say() appear above it. One thread uses it.
 class progress {
  public:
-  /// @param title what is going on: "sending" @param total of `unit`, 0: not known @param unit "B", "messages" or "s" (which has no rate)
+  /// @param title what is going on: "sending" @param total of `unit`, 0: not known @param unit "B", "messages" or "s"
+  /// (which has no rate)
   /// @param after when it may be drawn first
   progress(std::string title, std::uint64_t total, std::string unit = "B",
            std::chrono::milliseconds after = std::chrono::milliseconds(500));

@@ -97,7 +97,7 @@ TEST_P(transfer, says_how_many_echoes_are_missing) {
 }
 
 TEST_P(transfer, takes_messages_of_many_senders) {
-  listening_program listener(ferry_call({"listen", url(), "--count", "300"}));
+  listening_program listener(ferry_call({"listen", url()}));
   {
     std::vector<std::unique_ptr<ferry::test::child>> senders;
     for (const auto* name : {"a", "b", "c"}) {
@@ -106,8 +106,9 @@ TEST_P(transfer, takes_messages_of_many_senders) {
     }
     for (auto& sender : senders) EXPECT_EQ(sender->finish(), 0);
   }
-  EXPECT_EQ(listener.process().finish(), 0);
-  const auto lines = lines_of(listener.process().output());
+  const auto end = listener.stop();
+  EXPECT_EQ(end.status, 0);
+  const auto lines = lines_of(end.out);
   ASSERT_EQ(lines.size(), 300u);
   for (const char name : {'a', 'b', 'c'}) {
     int next = 0;

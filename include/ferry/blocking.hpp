@@ -5,8 +5,8 @@
 /// between them, and a listener and its channels belong to one thread. With a runner, its thread does the I/O all the
 /// time, and each object may be used by one sending and one receiving thread.
 ///
-/// Every call comes twice: it throws ferry::failure, or it reports through a std::error_code (compare it with ferry::errc;
-/// last_error() has the whole text).
+/// Every call comes twice: it throws ferry::failure, or it reports through a std::error_code (compare it with
+/// ferry::errc; last_error() has the whole text).
 
 #include <ferry/errc.hpp>
 #include <ferry/message.hpp>
@@ -47,9 +47,11 @@ class channel {
   channel& operator=(channel&&) noexcept;
   ~channel();
 
-  /// Queues one whole message and hands what is queued to the kernel as far as it takes it. Waits while the queue is full.
+  /// Queues one whole message and hands what is queued to the kernel as far as it takes it. Waits while the queue is
+  /// full.
   /// @throws failure: timeout (nothing was queued) | message_too_large | closed | the reason why the channel ended
-  void send(bytes payload, message_kind kind = message_kind::binary, std::uint16_t type = 0, timeout limit = k_for_ever);
+  void send(bytes payload, message_kind kind = message_kind::binary, std::uint16_t type = 0,
+            timeout limit = k_for_ever);
   void send(std::string_view text, timeout limit = k_for_ever) { send(as_bytes(text), message_kind::text, 0, limit); }
   void send(bytes payload, message_kind kind, std::uint16_t type, timeout limit, std::error_code& failed);
 
@@ -104,7 +106,8 @@ namespace ferry {
 
 /// Listens already when it returns.
 /// @param on  the runner that does the I/O, which must outlive the listener and its channels; null: the calls do
-/// @throws failure: bad_url | unknown_scheme | unknown_option | bad_option | address_in_use | bad_address | permission | ...
+/// @throws failure: bad_url | unknown_scheme | unknown_option | bad_option | address_in_use | bad_address | permission
+/// | ...
 [[nodiscard]] blocking::listener listen(std::string_view url, const options& with = {}, runner* on = nullptr);
 /// Connects, or waits for it as long as the options say (connect_timeout, reconnect).
 /// @throws failure: as listen, and refused | timeout | not_found | ...

@@ -10,22 +10,22 @@
 namespace ferry {
 
 struct buffer_pool_options {
-  std::size_t min_buffer = 256;              ///< bytes of the smallest class; rounded up to a multiple of page_size
-  std::size_t max_buffer = 1024 * 1024;      ///< bytes of the largest class; above: one exact allocation, never kept
-  std::size_t growth = 4;                    ///< each class is this many times the one below; 2 .. 16
-  std::size_t page_size = 256;               ///< classes are multiples of this; a power of two, 64 .. 64 KiB
-  std::size_t max_bytes = 1024u << 20;       ///< limit on all bytes lent and kept together; above: acquire gives nothing
-  std::size_t max_kept = 64u << 20;          ///< limit on the bytes kept for reuse; above: returned buffers are freed
-  std::size_t prefill_bytes = 0;             ///< bytes of each class that are allocated and touched at the start
+  std::size_t min_buffer = 256;          ///< bytes of the smallest class; rounded up to a multiple of page_size
+  std::size_t max_buffer = 1024 * 1024;  ///< bytes of the largest class; above: one exact allocation, never kept
+  std::size_t growth = 4;                ///< each class is this many times the one below; 2 .. 16
+  std::size_t page_size = 256;           ///< classes are multiples of this; a power of two, 64 .. 64 KiB
+  std::size_t max_bytes = 1024u << 20;   ///< limit on all bytes lent and kept together; above: acquire gives nothing
+  std::size_t max_kept = 64u << 20;      ///< limit on the bytes kept for reuse; above: returned buffers are freed
+  std::size_t prefill_bytes = 0;         ///< bytes of each class that are allocated and touched at the start
 };
 
 struct buffer_pool_stats {
-  std::uint64_t hits = 0;         ///< acquired from the pool
-  std::uint64_t misses = 0;       ///< acquired by a fresh allocation of a class size
-  std::uint64_t exact = 0;        ///< acquired above the largest class
-  std::uint64_t refused = 0;      ///< not acquired, because of max_bytes
-  std::uint64_t bytes_lent = 0;   ///< with callers now
-  std::uint64_t bytes_kept = 0;   ///< waiting for reuse now
+  std::uint64_t hits = 0;        ///< acquired from the pool
+  std::uint64_t misses = 0;      ///< acquired by a fresh allocation of a class size
+  std::uint64_t exact = 0;       ///< acquired above the largest class
+  std::uint64_t refused = 0;     ///< not acquired, because of max_bytes
+  std::uint64_t bytes_lent = 0;  ///< with callers now
+  std::uint64_t bytes_kept = 0;  ///< waiting for reuse now
 };
 
 namespace detail {
@@ -56,7 +56,8 @@ class pooled_buffer {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   explicit operator bool() const noexcept { return data_ != nullptr; }
   void reset() noexcept {
-    if (data_ != nullptr) detail::return_to_pool(std::exchange(pool_, nullptr), std::exchange(data_, nullptr), capacity_);
+    if (data_ != nullptr)
+      detail::return_to_pool(std::exchange(pool_, nullptr), std::exchange(data_, nullptr), capacity_);
     capacity_ = 0;
   }
 
@@ -74,8 +75,8 @@ class buffer_pool {
   buffer_pool(const buffer_pool&) = delete;
   buffer_pool& operator=(const buffer_pool&) = delete;
 
-  /// A buffer of at least `size` bytes, uninitialised. Empty if the limit `max_bytes` or the system's memory is reached.
-  /// Most recently returned first, so that it is warm.
+  /// A buffer of at least `size` bytes, uninitialised. Empty if the limit `max_bytes` or the system's memory is
+  /// reached. Most recently returned first, so that it is warm.
   [[nodiscard]] pooled_buffer acquire(std::size_t size) noexcept;
   [[nodiscard]] buffer_pool_stats stats() const noexcept;
 

@@ -39,32 +39,35 @@ struct down_info {
   std::uint64_t messages_maybe_lost = 0;
   std::uint64_t bytes_maybe_lost = 0;
   bool will_reconnect = false;
-  /// Came from the peer and were never delivered: a part of a message, or what was still to be read when this end was cut.
+  /// Came from the peer and were never delivered: a part of a message, or what was still to be read when this end was
+  /// cut.
   std::uint64_t bytes_unread = 0;
 };
 
 /// What a closed channel left behind.
 struct close_report {
-  error reason = errc::closed;              ///< errc::closed: in order, the peer had read everything
-  std::uint64_t messages_unsent = 0;        ///< accepted by try_send, never handed to the kernel
+  error reason = errc::closed;        ///< errc::closed: in order, the peer had read everything
+  std::uint64_t messages_unsent = 0;  ///< accepted by try_send, never handed to the kernel
   std::uint64_t bytes_unsent = 0;
-  std::uint64_t messages_maybe_lost = 0;    ///< as in down_info, of the last connection
-  [[nodiscard]] bool clean() const noexcept { return reason == errc::closed && messages_unsent == 0 && messages_maybe_lost == 0; }
+  std::uint64_t messages_maybe_lost = 0;  ///< as in down_info, of the last connection
+  [[nodiscard]] bool clean() const noexcept {
+    return reason == errc::closed && messages_unsent == 0 && messages_maybe_lost == 0;
+  }
 };
 
 /// Counts since the channel was made. Bytes are payload bytes.
 struct channel_stats {
-  std::uint64_t messages_sent = 0;      ///< wholly handed to the kernel
+  std::uint64_t messages_sent = 0;  ///< wholly handed to the kernel
   std::uint64_t messages_received = 0;
-  std::uint64_t bytes_sent = 0;         ///< on the wire, framing included
-  std::uint64_t bytes_received = 0;     ///< on the wire, framing included
-  std::uint64_t writes = 0;             ///< system calls
-  std::uint64_t reads = 0;              ///< system calls
-  std::uint64_t connections = 0;        ///< times it was up
-  std::uint64_t failed_attempts = 0;    ///< connects that failed
+  std::uint64_t bytes_sent = 0;       ///< on the wire, framing included
+  std::uint64_t bytes_received = 0;   ///< on the wire, framing included
+  std::uint64_t writes = 0;           ///< system calls
+  std::uint64_t reads = 0;            ///< system calls
+  std::uint64_t connections = 0;      ///< times it was up
+  std::uint64_t failed_attempts = 0;  ///< connects that failed
   std::uint64_t messages_maybe_lost = 0;
   std::uint64_t messages_poisoned = 0;  ///< dropped after max_send_attempts
-  std::uint64_t failed_sends = 0;       ///< times that a connection broke, or was given up, while a message was being sent
+  std::uint64_t failed_sends = 0;  ///< times that a connection broke, or was given up, while a message was being sent
   std::uint64_t send_queue_messages = 0;
   std::uint64_t send_queue_bytes = 0;
   std::uint64_t receive_queue_messages = 0;
@@ -80,8 +83,8 @@ using close_completion = completion<error_code, close_report>;
 
 /// A handle; copies refer to the same channel. When the last copy goes, the channel is cut as by cut().
 /// Thread safety: the context's thread only, except try_send with `senders=many`.
-/// Handlers are called on the context's thread, never from inside a call of this class, and are let go of when the channel
-/// is closed. They may call anything here.
+/// Handlers are called on the context's thread, never from inside a call of this class, and are let go of when the
+/// channel is closed. They may call anything here.
 class channel {
  public:
   channel() noexcept = default;
@@ -98,7 +101,8 @@ class channel {
 
   explicit operator bool() const noexcept { return impl_ != nullptr; }
 
-  // Sending ------------------------------------------------------------------------------------------------------------
+  // Sending
+  // ------------------------------------------------------------------------------------------------------------
 
   /// Queues one whole message; never blocks, splits or merges messages. Sent with others in one batch, at the latest
   /// when the context's thread turns next.
@@ -135,12 +139,15 @@ class channel {
         token);
   }
 
-  // Receiving: on_message, or async_receive and try_receive ------------------------------------------------------------
+  // Receiving: on_message, or async_receive and try_receive
+  // ------------------------------------------------------------
 
   /// Every message from now on, as a view that is valid during the call. Messages already queued come first.
   void on_message(std::function<void(const message_view&)> handler);
   /// The oldest queued message. @return would_block | why the channel ended, once the queue is empty.
   [[nodiscard]] result<message> try_receive();
+  /// Messages that try_receive would give now.
+  [[nodiscard]] std::size_t messages_waiting() const;
   /// Completes with (error_code, message). Several may wait; they are served in order. Cancellable.
   template <class Token>
   auto async_receive(Token&& token) {
@@ -155,16 +162,18 @@ class channel {
   void pause();
   void resume();
 
-  // Life ---------------------------------------------------------------------------------------------------------------
+  // Life
+  // ---------------------------------------------------------------------------------------------------------------
 
   /// The peer is there. Called at once (by the event loop) if the channel is up when the handler is set.
   void on_up(std::function<void(const peer_info&)> handler);
   void on_down(std::function<void(const down_info&)> handler);
   /// The send queue fell below its low-water mark after try_send had returned full.
   void on_drain(std::function<void()> handler);
-  /// The peer has ended its direction in order, and everything it sent was delivered. Without this handler our direction
-  /// ends too, once what is queued is sent; with it, it stays open until half_close() or async_close(). Not called where the
-  /// end counts as a lost connection (`reconnect`), or when our direction has ended before.
+  /// The peer has ended its direction in order, and everything it sent was delivered: to on_message, or to somebody who
+  /// has asked for one more message since (so that the last one can still be answered). Without this handler our
+  /// direction ends too, once what is queued is sent; with it, it stays open until half_close() or async_close(). Not
+  /// called where the end counts as a lost connection (`reconnect`), or when our direction has ended before.
   void on_peer_end(std::function<void()> handler);
   /// An attempt to connect failed; with `reconnect`, the next one follows.
   void on_connect_failure(std::function<void(const error&)> handler);
@@ -182,11 +191,13 @@ class channel {
   }
   /// Sends what is queued, then ends our direction; receiving goes on until the peer ends too.
   void half_close();
-  /// Takes nothing more from the peer: what has come already is delivered, then the connection ends as if the peer had ended
-  /// it. On a Unix socket the peer's writes fail from then on. @return closed (not up) | unsupported (the stream cannot).
+  /// Takes nothing more from the peer: what has come already is delivered, then the connection ends as if the peer had
+  /// ended it. On a Unix socket the peer's writes fail from then on. @return closed (not up) | unsupported (the stream
+  /// cannot).
   result<void> end_receiving();
-  /// half_close, then waits until the peer ends, at most close_timeout in all. Completes with (error_code, close_report);
-  /// the code is empty if the report is clean. Received messages are delivered meanwhile. Cancellable; closing goes on.
+  /// half_close, then waits until the peer ends, at most close_timeout in all. Completes with (error_code,
+  /// close_report); the code is empty if the report is clean. Received messages are delivered meanwhile. Cancellable;
+  /// closing goes on.
   template <class Token>
   auto async_close(Token&& token) {
     return boost::asio::async_initiate<Token, void(error_code, close_report)>(
@@ -209,16 +220,16 @@ class channel {
 
   [[nodiscard]] channel_state state() const;
   [[nodiscard]] channel_stats stats() const;
-  [[nodiscard]] peer_info peer() const;           ///< of the present or the last connection
-  [[nodiscard]] error last_error() const;         ///< why the last attempt or connection ended
+  [[nodiscard]] peer_info peer() const;    ///< of the present or the last connection
+  [[nodiscard]] error last_error() const;  ///< why the last attempt or connection ended
   [[nodiscard]] transport_traits traits() const;
   [[nodiscard]] const options& settings() const;
-  [[nodiscard]] const std::string& url() const;   ///< without options
+  [[nodiscard]] const std::string& url() const;  ///< without options
   /// Anything of the caller's; lives as long as the channel.
   [[nodiscard]] std::any& user_data();
-  /// A descriptor for poll, select or epoll of another event loop: readable from when a message waits (or the channel has
-  /// ended) until try_receive has returned would_block. Somebody must turn the io_context: a ferry::runner, or that loop.
-  /// Owned by the channel. @return -1 with on_message set, or if no descriptor is left.
+  /// A descriptor for poll, select or epoll of another event loop: readable from when a message waits (or the channel
+  /// has ended) until try_receive has returned would_block. Somebody must turn the io_context: a ferry::runner, or that
+  /// loop. Owned by the channel. @return -1 with on_message set, or if no descriptor is left.
   [[nodiscard]] int readiness_fd();
   [[nodiscard]] boost::asio::io_context::executor_type executor() const;
 
@@ -227,13 +238,14 @@ class channel {
   static void start_flush(detail::channel_impl& impl, detail::send_completion done);
   static void start_receive(detail::channel_impl& impl, detail::receive_completion done);
   static void start_wait_up(detail::channel_impl& impl, detail::send_completion done);
-  static void start_close(detail::channel_impl& impl, detail::close_completion done, std::optional<options::duration> within);
+  static void start_close(detail::channel_impl& impl, detail::close_completion done,
+                          std::optional<options::duration> within);
   std::shared_ptr<detail::channel_impl> impl_;
 };
 
-/// Connects. Completes with (error_code, channel) when the channel is up, or with the reason; the channel is given in both
-/// cases, so that last_error() tells the whole text. Cancellable; the channel that is given then still connects, unless it
-/// is let go of.
+/// Connects. Completes with (error_code, channel) when the channel is up, or with the reason; the channel is given in
+/// both cases, so that last_error() tells the whole text. Cancellable; the channel that is given then still connects,
+/// unless it is let go of.
 template <class Token>
 auto async_connect(context& where, std::string_view url, const options& with, Token&& token) {
   return boost::asio::async_initiate<Token, void(error_code, channel)>(

@@ -20,7 +20,7 @@ class residents;
 
 struct context_options {
   buffer_pool_options buffers;
-  log_sink* log = nullptr;                 ///< not owned; may be called from the io_context's thread only
+  log_sink* log = nullptr;  ///< not owned; may be called from the io_context's thread only
   log_level level = log_level::info;
   /// Where name look-ups, which may block, run. None: in place, on the thread that connects.
   boost::asio::any_io_executor blocking_executor;

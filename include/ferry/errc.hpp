@@ -10,35 +10,35 @@ namespace ferry {
 
 /// Precise codes. `would_block` is an outcome of the functions named try_..., never the reason of a lost connection.
 enum class errc {
-  would_block = 1,       ///< nothing to receive, or no room, right now
-  closed,                ///< this end was closed, or never opened
-  end_of_stream,         ///< the peer ended in order, between two messages
-  truncated,             ///< the peer ended inside a message
-  reset,                 ///< the connection broke: the peer died or reset it
-  network,               ///< another error of the network; the errno tells which
-  refused,               ///< nobody listens there
-  not_found,             ///< the host name or the path does not exist
-  address_in_use,        ///< somebody listens there already
-  bad_address,           ///< the address, path or name cannot be used for this; the text tells why
-  permission,            ///< the operating system refuses
-  auth,                  ///< the peer is not one that is allowed here
-  busy,                  ///< a limit on connections or descriptors is reached
-  full,                  ///< a queue is at its limit; try again after the drain event
-  no_memory,             ///< the buffer pool is at its limit, or the system is out of memory
-  timeout,               ///< a deadline passed; the text tells which
-  idle,                  ///< nothing was received or sent for the idle time
-  message_too_large,     ///< a message is larger than max_message
-  varint_overflow,       ///< a length prefix does not fit into 64 bits
-  protocol,              ///< the peer sent what the protocol does not allow
-  corrupt,               ///< bytes that must not change have changed
-  poisoned,              ///< a message failed max_send_attempts times and was dropped
-  unknown_scheme,        ///< no transport has this URL scheme
-  unknown_option,        ///< no option has this name
-  bad_option,            ///< the option's value cannot be read, or is out of its range
-  bad_url,               ///< not a URL, or one with a missing part
-  unsupported,           ///< this transport cannot carry or do that
-  misuse,                ///< the call is not allowed here or now; the text tells why
-  cancelled,             ///< the operation was cancelled by its caller
+  would_block = 1,    ///< nothing to receive, or no room, right now
+  closed,             ///< this end was closed, or never opened
+  end_of_stream,      ///< the peer ended in order, between two messages
+  truncated,          ///< the peer ended inside a message
+  reset,              ///< the connection broke: the peer died or reset it
+  network,            ///< another error of the network; the errno tells which
+  refused,            ///< nobody listens there
+  not_found,          ///< the host name or the path does not exist
+  address_in_use,     ///< somebody listens there already
+  bad_address,        ///< the address, path or name cannot be used for this; the text tells why
+  permission,         ///< the operating system refuses
+  auth,               ///< the peer is not one that is allowed here
+  busy,               ///< a limit on connections or descriptors is reached
+  full,               ///< a queue is at its limit; try again after the drain event
+  no_memory,          ///< the buffer pool is at its limit, or the system is out of memory
+  timeout,            ///< a deadline passed; the text tells which
+  idle,               ///< nothing was received or sent for the idle time
+  message_too_large,  ///< a message is larger than max_message
+  varint_overflow,    ///< a length prefix does not fit into 64 bits
+  protocol,           ///< the peer sent what the protocol does not allow
+  corrupt,            ///< bytes that must not change have changed
+  poisoned,           ///< a message failed max_send_attempts times and was dropped
+  unknown_scheme,     ///< no transport has this URL scheme
+  unknown_option,     ///< no option has this name
+  bad_option,         ///< the option's value cannot be read, or is out of its range
+  bad_url,            ///< not a URL, or one with a missing part
+  unsupported,        ///< this transport cannot carry or do that
+  misuse,             ///< the call is not allowed here or now; the text tells why
+  cancelled,          ///< the operation was cancelled by its caller
 };
 
 /// What a caller can do about it.

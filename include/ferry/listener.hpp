@@ -13,9 +13,9 @@ namespace ferry {
 
 struct listener_stats {
   std::uint64_t accepted = 0;
-  std::uint64_t refused = 0;   ///< above max_connections, or not allowed
-  std::uint64_t errors = 0;    ///< failed attempts to accept, fd exhaustion among them
-  std::uint64_t open = 0;      ///< channels that live now
+  std::uint64_t refused = 0;  ///< above max_connections, or not allowed
+  std::uint64_t errors = 0;   ///< failed attempts to accept, fd exhaustion among them
+  std::uint64_t open = 0;     ///< channels that live now
 };
 
 namespace detail {
@@ -57,8 +57,8 @@ class listener {
 
   /// Stops listening; waiting accepts complete with errc::closed. Channels live on.
   void close();
-  /// close(), but whoever has connected already, and waits in the kernel, still arrives first, during the call. Only for Unix
-  /// sockets that no other process listens on too, and with on_channel set; else the same as close().
+  /// close(), but whoever has connected already, and waits in the kernel, still arrives first, during the call. Only
+  /// for Unix sockets that no other process listens on too, and with on_channel set; else the same as close().
   void drain();
   /// The URL to connect to, with the port that was bound.
   [[nodiscard]] std::string url() const;

@@ -13,7 +13,8 @@ class context;
 
 /// A thread, an io_context and a context on it, from construction to destruction. Whoever wants a thread makes one of
 /// these; nothing else in the library does.
-/// Thread safety: every member from any thread. Destroy it on a thread that is not its own, after what was made with it.
+/// Thread safety: every member from any thread. Destroy it on a thread that is not its own, after what was made with
+/// it.
 class runner {
  public:
   runner();

@@ -23,10 +23,10 @@ struct peer_info {
   struct credentials {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::int32_t pid = 0;   ///< 0 where the peer lives in another pid namespace
+    std::int32_t pid = 0;  ///< 0 where the peer lives in another pid namespace
   };
-  std::string address;                      ///< "127.0.0.1:4711", "@name", "/run/a.sock"; empty: unnamed
-  std::optional<credentials> process;       ///< vouched for by the kernel; Unix sockets only
+  std::string address;                 ///< "127.0.0.1:4711", "@name", "/run/a.sock"; empty: unnamed
+  std::optional<credentials> process;  ///< vouched for by the kernel; Unix sockets only
 
   /// For people: the address, or "pid 4711 uid 1000".
   [[nodiscard]] std::string text() const;
@@ -64,8 +64,9 @@ class stream {
 
   /// Ends our direction once everything written has gone out; the peer reads end of stream.
   virtual result<void> shutdown_write() = 0;
-  /// Takes nothing more from the peer: what has come already can still be read, then end of stream. On a Unix socket the
-  /// peer's writes fail from then on, so it knows to the byte what was taken. @return unsupported where that cannot be done.
+  /// Takes nothing more from the peer: what has come already can still be read, then end of stream. On a Unix socket
+  /// the peer's writes fail from then on, so it knows to the byte what was taken. @return unsupported where that cannot
+  /// be done.
   virtual result<void> shutdown_read() { return errc::unsupported; }
   /// Bytes that have come and were not read yet; 0 where that is not known.
   [[nodiscard]] virtual std::size_t unread() const noexcept { return 0; }
@@ -84,8 +85,8 @@ class acceptor {
   [[nodiscard]] virtual result<std::shared_ptr<stream>> try_accept() = 0;
   /// Calls `ready` once when try_accept may succeed; not after close(). At most one at a time.
   virtual void async_wait(std::function<void()> ready) = 0;
-  /// From now on connecting fails, while whoever waits already can still be accepted. @return unsupported where that cannot
-  /// be done, or where others listen on the same socket.
+  /// From now on connecting fails, while whoever waits already can still be accepted. @return unsupported where that
+  /// cannot be done, or where others listen on the same socket.
   virtual result<void> refuse_new() { return errc::unsupported; }
   virtual void close() noexcept = 0;
   /// The URL to connect to, with the port that was bound: "tcp://0.0.0.0:40123".
@@ -100,8 +101,8 @@ class connect_attempt {
 
 /// What a transport's messages have besides their bytes, and what its table row says.
 struct transport_traits {
-  bool carries_kind = false;      ///< text and binary are told apart; else everything arrives as binary
-  bool carries_type = false;      ///< the 16-bit type travels; else sending a type other than 0 is errc::unsupported
+  bool carries_kind = false;  ///< text and binary are told apart; else everything arrives as binary
+  bool carries_type = false;  ///< the 16-bit type travels; else sending a type other than 0 is errc::unsupported
 };
 
 /// A family of streams, reached by a URL scheme.

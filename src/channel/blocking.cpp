@@ -31,7 +31,8 @@ struct listener_state {
   std::shared_ptr<driver> with;
   ferry::listener arrivals;
 
-  listener_state(std::shared_ptr<driver> with_, ferry::listener arrivals_) : with(std::move(with_)), arrivals(std::move(arrivals_)) {}
+  listener_state(std::shared_ptr<driver> with_, ferry::listener arrivals_)
+      : with(std::move(with_)), arrivals(std::move(arrivals_)) {}
   listener_state(const listener_state&) = delete;
   listener_state& operator=(const listener_state&) = delete;
   ~listener_state() {
@@ -93,8 +94,9 @@ void channel::send(bytes payload, message_kind kind, std::uint16_t type, timeout
   const auto [code, none] = await<std::monostate>(*state_->with, limit, [&](auto done) {
     // One value more, as await() wants it; the cancellation slot stays with the handler.
     const auto slot = done.get_cancellation_slot();
-    state_->link.async_send(payload, kind, type,
-                            boost::asio::bind_cancellation_slot(slot, [done](error_code e) mutable { done.get()(e, {}); }));
+    state_->link.async_send(
+        payload, kind, type,
+        boost::asio::bind_cancellation_slot(slot, [done](error_code e) mutable { done.get()(e, {}); }));
   });
   failed = report(*state_, code);
 }
@@ -109,7 +111,8 @@ std::optional<message> channel::receive(timeout limit) {
 std::optional<message> channel::receive(timeout limit, std::error_code& failed) {
   failed.clear();
   if (auto got = try_receive(failed); got || failed != errc::would_block) return got;
-  auto [code, first] = await<message>(*state_->with, limit, [&](auto done) { state_->link.async_receive(std::move(done)); });
+  auto [code, first] =
+      await<message>(*state_->with, limit, [&](auto done) { state_->link.async_receive(std::move(done)); });
   failed = report(*state_, code);
   if (code) return std::nullopt;
   return std::move(first);
@@ -121,14 +124,15 @@ std::optional<message> channel::try_receive(std::error_code& failed) {
     error why = errc::would_block;
     state_->with->turn();
     state_->with->call([&] {
-      while (state_->batch.size() < detail::k_batch) {
+      // Asking when nothing waits says that all was handled, which only the caller can know.
+      do {
         auto one = state_->link.try_receive();
         if (!one) {
           why = one.error();
           break;
         }
         state_->batch.push_back(std::move(*one));
-      }
+      } while (state_->batch.size() < detail::k_batch && state_->link.messages_waiting() != 0);
     });
     if (state_->batch.empty()) {
       failed = why.code();
@@ -150,7 +154,8 @@ void channel::flush(timeout limit) {
 void channel::flush(timeout limit, std::error_code& failed) {
   const auto [code, none] = await<std::monostate>(*state_->with, limit, [&](auto done) {
     const auto slot = done.get_cancellation_slot();
-    state_->link.async_flush(boost::asio::bind_cancellation_slot(slot, [done](error_code e) mutable { done.get()(e, {}); }));
+    state_->link.async_flush(
+        boost::asio::bind_cancellation_slot(slot, [done](error_code e) mutable { done.get()(e, {}); }));
   });
   failed = report(*state_, code);
 }
@@ -163,7 +168,8 @@ void channel::half_close() {
 close_result channel::close() {
   // Messages that nobody receives any more must not keep the peer's end from being seen.
   state_->with->call([this] { state_->link.on_message([](const message_view&) {}); });
-  const auto [code, left] = await<close_report>(*state_->with, k_for_ever, [&](auto done) { state_->link.async_close(std::move(done)); });
+  const auto [code, left] =
+      await<close_report>(*state_->with, k_for_ever, [&](auto done) { state_->link.async_close(std::move(done)); });
   return {report(*state_, code), left.messages_unsent, left.messages_maybe_lost};
 }
 

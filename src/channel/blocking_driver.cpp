@@ -1,7 +1,7 @@
+#include "channel/blocking_driver.hpp"
+
 #include <ferry/blocking.hpp>
 #include <ferry/channel.hpp>
-
-#include "channel/blocking_driver.hpp"
 
 namespace ferry::blocking::detail {
 namespace {
@@ -45,7 +45,8 @@ class driver_on final : public driver {
   bool wait(std::unique_lock<std::mutex>& lock, std::condition_variable& changed, const std::function<bool()>& done,
             std::optional<clock::time_point> until) override {
     if (on_.on_its_thread())
-      throw failure(errc::misuse, 0, "a blocking call on the runner's own thread would wait for itself: use the asynchronous API there");
+      throw failure(errc::misuse, 0,
+                    "a blocking call on the runner's own thread would wait for itself: use the asynchronous API there");
     if (until) return changed.wait_until(lock, *until, done);
     changed.wait(lock, done);
     return true;

@@ -1,6 +1,7 @@
 #pragma once
 /// Waiting for an asynchronous operation: by turning an io_context oneself, or while a runner turns it.
 
+#include <ferry/blocking.hpp>
 #include <ferry/context.hpp>
 #include <ferry/runner.hpp>
 
@@ -25,8 +26,8 @@ class driver {
   virtual void call(const std::function<void()>& f) = 0;
   /// Waits until `done()`, which is looked at under `lock`; whoever makes it true calls wake().
   /// @return false: the time is over
-  virtual bool wait(std::unique_lock<std::mutex>& lock, std::condition_variable& changed, const std::function<bool()>& done,
-                    std::optional<clock::time_point> until) = 0;
+  virtual bool wait(std::unique_lock<std::mutex>& lock, std::condition_variable& changed,
+                    const std::function<bool()>& done, std::optional<clock::time_point> until) = 0;
   /// Lets what was queued go out now, where nobody else would do it soon.
   virtual void turn() = 0;
   /// Whether another thread does the I/O.

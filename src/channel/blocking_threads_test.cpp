@@ -1,5 +1,6 @@
 // The blocking API, caller-driven and on a runner: two ends need two threads.
 #include <ferry/blocking.hpp>
+
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -52,6 +53,22 @@ TEST_P(blocking_api, answers_until_the_peer_ends_in_order) {
   }
   client.join();
   EXPECT_EQ(served, 1000);
+}
+
+TEST_P(blocking_api, answers_everything_to_a_peer_that_has_ended_its_own_direction) {
+  auto listener = ferry::listen(url(), {}, runner());
+  constexpr int k_messages = 2000;
+  std::thread client([&] {
+    auto peer = ferry::connect(url());
+    for (int i = 0; i < k_messages; ++i) peer.send(std::to_string(i));
+    peer.half_close();
+    int answered = 0;
+    while (const auto answer = peer.receive()) ASSERT_EQ(answer->text(), std::to_string(answered++));
+    EXPECT_EQ(answered, k_messages);
+  });
+  auto peer = listener.accept();
+  while (const auto message = peer.receive()) peer.send(message->text());
+  client.join();
 }
 
 TEST_P(blocking_api, waits_for_room_when_the_peer_is_slow_and_loses_nothing) {

@@ -20,6 +20,7 @@ result<void> channel::try_send(bytes payload, message_kind kind, std::uint16_t t
 }
 void channel::on_message(std::function<void(const message_view&)> handler) { impl_->on_message(std::move(handler)); }
 result<message> channel::try_receive() { return impl_->try_receive(); }
+std::size_t channel::messages_waiting() const { return impl_->messages_waiting(); }
 void channel::pause() { impl_->pause(); }
 void channel::resume() { impl_->resume(); }
 void channel::on_up(std::function<void(const peer_info&)> handler) { impl_->on_up(std::move(handler)); }
@@ -27,7 +28,9 @@ void channel::on_down(std::function<void(const down_info&)> handler) { impl_->on
 void channel::on_drain(std::function<void()> handler) { impl_->on_drain(std::move(handler)); }
 void channel::on_poisoned(std::function<void(bytes)> handler) { impl_->on_poisoned(std::move(handler)); }
 void channel::on_peer_end(std::function<void()> handler) { impl_->on_peer_end(std::move(handler)); }
-void channel::on_connect_failure(std::function<void(const error&)> handler) { impl_->on_connect_failure(std::move(handler)); }
+void channel::on_connect_failure(std::function<void(const error&)> handler) {
+  impl_->on_connect_failure(std::move(handler));
+}
 void channel::connect() { impl_->connect(); }
 result<void> channel::end_receiving() { return impl_->end_receiving(); }
 void channel::half_close() { impl_->half_close(); }
@@ -46,14 +49,17 @@ boost::asio::io_context::executor_type channel::executor() const { return impl_-
 void channel::start_send(detail::channel_impl& impl, message_view what, detail::send_completion done) {
   impl.start_send(what, std::move(done));
 }
-void channel::start_flush(detail::channel_impl& impl, detail::send_completion done) { impl.start_flush(std::move(done)); }
+void channel::start_flush(detail::channel_impl& impl, detail::send_completion done) {
+  impl.start_flush(std::move(done));
+}
 void channel::start_receive(detail::channel_impl& impl, detail::receive_completion done) {
   impl.start_receive(std::move(done));
 }
 void channel::start_wait_up(detail::channel_impl& impl, detail::send_completion done) {
   impl.start_wait_up(std::move(done));
 }
-void channel::start_close(detail::channel_impl& impl, detail::close_completion done, std::optional<options::duration> within) {
+void channel::start_close(detail::channel_impl& impl, detail::close_completion done,
+                          std::optional<options::duration> within) {
   impl.start_close(std::move(done), within);
 }
 

@@ -5,7 +5,8 @@
 namespace ferry::detail {
 namespace asio = boost::asio;
 
-channel_impl::channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits)
+channel_impl::channel_impl(context& where, std::string url, std::shared_ptr<const options> with,
+                           transport_traits traits)
     : where_(where),
       options_(std::move(with)),
       io_(where.io()),
@@ -34,7 +35,8 @@ void channel_impl::abandon() noexcept {
   user_data_.reset();
 }
 
-// Receiving -------------------------------------------------------------------------------------------------------------
+// Receiving
+// -------------------------------------------------------------------------------------------------------------
 
 bool channel_impl::enqueue(const message_view& m) {
   if (queue_.full()) {
@@ -82,9 +84,11 @@ void channel_impl::deliver_queued() {
 }
 
 result<message> channel_impl::try_receive() {
+  pulled_ = true;
   if (queue_.empty()) {
     if (state_ == channel_state::closed) return report_.reason;
     queue_.lower();
+    end_was_taken();
     return errc::would_block;
   }
   message m = queue_.pop();
@@ -107,11 +111,13 @@ void channel_impl::post_resume() {
     self->resume_posted_ = false;
     self->receive_full_ = false;
     self->deliver_queued();
+    if (self->handlers_.message && self->queue_.empty()) self->end_was_taken();
     if (self->wants_messages()) self->resume_reading();
   });
 }
 
 void channel_impl::start_receive(receive_completion done) {
+  pulled_ = true;
   if (!queue_.empty()) {
     message m = queue_.pop();
     after_pop();
@@ -120,13 +126,16 @@ void channel_impl::start_receive(receive_completion done) {
   if (over_) return done(report_.reason.code(), {});
   receivers_.add(shared_from_this(), &channel_impl::receivers_, where_.io(), std::move(done), {},
                  [](receive_completion& one) { one(errc::cancelled, {}); });
+  end_was_taken();
 }
 
 int channel_impl::readiness_fd() {
+  pulled_ = true;
   return handlers_.message ? -1 : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed);
 }
 
-// Sending ---------------------------------------------------------------------------------------------------------------
+// Sending
+// ---------------------------------------------------------------------------------------------------------------
 
 void channel_impl::start_send(const message_view& what, send_completion done) {
   if (senders_.empty()) {
@@ -179,7 +188,8 @@ void channel_impl::report_poisoned(bytes frame) {
   if (handlers_.poisoned) handlers_.poisoned(frame);
 }
 
-// Life ------------------------------------------------------------------------------------------------------------------
+// Life
+// ------------------------------------------------------------------------------------------------------------------
 
 void channel_impl::on_up(std::function<void(const peer_info&)> handler) {
   handlers_.up = std::move(handler);

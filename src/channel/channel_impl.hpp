@@ -5,8 +5,8 @@
 #include <ferry/channel.hpp>
 
 #include <memory>
-#include <variant>
 #include <string>
+#include <variant>
 
 #include "channel/receive_queue.hpp"
 #include "channel/replaceable.hpp"
@@ -55,6 +55,7 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
   [[nodiscard]] const std::string& url() const noexcept { return url_; }
   [[nodiscard]] std::any& user_data() noexcept { return user_data_; }
   [[nodiscard]] int readiness_fd();
+  [[nodiscard]] std::size_t messages_waiting() const noexcept { return queue_.messages(); }
   [[nodiscard]] context& where() const noexcept { return where_; }
   [[nodiscard]] boost::asio::io_context& io() const noexcept { return io_; }
 
@@ -66,6 +67,10 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
   virtual void let_go() noexcept = 0;
   /// Where the close deadline starts, `within` instead of close_timeout if given; called before half_close().
   virtual void closing_begins(std::optional<options::duration> within) = 0;
+  /// Whoever receives has taken all there was and asked for more. Where the peer has ended, so may our direction now.
+  virtual void end_was_taken() = 0;
+  /// Whether somebody who receives message by message has not come back yet, and may want to answer what it has.
+  [[nodiscard]] bool receiver_is_busy() const noexcept { return pulled_ && !handlers_.message && receivers_.empty(); }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
   virtual void resume_reading() = 0;
   /// Bytes that are queued and not taken by the kernel or ring.
@@ -133,6 +138,7 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
   transport_traits traits_;
   channel_state state_ = channel_state::connecting;
   bool paused_ = false;
+  bool pulled_ = false;  // somebody has used try_receive, async_receive or the readiness descriptor
   bool receive_full_ = false;
   bool delivering_ = false;
   bool resume_posted_ = false;

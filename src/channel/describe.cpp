@@ -1,7 +1,6 @@
 #include "channel/describe.hpp"
 
 #include <algorithm>
-#include <algorithm>
 #include <string>
 
 namespace ferry::detail {
@@ -33,7 +32,8 @@ error describe_deadline(session::deadline which, const options& with, std::size_
       return {errc::timeout,
               "the peer took not a byte for " + get_option(with, "write_timeout") + " (write_timeout); " + waiting};
     case session::deadline::close:
-      return {errc::timeout, "not closed in order within " + get_option(with, "close_timeout") + " (close_timeout); " + waiting};
+      return {errc::timeout,
+              "not closed in order within " + get_option(with, "close_timeout") + " (close_timeout); " + waiting};
     case session::deadline::read_idle:
       return {errc::idle, "nothing received for " + get_option(with, "read_idle_timeout") + " (read_idle_timeout)"};
     case session::deadline::write_idle:

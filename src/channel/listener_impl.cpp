@@ -8,8 +8,8 @@ namespace ferry {
 namespace detail {
 namespace {
 
-constexpr int k_accepts_per_turn = 64;                              // then the channels have their turn
-constexpr auto k_pause = std::chrono::milliseconds(100);            // when no descriptor is left
+constexpr int k_accepts_per_turn = 64;                    // then the channels have their turn
+constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
 
 }  // namespace
 
@@ -17,7 +17,8 @@ struct listener_impl::open_count {
   std::size_t channels = 0;
 };
 
-listener_impl::listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local)
+listener_impl::listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with,
+                             bool local)
     : where_(where),
       residents_(where.residents()),
       acceptor_(std::move(arrivals)),
@@ -166,6 +167,8 @@ void listener::drain() { impl_->drain(); }
 std::string listener::url() const { return impl_->url(); }
 listener_stats listener::stats() const { return impl_->stats(); }
 boost::asio::io_context::executor_type listener::executor() const { return impl_->where().io().get_executor(); }
-void listener::start_accept(detail::listener_impl& impl, detail::accept_completion done) { impl.start_accept(std::move(done)); }
+void listener::start_accept(detail::listener_impl& impl, detail::accept_completion done) {
+  impl.start_accept(std::move(done));
+}
 
 }  // namespace ferry

@@ -5,8 +5,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
-#include <variant>
 #include <string>
+#include <variant>
 
 #include "channel/replaceable.hpp"
 #include "channel/residents.hpp"
@@ -14,7 +14,7 @@
 
 namespace ferry::detail {
 
-class listener_impl : public std::enable_shared_from_this<listener_impl>, public resident {
+class listener_impl final : public std::enable_shared_from_this<listener_impl>, public resident {
  public:
   /// @param local  messages stay in this process
   listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local);

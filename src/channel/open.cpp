@@ -85,7 +85,8 @@ result<listener> listener::open(context& where, const endpoint& at, const option
 }
 
 listener listener::on(context& where, std::unique_ptr<acceptor> arrivals, const options& with) {
-  return listener(detail::hold(std::make_shared<detail::listener_impl>(where, std::move(arrivals), std::make_shared<options>(with), false)));
+  return listener(detail::hold(
+      std::make_shared<detail::listener_impl>(where, std::move(arrivals), std::make_shared<options>(with), false)));
 }
 
 }  // namespace ferry

@@ -131,7 +131,8 @@ constexpr std::array k_rows{
            {0, 0, {}, "at most 1024 user numbers 0 .. 4294967294, separated by commas"},
            "The users that may connect; empty allows all that the socket file lets in."),
 
-    option("socket_send_buffer", size, "Sockets", "ipc, tcp", &o::socket_send_buffer, {1, k_gib, "1 MiB on ipc, else the system's"},
+    option("socket_send_buffer", size, "Sockets", "ipc, tcp", &o::socket_send_buffer,
+           {1, k_gib, "1 MiB on ipc, else the system's"},
            "The kernel's buffer for sending (SO_SNDBUF); the system may round it up, or limit it."),
     option("socket_receive_buffer", size, "Sockets", "ipc, tcp", &o::socket_receive_buffer, {1, k_gib, "the system's"},
            "The kernel's buffer for receiving (SO_RCVBUF); the system may round it up, or limit it."),

@@ -26,7 +26,9 @@ auto with_framing(const options& with, bool local, Make make) {
 made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with, bool local) {
   return with_framing(*with, local, [&]<class F>(F*) {
     auto made = std::make_shared<stream_channel<F>>(where, url, with, nullptr);
-    return made_channel{made, [made](std::shared_ptr<stream> s, std::shared_ptr<void> slot) { made->start(std::move(s), std::move(slot)); }};
+    return made_channel{made, [made](std::shared_ptr<stream> s, std::shared_ptr<void> slot) {
+                          made->start(std::move(s), std::move(slot));
+                        }};
   });
 }
 

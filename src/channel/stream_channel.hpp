@@ -13,8 +13,8 @@
 /// Besides it, each direction ends by itself:
 ///     sending:   open --half_close--> ending --everything taken--> ended (the peer reads end of stream)
 ///     receiving: open --end of stream--> ended
-/// A connecting end with `reconnect` takes the peer's end as a lost connection unless it is ending itself; one that is told
-/// to end while it is not up still tries to bring out what is queued, until close_timeout.
+/// A connecting end with `reconnect` takes the peer's end as a lost connection unless it is ending itself; one that is
+/// told to end while it is not up still tries to bring out what is queued, until close_timeout.
 #include <ferry/url.hpp>
 
 #include <atomic>
@@ -59,7 +59,9 @@ class stream_channel final : public channel_impl, private stream_events {
   void let_go() noexcept override;
   void closing_begins(std::optional<options::duration> within) override;
   void resume_reading() override;
-  [[nodiscard]] std::size_t unsent_bytes() const noexcept override { return outbox_.byte_count() + staged_bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t unsent_bytes() const noexcept override {
+    return outbox_.byte_count() + staged_bytes_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept override {
     return taken_bytes_ + outbox_.on_this_connection_at_least().bytes + unsent_bytes();
   }
@@ -77,6 +79,8 @@ class stream_channel final : public channel_impl, private stream_events {
   void lost(const error& why);
   void finish(const error& why);
   void peer_ended();
+  void end_with_the_peer();
+  void end_was_taken() override;
   void drop_poison();
 
   // Reading
@@ -124,16 +128,19 @@ class stream_channel final : public channel_impl, private stream_events {
   std::optional<time_point> timer_set_for_;
 
   inbound<F> inbound_;
-  std::size_t room_size_ = 0;       // of the read that is under way
+  std::size_t room_size_ = 0;  // of the read that is under way
   bool read_armed_ = false;
-  bool in_batch_ = false;           // messages are being delivered: what is sent now goes out in one batch afterwards
+  bool in_batch_ = false;  // messages are being delivered: what is sent now goes out in one batch afterwards
   bool pump_posted_ = false;
+  bool end_posted_ = false;
+  bool peer_end_told_ = false;
+  bool bulk_ = false;                     // the last bytes came in large pieces
   std::optional<time_point> spin_until_;  // nothing came lately, and this is how long to look for more
   std::uint64_t received_before_ = 0;     // messages on earlier connections
 
   outbox<F> outbox_;
-  std::uint64_t taken_bytes_ = 0;   // by earlier connections, and not to be sent again
-  bool write_blocked_ = false;      // on_writable comes
+  std::uint64_t taken_bytes_ = 0;  // by earlier connections, and not to be sent again
+  bool write_blocked_ = false;     // on_writable comes
   bool flush_posted_ = false;
   bool was_full_ = false;
   std::optional<error> write_error_;
@@ -144,27 +151,29 @@ class stream_channel final : public channel_impl, private stream_events {
 
   // senders=many: other threads put their messages here, in the order in which they come.
   std::mutex staging_lock_;
-  outbox<F> staging_;                           // guarded by staging_lock_
-  bool staged_ = false;                         // guarded by staging_lock_: the io_context has been told
-  bool staging_was_full_ = false;               // guarded by staging_lock_
+  outbox<F> staging_;              // guarded by staging_lock_
+  bool staged_ = false;            // guarded by staging_lock_: the io_context has been told
+  bool staging_was_full_ = false;  // guarded by staging_lock_
   std::atomic<std::size_t> staged_bytes_{0};
-  std::atomic<std::size_t> outbox_bytes_{0};    // what the other threads see of outbox_
+  std::atomic<std::size_t> outbox_bytes_{0};  // what the other threads see of outbox_
   std::atomic<std::size_t> outbox_messages_{0};
-  std::atomic<bool> refuses_{false};            // no more messages: ending or closed
+  std::atomic<bool> refuses_{false};  // no more messages: ending or closed
 };
 
 /// A handle for a channel: the channel is cut when its last copy goes.
 [[nodiscard]] channel hold(const std::shared_ptr<channel_impl>& impl);
 
-/// Makes the channel for the framing that the options ask for, `automatic` being typed where messages stay in the process
-/// and varint elsewhere.
+/// Makes the channel for the framing that the options ask for, `automatic` being typed where messages stay in the
+/// process and varint elsewhere.
 struct made_channel {
   std::shared_ptr<channel_impl> impl;
   std::function<void(std::shared_ptr<stream>, std::shared_ptr<void>)> start;  // for an accepted end
 };
-[[nodiscard]] made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with, bool local);
+[[nodiscard]] made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with,
+                                         bool local);
 /// It only queues until connect() is called.
-[[nodiscard]] std::shared_ptr<channel_impl> make_connecting(context& where, std::string url, std::shared_ptr<const options> with,
+[[nodiscard]] std::shared_ptr<channel_impl> make_connecting(context& where, std::string url,
+                                                            std::shared_ptr<const options> with,
                                                             std::unique_ptr<destination> to);
 
 }  // namespace ferry::detail

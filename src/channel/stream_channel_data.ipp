@@ -9,12 +9,15 @@
 
 namespace ferry::detail {
 
-inline constexpr int k_reads_per_turn = 16;                    // then other channels of the io_context have their turn
-inline constexpr std::size_t k_probably_more = 4096;           // a read of so much is worth another one at once
-inline constexpr std::size_t k_direct_bytes = 64u << 10;       // payloads of this size are written without a copy first
+inline constexpr int k_reads_per_turn = 16;               // then other channels of the io_context have their turn
+inline constexpr std::size_t k_probably_more = 4096;      // a read of so much is worth another one at once
+inline constexpr std::size_t k_direct_bytes = 64u << 10;  // payloads of this size are written without a copy first
+inline constexpr std::size_t k_bulk_bytes = 16u << 10;    // a read of so much is part of a long flow
+inline constexpr auto k_bulk_spin = std::chrono::microseconds(15);  // and it costs less to look again than to be woken
 inline constexpr auto k_spin_turn = std::chrono::microseconds(20);
 
-// Reading ---------------------------------------------------------------------------------------------------------------
+// Reading
+// ---------------------------------------------------------------------------------------------------------------
 
 template <codec::framing F>
 void stream_channel<F>::arm_read() {
@@ -112,19 +115,25 @@ result<std::size_t> stream_channel<F>::read_more() {
   if (!n) return n;
   count_read(*n);
   spin_until_.reset();
+  bulk_ = bulk_ || *n >= k_bulk_bytes;
   return n;
 }
 
 // With `spin`, looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
 template <codec::framing F>
 result<std::size_t> stream_channel<F>::spin_for_bytes() {
-  if (options_->spin.count() == 0) return std::size_t{0};
+  const options::duration bulk_window = bulk_ ? k_bulk_spin : options::duration{0};
+  const auto window = std::max(options_->spin, bulk_window);
+  if (window.count() == 0) return std::size_t{0};
   const auto begin = now();
-  if (!spin_until_) spin_until_ = begin + options_->spin;
+  if (!spin_until_) spin_until_ = begin + window;
   for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
     for (int i = 0; i < 8; ++i)
       if (const auto got = read_more(); !got || *got != 0) return got;
-  if (now() >= *spin_until_) spin_until_.reset();
+  if (now() >= *spin_until_) {
+    spin_until_.reset();
+    bulk_ = false;
+  }
   return std::size_t{0};
 }
 
@@ -148,7 +157,8 @@ void stream_channel<F>::read_failed(const error& why) {
   lost(why);
 }
 
-// Writing ---------------------------------------------------------------------------------------------------------------
+// Writing
+// ---------------------------------------------------------------------------------------------------------------
 
 template <codec::framing F>
 result<void> stream_channel<F>::admit(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) {
@@ -284,7 +294,8 @@ void stream_channel<F>::after_write() {
     return lost(why);
   }
   if (!write_blocked_) deadlines_.on_write_done(now());
-  const std::size_t low = options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
+  const std::size_t low =
+      options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
   report_progress(unsent_bytes() <= low && take_was_full());
   if (stream_ && sending_ == direction::ending && unsent_bytes() == 0) {
     sending_ = direction::ended;
@@ -325,7 +336,8 @@ bool stream_channel<F>::take_was_full() {
 // Any thread, under the staging lock.
 template <codec::framing F>
 void stream_channel<F>::post_staged() {
-  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] { self->flush_turn(); });
+  boost::asio::post(
+      where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] { self->flush_turn(); });
 }
 
 template <codec::framing F>

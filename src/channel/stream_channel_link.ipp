@@ -10,7 +10,8 @@
 namespace ferry::detail {
 
 template <codec::framing F>
-stream_channel<F>::stream_channel(context& where, std::string url, std::shared_ptr<const options> with, std::unique_ptr<destination> to)
+stream_channel<F>::stream_channel(context& where, std::string url, std::shared_ptr<const options> with,
+                                  std::unique_ptr<destination> to)
     : channel_impl(where, std::move(url), std::move(with), {F::k_carries_kind, F::k_carries_type}),
       to_(std::move(to)),
       backoff_(backoff_of(*options_)),
@@ -44,7 +45,8 @@ template <codec::framing F>
 void stream_channel<F>::dial() {
   enter(channel_state::connecting);
   deadlines_.on_connecting(now());
-  attempt_ = to_->transport->connect(where_, to_->where, *options_, [this](auto outcome) { connected(std::move(outcome)); });
+  attempt_ =
+      to_->transport->connect(where_, to_->where, *options_, [this](auto outcome) { connected(std::move(outcome)); });
   arm_timer();
 }
 
@@ -127,7 +129,8 @@ void stream_channel<F>::lost(const error& why) {
   where_.totals().messages_maybe_lost.add(info.messages_maybe_lost);
   where_.log(log_level::info, "channel", [&] { return url() + " down: " + why.text(); });
 
-  const bool over = state() == channel_state::closed || !to_ || !options_->reconnect || why == errc::closed || why == errc::cancelled;
+  const bool over =
+      state() == channel_state::closed || !to_ || !options_->reconnect || why == errc::closed || why == errc::cancelled;
   if (over) {
     report_down(info);
     return finish(why);
@@ -140,7 +143,8 @@ void stream_channel<F>::lost(const error& why) {
   if (state() == channel_state::waiting) retry_or_end(why);
 }
 
-// A message that is cut off again and again may be what ends the connections: larger than the peer's limit, for example.
+// A message that is cut off again and again may be what ends the connections: larger than the peer's limit, for
+// example.
 template <codec::framing F>
 void stream_channel<F>::drop_poison() {
   head_attempts_ += 1;
@@ -202,27 +206,48 @@ void stream_channel<F>::cut(const error& why) {
     unread_at_cut_ = stream_->unread();
     stream_->close();
   }
-  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this()), why] { self->finish(why); });
+  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this()), why] {
+    self->finish(why);
+  });
 }
 
 template <codec::framing F>
 void stream_channel<F>::peer_ended() {
   if (inbound_.pending() != 0)
-    return read_failed(error(errc::truncated, "the peer ended inside a message, of which " + std::to_string(inbound_.pending()) + " bytes had come"));
+    return read_failed(error(errc::truncated, "the peer ended inside a message, of which " +
+                                                  std::to_string(inbound_.pending()) + " bytes had come"));
   receiving_ = direction::ended;
   if (sending_ == direction::ended) return lost(errc::closed);  // it had read everything before it ended
   if (sending_ == direction::open && to_ && options_->reconnect) return lost(errc::end_of_stream);
   // The other direction may go on: what is queued is still wanted by a peer that has only ended its own.
-  if (sending_ == direction::open && !report_peer_end()) {
-    sending_ = direction::ending;
-    refuses_ = true;
-    enter(channel_state::closing);
-    closing_begins({});
-  }
+  if (sending_ == direction::open && !receiver_is_busy()) end_with_the_peer();
   post_flush();
 }
 
-// Time ------------------------------------------------------------------------------------------------------------------
+template <codec::framing F>
+void stream_channel<F>::end_with_the_peer() {
+  if (std::exchange(peer_end_told_, true) || report_peer_end()) return;
+  sending_ = direction::ending;
+  refuses_ = true;
+  enter(channel_state::closing);
+  closing_begins({});
+}
+
+template <codec::framing F>
+void stream_channel<F>::end_was_taken() {
+  if (!stream_ || state() != channel_state::up || receiving_ != direction::ended || end_posted_) return;
+  // Posted: handlers are not called from inside a call.
+  end_posted_ = true;
+  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] {
+    self->end_posted_ = false;
+    if (!self->stream_ || self->state() != channel_state::up || self->receiving_ != direction::ended) return;
+    if (self->sending_ == direction::open) self->end_with_the_peer();
+    self->post_flush();
+  });
+}
+
+// Time
+// ------------------------------------------------------------------------------------------------------------------
 
 template <codec::framing F>
 void stream_channel<F>::arm_timer() {
@@ -256,9 +281,7 @@ template <codec::framing F>
 void stream_channel<F>::on_deadline(session::deadline which) {
   const error why = describe_deadline(which, *options_, outbox_.byte_count());
   switch (which) {
-    case session::deadline::connect:
-      attempt_.reset();
-      return attempt_failed(why.in("connect to " + url()));
+    case session::deadline::connect: attempt_.reset(); return attempt_failed(why.in("connect to " + url()));
     case session::deadline::close: return finish(why);
     case session::deadline::read_idle:
     case session::deadline::idle:

@@ -128,13 +128,15 @@ class inproc_stream final : public stream, public std::enable_shared_from_this<i
 
   void async_read(mutable_bytes into) override {
     reading_into_ = into;
-    wait_on(*in_, in_->reader, [](const pipe& p) { return p.size != 0 || p.writer_ended || p.broken; },
-            [](void* self) { static_cast<inproc_stream*>(self)->readable(); });
+    wait_on(
+        *in_, in_->reader, [](const pipe& p) { return p.size != 0 || p.writer_ended || p.broken; },
+        [](void* self) { static_cast<inproc_stream*>(self)->readable(); });
   }
 
   void async_wait_writable() override {
-    wait_on(*out_, out_->writer, [](const pipe& p) { return p.size <= k_pipe_bytes / 2 || p.reader_gone; },
-            [](void* self) { static_cast<inproc_stream*>(self)->writable(); });
+    wait_on(
+        *out_, out_->writer, [](const pipe& p) { return p.size <= k_pipe_bytes / 2 || p.reader_gone; },
+        [](void* self) { static_cast<inproc_stream*>(self)->writable(); });
   }
 
   result<void> shutdown_write() override {
@@ -259,7 +261,8 @@ class inproc_acceptor final : public acceptor {
 
 class inproc_transport final : public stream_transport {
  public:
-  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at, const options& with) override {
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at,
+                                                         const options& with) override {
     const std::lock_guard guard(table_.lock);
     auto& slot = table_.names[at.path];
     if (const auto there = slot.lock()) {
@@ -274,13 +277,15 @@ class inproc_transport final : public stream_transport {
 
   [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to, const options&,
                                                          connect_handler done) override {
-    return std::make_unique<posted_attempt>(where.io(), meet(where.io(), where.shared_buffers(), to.path), std::move(done));
+    return std::make_unique<posted_attempt>(where.io(), meet(where.io(), where.shared_buffers(), to.path),
+                                            std::move(done));
   }
 
   [[nodiscard]] bool local() const noexcept override { return true; }
 
  private:
-  [[nodiscard]] result<std::shared_ptr<stream>> meet(asio::io_context& io, const std::shared_ptr<buffer_pool>& buffers, const std::string& name) {
+  [[nodiscard]] result<std::shared_ptr<stream>> meet(asio::io_context& io, const std::shared_ptr<buffer_pool>& buffers,
+                                                     const std::string& name) {
     std::shared_ptr<meeting_point> point;
     {
       const std::lock_guard guard(table_.lock);

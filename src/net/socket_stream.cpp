@@ -5,7 +5,8 @@
 namespace ferry::net {
 namespace asio = boost::asio;
 
-result<std::shared_ptr<stream>> socket_stream::make(asio::io_context& io, os::unique_fd fd, int family, peer_info peer) {
+result<std::shared_ptr<stream>> socket_stream::make(asio::io_context& io, os::unique_fd fd, int family,
+                                                    peer_info peer) {
   auto made = std::make_shared<socket_stream>(io, std::move(peer));
   boost::system::error_code failed;
   made->socket_.assign(asio::generic::stream_protocol(family, 0), fd.get(), failed);
@@ -76,7 +77,8 @@ class socket_attempt final : public connect_attempt {
 
  private:
   struct state : std::enable_shared_from_this<state> {
-    state(asio::io_context& io_, std::vector<os::socket_address> addresses_, const options& with_, stream_transport::connect_handler done_)
+    state(asio::io_context& io_, std::vector<os::socket_address> addresses_, const options& with_,
+          stream_transport::connect_handler done_)
         : io(io_), addresses(std::move(addresses_)), with(with_), done(std::move(done_)), socket(io_) {}
 
     void try_next() {
@@ -140,7 +142,8 @@ class socket_attempt final : public connect_attempt {
 
 class socket_acceptor final : public acceptor {
  public:
-  socket_acceptor(asio::io_context& io, int family, const options& with, std::string local_url, std::function<void()> release, bool shared)
+  socket_acceptor(asio::io_context& io, int family, const options& with, std::string local_url,
+                  std::function<void()> release, bool shared)
       : io_(io),
         socket_(std::make_shared<asio_socket>(io)),
         family_(family),
@@ -162,21 +165,24 @@ class socket_acceptor final : public acceptor {
     auto got = os::accept(socket_->native_handle());
     if (!got) return got.error();
     auto who = os::identify_peer(got->fd.get(), got->peer);
-    if (!allowed(who)) return error(errc::auth, "connection from " + who.text() + " refused: its user is not in allow_uids");
+    if (!allowed(who))
+      return error(errc::auth, "connection from " + who.text() + " refused: its user is not in allow_uids");
     os::tune_connected(got->fd.get(), family_, with_);
     return socket_stream::make(io_, std::move(got->fd), family_, std::move(who));
   }
 
   void async_wait(std::function<void()> ready) override {
-    socket_->async_wait(asio_socket::wait_read, [socket = socket_, ready = std::move(ready)](const boost::system::error_code& failed) {
-      if (!failed) ready();
-    });
+    socket_->async_wait(asio_socket::wait_read,
+                        [socket = socket_, ready = std::move(ready)](const boost::system::error_code& failed) {
+                          if (!failed) ready();
+                        });
   }
 
   // A Unix listener that has been shut down still gives away whoever waits; one on TCP drops them.
   result<void> refuse_new() override {
     if (!release_ || family_ != AF_UNIX || shared_) return errc::unsupported;
-    if (::shutdown(socket_->native_handle(), SHUT_RD) != 0) return error::from_errno(errno, "stop listening on " + local_url_);
+    if (::shutdown(socket_->native_handle(), SHUT_RD) != 0)
+      return error::from_errno(errno, "stop listening on " + local_url_);
     return {};
   }
 
@@ -193,7 +199,8 @@ class socket_acceptor final : public acceptor {
  private:
   [[nodiscard]] bool allowed(const peer_info& who) const {
     if (with_.allow_uids.empty() || family_ != AF_UNIX) return true;
-    return who.process && std::find(with_.allow_uids.begin(), with_.allow_uids.end(), who.process->uid) != with_.allow_uids.end();
+    return who.process &&
+           std::find(with_.allow_uids.begin(), with_.allow_uids.end(), who.process->uid) != with_.allow_uids.end();
   }
 
   asio::io_context& io_;
@@ -207,8 +214,8 @@ class socket_acceptor final : public acceptor {
 
 }  // namespace
 
-std::unique_ptr<connect_attempt> connect_socket(asio::io_context& io, std::vector<os::socket_address> addresses, const options& with,
-                                                stream_transport::connect_handler done) {
+std::unique_ptr<connect_attempt> connect_socket(asio::io_context& io, std::vector<os::socket_address> addresses,
+                                                const options& with, stream_transport::connect_handler done) {
   return std::make_unique<socket_attempt>(io, std::move(addresses), with, std::move(done));
 }
 

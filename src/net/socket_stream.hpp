@@ -16,12 +16,14 @@
 namespace ferry::net {
 
 /// Asio tells when a descriptor is ready; reading and writing are ours, so that a batch is one system call.
-using asio_socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+using asio_socket =
+    boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
 class socket_stream final : public stream, public std::enable_shared_from_this<socket_stream> {
  public:
   /// Takes a connected, non-blocking socket. @return network ... if the event loop refuses the descriptor.
-  [[nodiscard]] static result<std::shared_ptr<stream>> make(boost::asio::io_context& io, os::unique_fd fd, int family, peer_info peer);
+  [[nodiscard]] static result<std::shared_ptr<stream>> make(boost::asio::io_context& io, os::unique_fd fd, int family,
+                                                            peer_info peer);
   explicit socket_stream(boost::asio::io_context& io, peer_info peer) : socket_(io), peer_(std::move(peer)) {}
 
   void attach(stream_events& events, std::shared_ptr<void> owner) override;
@@ -45,13 +47,16 @@ class socket_stream final : public stream, public std::enable_shared_from_this<s
 
 /// Tries the addresses one after the other until one connects.
 /// @param addresses  not empty; the error reported at the end is that of the last one
-[[nodiscard]] std::unique_ptr<connect_attempt> connect_socket(boost::asio::io_context& io, std::vector<os::socket_address> addresses,
-                                                              const options& with, stream_transport::connect_handler done);
+[[nodiscard]] std::unique_ptr<connect_attempt> connect_socket(boost::asio::io_context& io,
+                                                              std::vector<os::socket_address> addresses,
+                                                              const options& with,
+                                                              stream_transport::connect_handler done);
 
 /// Accepts on a socket that listens already.
 /// @param release  called once when the acceptor closes or is destroyed; what owns the descriptor closes it there
 /// @param shared   another process holds the socket too: it keeps listening when the acceptor closes
-[[nodiscard]] result<std::unique_ptr<acceptor>> accept_on(boost::asio::io_context& io, int listening_fd, int family, const options& with,
-                                                          std::string local_url, std::function<void()> release, bool shared = false);
+[[nodiscard]] result<std::unique_ptr<acceptor>> accept_on(boost::asio::io_context& io, int listening_fd, int family,
+                                                          const options& with, std::string local_url,
+                                                          std::function<void()> release, bool shared = false);
 
 }  // namespace ferry::net

@@ -1,6 +1,7 @@
 #include <ferry/context.hpp>
 #include <ferry/options.hpp>
 #include <ferry/url.hpp>
+
 #include <netinet/in.h>
 
 #include <boost/asio/post.hpp>
@@ -20,7 +21,8 @@ class tcp_attempt final : public connect_attempt {
   tcp_attempt(context& where, const endpoint& to, const options& with, stream_transport::connect_handler done)
       : state_(std::make_shared<state>(where.io(), with, std::move(done))) {
     const bool in_place = os::is_literal(to.host) || !where.blocking_executor();
-    asio::any_io_executor look_up_on = in_place ? asio::any_io_executor(where.io().get_executor()) : where.blocking_executor();
+    asio::any_io_executor look_up_on =
+        in_place ? asio::any_io_executor(where.io().get_executor()) : where.blocking_executor();
     // The io_context must not run dry while another executor looks the name up.
     auto work = asio::make_work_guard(where.io());
     asio::post(look_up_on, [state = state_, host = to.host, port = to.port, work = std::move(work)]() mutable {
@@ -64,13 +66,15 @@ result<os::unique_fd> listen_at(const os::socket_address& at, const options& wit
   if (with.reuse_port) ::setsockopt(fd->get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (at.family() == AF_INET6) ::setsockopt(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
   if (::bind(fd->get(), at.get(), at.size) != 0) return error::from_errno(errno, "bind " + at.text());
-  if (::listen(fd->get(), static_cast<int>(with.backlog)) != 0) return error::from_errno(errno, "listen on " + at.text());
+  if (::listen(fd->get(), static_cast<int>(with.backlog)) != 0)
+    return error::from_errno(errno, "listen on " + at.text());
   return std::move(*fd);
 }
 
 class tcp_transport final : public stream_transport {
  public:
-  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at, const options& with) override {
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at,
+                                                         const options& with) override {
     const bool everywhere = at.host.empty() || at.host == "*";
     auto addresses = os::resolve(at.host, at.port, true);
     if (!addresses) return addresses.error();
@@ -89,7 +93,8 @@ class tcp_transport final : public stream_transport {
       if (!bound) return bound.error();
       const int listening = fd->get();
       const auto owner = std::make_shared<os::unique_fd>(std::move(*fd));
-      return accept_on(where.io(), listening, address.family(), with, "tcp://" + bound->text(), [owner] { owner->reset(); });
+      return accept_on(where.io(), listening, address.family(), with, "tcp://" + bound->text(),
+                       [owner] { owner->reset(); });
     }
     return last;
   }

@@ -14,8 +14,9 @@ namespace ferry::net {
 /// inproc://NAME. Its names are known to this object: contexts that share it reach each other.
 [[nodiscard]] std::shared_ptr<stream_transport> make_inproc_transport();
 
-/// A Unix socket that listens already and belongs to somebody else (a service manager): takes the descriptor, leaves its
-/// file alone. @return misuse if the descriptor is not a listening Unix stream socket.
-[[nodiscard]] result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listening_fd, const options& with);
+/// A Unix socket that listens already and belongs to somebody else (a service manager): takes the descriptor, leaves
+/// its file alone. @return misuse if the descriptor is not a listening Unix stream socket.
+[[nodiscard]] result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listening_fd,
+                                                                    const options& with);
 
 }  // namespace ferry::net

@@ -16,7 +16,8 @@ namespace {
 
 class unix_transport final : public stream_transport {
  public:
-  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at, const options& with) override {
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at,
+                                                         const options& with) override {
     auto opened = os::unix_listener::open(at.path, with);
     if (!opened) return opened.error();
     // std::function wants something that can be copied.
@@ -43,12 +44,14 @@ result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listen
   const auto address = os::local_address(listening_fd);
   if (!address || address->family() != AF_UNIX ||
       ::getsockopt(listening_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0)
-    return error(errc::misuse, "descriptor " + std::to_string(listening_fd) + " is not a listening Unix stream socket", errno);
+    return error(errc::misuse, "descriptor " + std::to_string(listening_fd) + " is not a listening Unix stream socket",
+                 errno);
   // Another process may have made it otherwise than we make ours.
   if (::fcntl(listening_fd, F_SETFL, ::fcntl(listening_fd, F_GETFL) | O_NONBLOCK) != 0 ||
       ::fcntl(listening_fd, F_SETFD, FD_CLOEXEC) != 0)
     return error::from_errno(errno, "prepare descriptor " + std::to_string(listening_fd));
-  return accept_on(where.io(), listening_fd, AF_UNIX, with, "ipc://" + address->text(), [owner] { owner->reset(); }, true);
+  return accept_on(
+      where.io(), listening_fd, AF_UNIX, with, "ipc://" + address->text(), [owner] { owner->reset(); }, true);
 }
 
 }  // namespace ferry::net

@@ -36,7 +36,8 @@ std::string inet_text(const sockaddr_storage& storage) {
   inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
   std::string host = text.data();
   std::array<char, IF_NAMESIZE> zone{};
-  if (v6.sin6_scope_id != 0 && if_indextoname(v6.sin6_scope_id, zone.data()) != nullptr) host += std::string("%") + zone.data();
+  if (v6.sin6_scope_id != 0 && if_indextoname(v6.sin6_scope_id, zone.data()) != nullptr)
+    host += std::string("%") + zone.data();
   return "[" + host + "]:" + std::to_string(ntohs(v6.sin6_port));
 }
 
@@ -46,7 +47,8 @@ void set_int(int fd, int level, int name, int value) noexcept { ::setsockopt(fd,
 // messages goes at half the speed. TCP tunes its own buffers, unless told.
 void set_send_buffer(int fd, int family, const options& with) noexcept {
   constexpr std::size_t k_unix_send_buffer = 1u << 20;
-  const std::size_t size = with.socket_send_buffer == 0 && family == AF_UNIX ? k_unix_send_buffer : with.socket_send_buffer;
+  const std::size_t size =
+      with.socket_send_buffer == 0 && family == AF_UNIX ? k_unix_send_buffer : with.socket_send_buffer;
   if (size != 0) set_int(fd, SOL_SOCKET, SO_SNDBUF, static_cast<int>(size));
 }
 
@@ -77,7 +79,8 @@ result<socket_address> unix_address(std::string_view path) {
   address.sun_family = AF_UNIX;
   const bool abstract = path.starts_with('@');
   const std::size_t limit = sizeof address.sun_path - 1;
-  if (path.empty() || (abstract && path.size() == 1)) return error(errc::bad_address, "a Unix socket needs a path or @name");
+  if (path.empty() || (abstract && path.size() == 1))
+    return error(errc::bad_address, "a Unix socket needs a path or @name");
   if (path.size() > limit)
     return error(errc::bad_address, "socket path of " + std::to_string(path.size()) + " bytes is longer than the " +
                                         std::to_string(limit) + " that Linux allows: " + std::string(path));
@@ -92,7 +95,8 @@ bool is_literal(const std::string& host) {
   if (host.empty() || host == "*") return true;
   std::array<unsigned char, sizeof(in6_addr)> scratch{};
   const std::string address = host.substr(0, host.find('%'));
-  return inet_pton(AF_INET, address.c_str(), scratch.data()) == 1 || inet_pton(AF_INET6, address.c_str(), scratch.data()) == 1;
+  return inet_pton(AF_INET, address.c_str(), scratch.data()) == 1 ||
+         inet_pton(AF_INET6, address.c_str(), scratch.data()) == 1;
 }
 
 result<std::vector<socket_address>> resolve(const std::string& host, std::uint16_t port, bool passive) {
@@ -124,7 +128,8 @@ result<unique_fd> open_stream_socket(int family, const options& with) {
   if (!fd) return error::from_errno(errno, "open a socket");
   // Buffer sizes count only when set before connect or listen: TCP announces its window scale then.
   set_send_buffer(fd.get(), family, with);
-  if (with.socket_receive_buffer != 0) set_int(fd.get(), SOL_SOCKET, SO_RCVBUF, static_cast<int>(with.socket_receive_buffer));
+  if (with.socket_receive_buffer != 0)
+    set_int(fd.get(), SOL_SOCKET, SO_RCVBUF, static_cast<int>(with.socket_receive_buffer));
   return fd;
 }
 
@@ -178,7 +183,8 @@ result<bool> start_connect(int fd, const socket_address& to) {
     if (::connect(fd, to.get(), to.size) == 0) return true;
     if (errno == EINPROGRESS) return false;
     // A Unix listener whose backlog is full answers EAGAIN: nobody is there to take the connection now.
-    if (errno == EAGAIN) return error(errc::busy, "connect to " + to.text() + ": the listener's backlog is full", EAGAIN);
+    if (errno == EAGAIN)
+      return error(errc::busy, "connect to " + to.text() + ": the listener's backlog is full", EAGAIN);
     if (errno != EINTR) return error::from_errno(errno, "connect to " + to.text());
   }
 }

@@ -5,6 +5,7 @@
 #include <ferry/error.hpp>
 #include <ferry/options.hpp>
 #include <ferry/stream.hpp>
+
 #include <sys/socket.h>
 
 #include <cstdint>

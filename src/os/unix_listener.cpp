@@ -48,7 +48,8 @@ result<void> clear_the_way(const socket_address& at, const std::string& path, co
   const auto live = is_live(at, with);
   if (!live) return live.error();
   if (*live) return error(errc::address_in_use, "somebody listens on " + path + " already", EADDRINUSE);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return error::from_errno(errno, "remove the stale socket " + path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+    return error::from_errno(errno, "remove the stale socket " + path);
   return {};
 }
 
@@ -93,7 +94,8 @@ result<void> set_owner_and_mode(const std::string& path, const options& with) {
       if (!id) return id.error();
       gid = *id;
     }
-    if (::lchown(path.c_str(), uid, gid) != 0) return error::from_errno(errno, "give " + path + " to " + with.socket_owner);
+    if (::lchown(path.c_str(), uid, gid) != 0)
+      return error::from_errno(errno, "give " + path + " to " + with.socket_owner);
   }
   if (with.socket_mode != 0 && ::chmod(path.c_str(), with.socket_mode) != 0)
     return error::from_errno(errno, "set the mode of " + path);
@@ -134,7 +136,8 @@ void unix_listener::close() noexcept {
     try {
       const auto lock = file_lock::acquire(path_ + ".lock");
       struct stat there {};
-      if (::lstat(path_.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_) ::unlink(path_.c_str());
+      if (::lstat(path_.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_)
+        ::unlink(path_.c_str());
     } catch (...) {  // no memory for the lock's name: a stale file stays, which the next listener replaces
     }
   }

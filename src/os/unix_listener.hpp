@@ -3,6 +3,7 @@
 
 #include <ferry/error.hpp>
 #include <ferry/options.hpp>
+
 #include <sys/types.h>
 
 #include <string>
@@ -15,8 +16,8 @@ namespace ferry::os {
 /// still this one's file.
 class unix_listener {
  public:
-  /// Listens at "/path" or "@name". A socket file on which nobody listens is replaced; the decision is made under a lock
-  /// on PATH.lock. Anything else at the path is left alone.
+  /// Listens at "/path" or "@name". A socket file on which nobody listens is replaced; the decision is made under a
+  /// lock on PATH.lock. Anything else at the path is left alone.
   /// @return address_in_use (somebody listens) | bad_address (not a socket, too long) | permission | not_found ...
   [[nodiscard]] static result<unix_listener> open(const std::string& path, const options& with);
   unix_listener(unix_listener&&) noexcept = default;

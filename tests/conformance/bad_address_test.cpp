@@ -75,7 +75,9 @@ TEST_F(bad_address, missing_directory_is_told) {
 }
 
 TEST_F(bad_address, socket_that_lives_is_not_stolen) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   const auto before = fs::status(dir.file("socket"));
   expect_no_listener("ipc://" + dir.file("socket"), errc::address_in_use, {dir.file("socket")});
   EXPECT_TRUE(fs::is_socket(before) && fs::is_socket(fs::status(dir.file("socket"))));

@@ -30,7 +30,9 @@ struct cancelled_operation {
 };
 
 TEST_P(transport, cancels_one_waiting_receive_and_serves_the_others) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   cancelled_operation one;
   std::vector<std::string> got;
   const auto take = [&](error_code failed, const message& m) {
@@ -51,7 +53,9 @@ TEST_P(transport, cancels_one_waiting_receive_and_serves_the_others) {
 TEST_P(transport, cancels_a_waiting_send_and_a_waiting_flush_without_sending_more) {
   options with = settings();
   with.send_queue_bytes = 1000;
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   server.pause();
   const std::string large = pattern(1, 6u << 20);
   ASSERT_TRUE(client.try_send(as_bytes(large)));
@@ -81,7 +85,8 @@ TEST_P(transport, cancels_a_waiting_accept) {
   accept.cancel();
   ASSERT_TRUE(turn([&] { return accept.told; }, "the cancellation"));
   EXPECT_EQ(accept.code, errc::cancelled);
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& server = both.server;
   EXPECT_TRUE(server);
 }
 
@@ -122,7 +127,9 @@ TEST_P(transport, cancels_async_connect_and_gives_the_attempt_up) {
 }
 
 TEST_P(transport, cancels_waiting_for_a_close_that_then_goes_on) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   server.pause();
   ASSERT_TRUE(client.try_send(as_bytes(pattern(1, 6u << 20))));
   cancelled_operation close;
@@ -139,7 +146,9 @@ TEST_P(transport, cancels_waiting_for_a_close_that_then_goes_on) {
 
 TEST_P(transport, ends_the_loser_of_two_awaited_operations) {
   using namespace asio::experimental::awaitable_operators;
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   std::size_t winner = 9;
   std::string then;
   const auto race = [&, server = &server]() -> asio::awaitable<void> {
@@ -162,7 +171,8 @@ TEST_P(transport, ends_the_loser_of_two_awaited_operations) {
 }
 
 TEST_P(transport, gives_errors_to_coroutines_as_exceptions_or_as_codes) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
   std::vector<error_code> codes;
   const auto receive = [&, client = &client]() -> asio::awaitable<void> {
     try {

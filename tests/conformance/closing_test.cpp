@@ -18,7 +18,9 @@ struct outcome {
 };
 
 TEST_P(transport, drains_and_reports_a_clean_close_when_the_peer_has_read_everything) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_client, at_server;
   at_client.watch(client);
   at_server.watch(server);
@@ -47,7 +49,8 @@ TEST_P(transport, drains_and_reports_a_clean_close_when_the_peer_has_read_everyt
 }
 
 TEST_P(transport, gives_the_same_report_to_who_asks_again_after_the_close_and_misuse_meanwhile) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
   outcome first, second, third;
   client.async_close(first.handler());
   client.async_close(second.handler());
@@ -61,7 +64,9 @@ TEST_P(transport, gives_the_same_report_to_who_asks_again_after_the_close_and_mi
 }
 
 TEST_P(transport, delivers_to_who_closes_what_the_peer_still_sends) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_client;
   at_client.receive(client);
   server.on_message([server = &server](const message_view& m) {
@@ -77,7 +82,9 @@ TEST_P(transport, delivers_to_who_closes_what_the_peer_still_sends) {
 }
 
 TEST_P(transport, half_closes_and_still_hears_the_answer) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_client;
   at_client.receive(client);
   at_client.watch(client);
@@ -95,7 +102,9 @@ TEST_P(transport, half_closes_and_still_hears_the_answer) {
 }
 
 TEST_P(transport, closes_both_ends_at_once_in_order) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_client, at_server;
   at_client.receive(client);
   at_server.receive(server);
@@ -112,7 +121,9 @@ TEST_P(transport, closes_both_ends_at_once_in_order) {
 TEST_P(transport, gives_up_closing_at_the_deadline_and_says_what_is_left) {
   options with = settings();
   with.close_timeout = std::chrono::milliseconds(20);
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   server.pause();
   std::size_t sent = 0;
   while (client.try_send(pattern(sent, 10'000))) ++sent;
@@ -130,7 +141,9 @@ TEST_P(transport, gives_up_closing_at_the_deadline_and_says_what_is_left) {
 TEST_P(transport, gives_up_closing_at_once_when_the_close_timeout_is_zero) {
   options with = settings();
   with.close_timeout = std::chrono::seconds(0);
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   server.pause();
   outcome closed;
   ASSERT_TRUE(client.try_send("x"));
@@ -140,7 +153,9 @@ TEST_P(transport, gives_up_closing_at_once_when_the_close_timeout_is_zero) {
 }
 
 TEST_P(transport, cuts_at_once_and_tells_both_ends_with_a_bound_of_the_loss) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_client, at_server;
   at_client.watch(client);
   at_server.watch(server);
@@ -169,7 +184,9 @@ TEST_P(transport, cuts_at_once_and_tells_both_ends_with_a_bound_of_the_loss) {
 TEST_P(transport, ends_every_waiting_operation_with_the_reason_when_it_is_cut) {
   options with = settings();
   with.send_queue_bytes = 1000;
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   server.pause();
   std::vector<error_code> codes;
   const auto note = [&](error_code failed) { codes.push_back(failed); };
@@ -189,7 +206,9 @@ TEST_P(transport, ends_every_waiting_operation_with_the_reason_when_it_is_cut) {
 }
 
 TEST_P(transport, cuts_its_end_when_the_last_handle_goes) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_server;
   at_server.watch(server);
   run_ready(io);
@@ -204,7 +223,9 @@ TEST_P(transport, cuts_its_end_when_the_last_handle_goes) {
 }
 
 TEST_P(transport, counts_open_channels_and_connections_in_the_totals) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   EXPECT_EQ(where.totals().channels_open.value(), 2);
   EXPECT_EQ(where.totals().connections_accepted.value(), 1u);
   EXPECT_EQ(where.totals().connections_made.value(), 1u);

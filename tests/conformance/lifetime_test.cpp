@@ -35,7 +35,9 @@ TEST_P(transport, lets_a_handler_cut_close_or_let_go_of_its_channel) {
 }
 
 TEST_P(transport, delivers_nothing_after_a_cut_inside_the_handler) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   int handled = 0;
   server.on_message([&, server = &server](const message_view&) {
     ++handled;
@@ -91,7 +93,9 @@ TEST_P(transport, lets_a_reconnecting_channel_be_ended_in_its_down_handler) {
 TEST_P(transport, lets_a_drain_handler_replace_itself) {
   options with = settings();
   with.send_queue_bytes = 1000;
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   life at_server;
   at_server.receive(server);
   std::vector<std::string> told;

@@ -22,9 +22,9 @@ TEST_P(transport, tells_that_nobody_listens_and_where) {
   EXPECT_EQ(failed.default_error_condition(), make_error_condition(condition::reconnect)) << failed.message();
   EXPECT_TRUE(failed == errc::refused || failed == errc::not_found) << failed.message();
   EXPECT_EQ(made.state(), channel_state::closed);
-  EXPECT_NE(made.last_error().text().find(url.substr(url.rfind('/') + 1).substr(url.rfind(':') == 3 ? 0 : 1)),
-            std::string::npos)
-      << made.last_error().text();
+  // The port, the name, or the end of the path: a host name may be told as the address that was tried.
+  const std::string place = url.substr(url.find_last_of("/:@") + 1);
+  EXPECT_NE(made.last_error().text().find(place), std::string::npos) << made.last_error().text();
   EXPECT_EQ(made.stats().failed_attempts, 1u);
   EXPECT_EQ(made.stats().connections, 0u);
   EXPECT_EQ(where.totals().connect_failures.value(), 1u);
@@ -261,7 +261,9 @@ TEST_P(transport, cuts_a_channel_of_which_no_copy_was_kept) {
 }
 
 TEST_P(transport, ends_waiting_accepts_when_the_listener_closes_and_lets_its_channels_live) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   std::vector<error_code> codes;
   for (int i = 0; i < 3; ++i)
     listening.async_accept([&](error_code failed, const channel&) { codes.push_back(failed); });
@@ -278,7 +280,8 @@ TEST_P(transport, ends_waiting_accepts_when_the_listener_closes_and_lets_its_cha
 TEST_P(transport, times_out_when_idle_and_says_so) {
   options with = settings();
   with.idle_timeout = std::chrono::milliseconds(15);
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
   life at_client;
   at_client.watch(client);
   ASSERT_TRUE(turn([&] { return at_client.downs.size() == 1; }, "the idle deadline"));

@@ -13,7 +13,9 @@ bool readable(int fd) {
 }
 
 TEST_P(transport, serves_several_waiting_receives_in_their_order) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   std::vector<std::string> got;
   for (int i = 0; i < 4; ++i)
     server.async_receive([&, i](error_code failed, const message& m) {
@@ -27,7 +29,9 @@ TEST_P(transport, serves_several_waiting_receives_in_their_order) {
 }
 
 TEST_P(transport, gives_queued_messages_to_try_receive_and_then_would_block) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   EXPECT_EQ(server.try_receive().error(), errc::would_block);
   ASSERT_TRUE(client.try_send("a"));
   ASSERT_TRUE(client.try_send("b"));
@@ -39,7 +43,9 @@ TEST_P(transport, gives_queued_messages_to_try_receive_and_then_would_block) {
 }
 
 TEST_P(transport, gives_what_arrived_before_the_end_and_then_why_it_ended) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   ASSERT_TRUE(client.try_send("last words"));
   client.async_close([](error_code, const close_report&) {});
   ASSERT_TRUE(turn([&] { return server.state() == channel_state::closed; }, "the end"));
@@ -51,8 +57,36 @@ TEST_P(transport, gives_what_arrived_before_the_end_and_then_why_it_ended) {
   EXPECT_EQ(why, errc::end_of_stream);
 }
 
+TEST_P(transport, can_answer_the_last_message_of_a_peer_that_has_ended_its_direction) {
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
+  int asked = 0;
+  bool over = false;
+  std::function<void(error_code, message)> answer = [&](error_code failed, message m) {
+    if (failed) {
+      over = true;
+      EXPECT_EQ(failed, errc::end_of_stream);
+      return;
+    }
+    ++asked;
+    EXPECT_TRUE(server.try_send(m.payload()));
+    server.async_receive(answer);
+  };
+  server.async_receive(answer);
+  int answered = 0;
+  client.on_message([&](const message_view&) { ++answered; });
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.try_send("question"));
+  client.half_close();
+  ASSERT_TRUE(turn([&] { return over && client.state() == channel_state::closed; }, "both ends"));
+  EXPECT_EQ(asked, 100);
+  EXPECT_EQ(answered, 100);
+}
+
 TEST_P(transport, raises_its_readiness_descriptor_until_try_receive_has_found_nothing) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   const int fd = server.readiness_fd();
   ASSERT_GE(fd, 0);
   EXPECT_FALSE(readable(fd));
@@ -75,7 +109,9 @@ TEST_P(transport, raises_its_readiness_descriptor_until_try_receive_has_found_no
 }
 
 TEST_P(transport, has_a_readable_descriptor_at_once_when_a_message_waits_and_none_with_a_handler) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   ASSERT_TRUE(client.try_send("a"));
   ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 1; }, "the message"));
   EXPECT_TRUE(readable(server.readiness_fd()));
@@ -85,7 +121,9 @@ TEST_P(transport, has_a_readable_descriptor_at_once_when_a_message_waits_and_non
 }
 
 TEST_P(transport, gives_a_new_handler_what_was_queued_first) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   for (const char* text : {"a", "b"}) ASSERT_TRUE(client.try_send(text));
   ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 2; }, "two messages"));
   life at_server;
@@ -98,7 +136,9 @@ TEST_P(transport, gives_a_new_handler_what_was_queued_first) {
 
 TEST_P(transport, takes_a_new_handler_from_inside_the_old_one_for_all_that_follows) {
   for (const bool queued_before : {false, true}) {
-    auto [client, server] = connect();
+    auto both = connect();
+    channel& client = both.client;
+    channel& server = both.server;
     std::vector<std::string> got;
     for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(client.try_send(text));
     if (queued_before) {
@@ -116,7 +156,9 @@ TEST_P(transport, takes_a_new_handler_from_inside_the_old_one_for_all_that_follo
 }
 
 TEST_P(transport, goes_back_to_queueing_when_the_handler_is_taken_away) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   int handled = 0;
   server.on_message([&, server = &server](const message_view&) {
     ++handled;
@@ -129,7 +171,9 @@ TEST_P(transport, goes_back_to_queueing_when_the_handler_is_taken_away) {
 }
 
 TEST_P(transport, keeps_anything_of_the_callers) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   EXPECT_FALSE(client.user_data().has_value());
   client.user_data() = std::string("mine");
   const channel copy = client;
@@ -138,7 +182,9 @@ TEST_P(transport, keeps_anything_of_the_callers) {
 }
 
 TEST_P(transport, knows_its_peer) {
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   EXPECT_EQ(server.url(), listening.url());
   if (with_.is("ipc") || with_.is("abstract")) {
     ASSERT_TRUE(server.peer().process);

@@ -12,7 +12,9 @@ TEST_P(transport, takes_messages_from_many_threads_in_each_ones_order) {
   if (with_.senders == senders_kind::one) GTEST_SKIP() << "for senders=many";
   options with = settings();
   with.send_queue_bytes = 64u << 10;
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   constexpr std::size_t k_threads = 3;
   const std::size_t each = 20'000 / k_slower;
   std::map<char, std::size_t> next;
@@ -45,7 +47,9 @@ TEST_P(transport, takes_messages_from_many_threads_in_each_ones_order) {
 
 TEST_P(transport, wakes_the_event_loop_for_a_message_from_another_thread) {
   if (with_.senders == senders_kind::one) GTEST_SKIP() << "for senders=many";
-  auto [client, server] = connect();
+  auto both = connect();
+  channel& client = both.client;
+  channel& server = both.server;
   life at_server;
   at_server.receive(server);
   run_ready(io);
@@ -58,7 +62,9 @@ TEST_P(transport, tells_of_room_when_another_thread_found_the_queue_full) {
   if (with_.senders == senders_kind::one) GTEST_SKIP() << "for senders=many";
   options with = settings();
   with.send_queue_bytes = 10'000;
-  auto [client, server] = connect(with, settings());
+  auto both = connect(with, settings());
+  channel& client = both.client;
+  channel& server = both.server;
   life at_server;
   at_server.receive(server);
   std::atomic<int> drained{0};

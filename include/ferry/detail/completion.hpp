@@ -52,11 +52,12 @@ class completion {
   template <class Handler>
   struct holder final : base {
     using executor = boost::asio::associated_executor_t<Handler, boost::asio::io_context::executor_type>;
-    using work = decltype(boost::asio::prefer(std::declval<executor>(), boost::asio::execution::outstanding_work.tracked));
+    using work =
+        decltype(boost::asio::prefer(std::declval<executor>(), boost::asio::execution::outstanding_work.tracked));
     using io_work = decltype(boost::asio::prefer(std::declval<boost::asio::io_context::executor_type>(),
                                                  boost::asio::execution::outstanding_work.tracked));
-    using allocator = typename std::allocator_traits<
-        boost::asio::associated_allocator_t<Handler, boost::asio::recycling_allocator<void>>>::template rebind_alloc<holder>;
+    using allocator = typename std::allocator_traits<boost::asio::associated_allocator_t<
+        Handler, boost::asio::recycling_allocator<void>>>::template rebind_alloc<holder>;
 
     holder(boost::asio::io_context::executor_type io, Handler&& handler_)
         : handler(std::move(handler_)),
