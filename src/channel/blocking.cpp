@@ -17,6 +17,7 @@ struct channel_state {
   ferry::channel link;
   std::deque<message> batch;  // taken over and not yet received
   std::string last_error;
+  bool half_closed = false;
 
   channel_state(std::shared_ptr<driver> with_, ferry::channel link_) : with(std::move(with_)), link(std::move(link_)) {}
   channel_state(const channel_state&) = delete;
@@ -45,7 +46,9 @@ namespace {
 
 // The whole story of a failure: the channel's own text if it is about the same thing.
 std::error_code report(channel_state& state, const error_code& failed) {
-  if (!failed) return {};
+  if (!failed || failed == errc::would_block) return failed;
+  // Both directions have ended in order; for whoever receives, that is the peer's end.
+  if (failed == errc::closed && state.half_closed) return to_std(errc::end_of_stream);
   const auto code = static_cast<errc>(failed.value());
   error why;
   state.with->call([&] { why = state.link.last_error(); });
@@ -135,8 +138,7 @@ std::optional<message> channel::try_receive(std::error_code& failed) {
       } while (state_->batch.size() < detail::k_batch && state_->link.messages_waiting() != 0);
     });
     if (state_->batch.empty()) {
-      failed = why.code();
-      if (why != errc::would_block) state_->last_error = why.text();
+      failed = report(*state_, why.code());
       return std::nullopt;
     }
   }
@@ -161,6 +163,7 @@ void channel::flush(timeout limit, std::error_code& failed) {
 }
 
 void channel::half_close() {
+  state_->half_closed = true;
   state_->with->call([this] { state_->link.half_close(); });
   state_->with->turn();
 }

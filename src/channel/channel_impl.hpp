@@ -71,6 +71,8 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
   virtual void end_was_taken() = 0;
   /// Whether somebody who receives message by message has not come back yet, and may want to answer what it has.
   [[nodiscard]] bool receiver_is_busy() const noexcept { return pulled_ && !handlers_.message && receivers_.empty(); }
+  /// There is something to be asked for: the end.
+  void tell_receiver() { queue_.raise(); }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
   virtual void resume_reading() = 0;
   /// Bytes that are queued and not taken by the kernel or ring.

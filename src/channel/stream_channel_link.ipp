@@ -220,7 +220,8 @@ void stream_channel<F>::peer_ended() {
   if (sending_ == direction::ended) return lost(errc::closed);  // it had read everything before it ended
   if (sending_ == direction::open && to_ && options_->reconnect) return lost(errc::end_of_stream);
   // The other direction may go on: what is queued is still wanted by a peer that has only ended its own.
-  if (sending_ == direction::open && !receiver_is_busy()) end_with_the_peer();
+  if (sending_ == direction::open && receiver_is_busy()) return tell_receiver();
+  if (sending_ == direction::open) end_with_the_peer();
   post_flush();
 }
 
