@@ -11,6 +11,7 @@
 #include "apps/ferry/bench_payload.hpp"
 #include "apps/ferry/bench_raw.hpp"
 #include "apps/ferry/bench_service.hpp"
+#include "apps/ferry/bench_uds_pair.hpp"
 
 namespace ferry::app {
 namespace {
@@ -132,6 +133,9 @@ result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan) {
                                    std::to_string(all.max_message) + " (max_message)");
   if (local && (raw || plan.external))
     return error(errc::unsupported, at->scheme + ":// stays in one process: it has no raw or external other side");
+  if (plan.uds_pair && (at->scheme != "ipc" || raw || plan.external))
+    return error(errc::unsupported, "--uds-pair is for `bench oneway ipc:...`, both sides started here");
+  if (plan.uds_pair) return make_uds_pair(at->path);
   if (raw && plan.external) return error(errc::misuse, "--write-only and --read-only start their own raw peer");
   if (raw) return std::unique_ptr<bench_pair>(std::make_unique<raw_pair>());
   return std::unique_ptr<bench_pair>(std::make_unique<channel_pair>(local));

@@ -32,6 +32,7 @@ struct bench_plan {
   std::optional<std::uint64_t> count;  ///< ends after so many messages (rtt: round trips), or after `duration`
   std::chrono::nanoseconds duration = std::chrono::seconds(2);
   bench::placement pin;   ///< first: the sender (rtt: who asks), second: the receiver
+  bool uds_pair = false;  ///< through a uds_writer and a uds_reader instead of channels; oneway over ipc
   bool external = false;  ///< somebody else runs the other side: `ferry bench serve URL`
 };
 

@@ -123,6 +123,8 @@ void add_oneway(CLI::App& bench, int& exit_code) {
   const auto flags = std::make_shared<run_flags>();
   auto& command = add_run(bench, bench_kind::oneway, "Messages in one direction, as many as the channel takes",
                           k_oneway_examples, flags, exit_code);
+  command.add_flag("--uds-pair", flags->plan.uds_pair,
+                   "Through a uds_writer and a uds_reader (docs/compat-uds.md) instead of channels; ipc alone");
   auto* const write_only = command.add_flag("--write-only", flags->write_only,
                                             "The sending half alone: the peer reads bytes and throws them away");
   command
