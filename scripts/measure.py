@@ -46,7 +46,7 @@ class Measurement:
 
 
 def repeated(name, *arguments):
-    return Measurement(name, *arguments, full=("--repeat", "5"), quick=("--seconds", "0.3"))
+    return Measurement(name, *arguments, full=("--repeat", "5", "--seconds", "1"), quick=("--seconds", "0.3"))
 
 
 def connections(name, url, *arguments):
@@ -66,6 +66,8 @@ def measurements():
             yield repeated(f"oneway-{kind}-{size}-pinned", "oneway", url, "--size", str(size), "--limit", *pinned)
         yield connections(f"connections-{kind}", url)
         yield connections(f"connections-{kind}-active", url, "--active", "1")
+    for size in SIZES:
+        yield repeated(f"oneway-uds-{size}", "oneway", URLS["ipc"], "--size", str(size), "--limit", "--uds-pair")
     yield repeated("rtt-inproc", "rtt", URLS["inproc"], "--size", "64")
     for size in SIZES:
         yield repeated(f"oneway-inproc-{size}", "oneway", URLS["inproc"], "--size", str(size))

@@ -267,6 +267,7 @@ def page(data):
         "Spinning (`spin=1ms`) means that both sides keep trying to receive before they sleep. Sleeping, most of the time "
         "is the kernel's waking of the other thread.\n",
         "## One way over Unix sockets\n", picture(data, "oneway-ipc", "One way, Unix socket", "oneway-ipc.svg"), one_way(data, "ipc"),
+        "## One way through a uds_writer and a uds_reader\n", one_way(data, "uds"),
         "## One way over TCP loopback\n", picture(data, "oneway-tcp", "One way, TCP", "oneway-tcp.svg"), one_way(data, "tcp"),
         "## One way within a process\n", one_way(data, "inproc"),
         "The target for 64 B is also fewer than 0.05 system calls per message and no allocation.\n",

@@ -25,7 +25,8 @@ class bench_pair {
 
 /// The pair for this plan: channels, or a channel and a raw peer.
 /// @return bad_url | unknown_scheme | unknown_option | bad_option | unsupported (write_only or read_only where messages
-///         do not leave the process; uds_pair without ipc) | misuse (a size below 8 or above max_message; an external raw peer)
+///         do not leave the process; uds_pair without ipc) | misuse (a size below 8 or above max_message; an external
+///         raw peer)
 [[nodiscard]] result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan);
 
 }  // namespace ferry::app

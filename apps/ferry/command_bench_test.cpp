@@ -120,6 +120,17 @@ TEST_P(every_stream, tells_what_an_idle_connection_costs) {
   EXPECT_EQ(run.at("corrupt").to_number<double>(), 0);
 }
 
+TEST(bench, measures_a_uds_writer_and_a_uds_reader_like_a_channel) {
+  const ferry::test::temp_dir directory;
+  const auto done = ferry_bench(
+      {"oneway", "ipc://" + directory.file("uds.sock"), "--size", "100", "--count", "20000", "--uds-pair", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  const auto run = parsed(done).as_object();
+  expect_perfect(run);
+  EXPECT_EQ(run.at("messages").as_int64(), 20000);
+  EXPECT_NE(ferry_bench({"oneway", "tcp://127.0.0.1:0", "--uds-pair"}).status, 0) << "there is no such pair over TCP";
+}
+
 TEST(bench, repeats_into_an_array_that_compare_takes) {
   const ferry::test::temp_dir directory;
   const auto path = directory.file("a.json");

@@ -41,7 +41,10 @@ class listening {
 
   int run(const options& with) {
     auto opened = listener::open(host_.channels(), flags_.url, with);
-    if (!opened) return complain(with_advice(opened.error(), flags_.url));
+    if (!opened) {
+      const auto& why = opened.error();
+      return complain(why == errc::not_found ? why : with_advice(why, flags_.url));
+    }
     listener_ = *opened;
     listener_.on_channel([this](channel arrived) { welcome(std::move(arrived)); });
     output_.on_room([this] { go_on_reading(); });

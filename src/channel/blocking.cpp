@@ -60,6 +60,9 @@ std::error_code report(channel_state& state, const error_code& failed) {
   throw failure(static_cast<errc>(failed.value()), 0, text);
 }
 
+// Before anything can have come: somebody will ask for it, and may want to answer whatever the peer does meanwhile.
+void announce_receiver(ferry::channel& one) { (void)one.try_receive(); }
+
 options for_driver(const options& with, const driver& how) {
   options all = with;
   if (how.threaded()) all.senders = senders_kind::many;  // try_send comes from the callers' threads
@@ -203,8 +206,14 @@ channel listener::accept(timeout limit) {
 }
 
 channel listener::accept(timeout limit, std::error_code& failed) {
-  auto [code, arrived] =
-      await<ferry::channel>(*state_->with, limit, [&](auto done) { state_->arrivals.async_accept(std::move(done)); });
+  auto [code, arrived] = await<ferry::channel>(*state_->with, limit, [&](auto done) {
+    const auto slot = done.get_cancellation_slot();
+    state_->arrivals.async_accept(
+        boost::asio::bind_cancellation_slot(slot, [done](error_code e, ferry::channel one) mutable {
+          if (!e) detail::announce_receiver(one);
+          done.get()(e, std::move(one));
+        }));
+  });
   failed = code;
   if (code) return {};
   return channel(std::make_unique<detail::channel_state>(state_->with, std::move(arrived)));
@@ -234,6 +243,7 @@ blocking::channel connect(std::string_view url, const options& with, runner* on)
   how->call([&] {
     auto opened = channel::open(how->where(), url, blocking::detail::for_driver(with, *how));
     state = std::make_unique<blocking::detail::channel_state>(how, std::move(opened.value()));
+    blocking::detail::announce_receiver(state->link);
   });
   const auto [code, none] = blocking::detail::await<std::monostate>(*how, blocking::k_for_ever, [&](auto done) {
     state->link.async_wait_up([done](error_code e) mutable { done.get()(e, {}); });

@@ -69,10 +69,8 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
   virtual void closing_begins(std::optional<options::duration> within) = 0;
   /// Whoever receives has taken all there was and asked for more. Where the peer has ended, so may our direction now.
   virtual void end_was_taken() = 0;
-  /// Whether somebody who receives message by message has not come (back) yet, and may want to answer what it gets.
-  [[nodiscard]] bool receiver_is_busy() const noexcept {
-    return !handlers_.message && receivers_.empty() && (pulled_ || !queue_.empty());
-  }
+  /// Whether somebody who receives message by message has not come back yet, and may want to answer what it has.
+  [[nodiscard]] bool receiver_is_busy() const noexcept { return pulled_ && !handlers_.message && receivers_.empty(); }
   /// There is something to be asked for: the end.
   void tell_receiver() { queue_.raise(); }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.

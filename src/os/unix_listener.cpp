@@ -114,6 +114,9 @@ result<unix_listener> unix_listener::open(const std::string& path, const options
     return unix_listener(std::move(*fd), {}, 0, 0);
   }
   const auto lock = file_lock::acquire(path + ".lock");
+  if (!lock && lock.error() == errc::not_found)
+    return error(errc::not_found, "the directory of " + path + " does not exist; make it first",
+                 lock.error().system_errno());
   if (!lock) return lock.error();
   if (const auto clear = clear_the_way(*at, path, with); !clear) return clear.error();
   auto fd = bind_to(*at, path, with);
