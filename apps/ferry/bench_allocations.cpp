@@ -30,9 +30,24 @@ std::uint64_t allocations() noexcept { return g_allocations.load(std::memory_ord
 
 }  // namespace ferry::app
 
-// The other forms (arrays, nothrow) are defined by the library in terms of these.
+// The forms for arrays are defined by the library in terms of these; so are those without exceptions, except under
+// AddressSanitizer, which would then see memory freed by another than gave it.
 void* operator new(std::size_t size) { return counted(std::malloc(std::max<std::size_t>(size, 1))); }
 void* operator new(std::size_t size, std::align_val_t alignment) { return aligned(size, alignment); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size, alignment);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
