@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <string>
-#include <system_error>
 
 #include "apps/ferry/app.hpp"
 #include "os/unique_fd.hpp"
@@ -32,9 +31,7 @@ class standard_error_is {
 
 struct terminal {
   terminal() : master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
-    if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0) {
-      throw std::system_error(errno, std::generic_category(), "open a pseudo-terminal");
-    }
+    if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0) return;
     slave.reset(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
   }
   /// What was written to it, as far as it can be read without waiting.
@@ -53,6 +50,7 @@ struct terminal {
 
 TEST(progress, draws_a_bar_on_a_terminal_and_wipes_it) {
   const terminal screen;
+  if (!screen.slave) GTEST_SKIP() << "this system gives no pseudo-terminal (is devpts mounted?)";
   const standard_error_is redirected(screen.slave.get());
   {
     progress bar("sending", 200'000'000, "B", 0ms);
@@ -65,6 +63,7 @@ TEST(progress, draws_a_bar_on_a_terminal_and_wipes_it) {
 
 TEST(progress, counts_where_the_end_is_not_known) {
   const terminal screen;
+  if (!screen.slave) GTEST_SKIP() << "this system gives no pseudo-terminal (is devpts mounted?)";
   const standard_error_is redirected(screen.slave.get());
   progress bar("asking", 0, "messages", 0ms);
   bar.update(17);
@@ -73,6 +72,7 @@ TEST(progress, counts_where_the_end_is_not_known) {
 
 TEST(progress, gives_way_to_lines) {
   const terminal screen;
+  if (!screen.slave) GTEST_SKIP() << "this system gives no pseudo-terminal (is devpts mounted?)";
   const standard_error_is redirected(screen.slave.get());
   progress bar("sending", 10, "messages", 0ms);
   bar.update(1);
