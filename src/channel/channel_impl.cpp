@@ -35,8 +35,7 @@ void channel_impl::abandon() noexcept {
   user_data_.reset();
 }
 
-// Receiving
-// -------------------------------------------------------------------------------------------------------------
+// Receiving ---------------------------------------------------------------------------------------
 
 bool channel_impl::enqueue(const message_view& m) {
   if (queue_.full()) {
@@ -134,8 +133,7 @@ int channel_impl::readiness_fd() {
   return handlers_.message ? -1 : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed);
 }
 
-// Sending
-// ---------------------------------------------------------------------------------------------------------------
+// Sending -----------------------------------------------------------------------------------------
 
 void channel_impl::start_send(const message_view& what, send_completion done) {
   if (senders_.empty()) {
@@ -188,8 +186,7 @@ void channel_impl::report_poisoned(bytes frame) {
   if (handlers_.poisoned) handlers_.poisoned(frame);
 }
 
-// Life
-// ------------------------------------------------------------------------------------------------------------------
+// Life --------------------------------------------------------------------------------------------
 
 void channel_impl::on_up(std::function<void(const peer_info&)> handler) {
   handlers_.up = std::move(handler);

@@ -16,8 +16,7 @@ inline constexpr std::size_t k_bulk_bytes = 16u << 10;    // a read of so much i
 inline constexpr auto k_bulk_spin = std::chrono::microseconds(15);  // and it costs less to look again than to be woken
 inline constexpr auto k_spin_turn = std::chrono::microseconds(20);
 
-// Reading
-// ---------------------------------------------------------------------------------------------------------------
+// Reading -----------------------------------------------------------------------------------------
 
 template <codec::framing F>
 void stream_channel<F>::arm_read() {
@@ -157,8 +156,7 @@ void stream_channel<F>::read_failed(const error& why) {
   lost(why);
 }
 
-// Writing
-// ---------------------------------------------------------------------------------------------------------------
+// Writing -----------------------------------------------------------------------------------------
 
 template <codec::framing F>
 result<void> stream_channel<F>::admit(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) {

@@ -319,8 +319,7 @@ TEST_F(uds_reader_test, refuses_to_wait_for_its_own_loop_inside_a_handler) {
   EXPECT_TRUE(refused);
 }
 
-// The socket file
-// -------------------------------------------------------------------------------------------------------
+// The socket file ---------------------------------------------------------------------------------
 
 TEST_F(uds_reader_test, makes_the_directory_and_removes_only_its_socket_file) {
   const auto deep = files.file("some/where/a.sock");

@@ -29,8 +29,7 @@ class runner;
 /// "read" or "handler" by a reader.
 using uds_error_callback = std::function<void(const error&, std::string_view where)>;
 
-// Writer
-// ---------------------------------------------------------------------------------------------------------------
+// Writer ------------------------------------------------------------------------------------------
 
 struct uds_writer_options {
   using duration = options::duration;
@@ -109,8 +108,7 @@ class uds_writer {
   std::shared_ptr<parts> parts_;
 };
 
-// Reader
-// ---------------------------------------------------------------------------------------------------------------
+// Reader ------------------------------------------------------------------------------------------
 
 struct uds_reader_options {
   using duration = options::duration;
