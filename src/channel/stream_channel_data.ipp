@@ -20,7 +20,7 @@ inline constexpr auto k_spin_turn = std::chrono::microseconds(20);
 
 template <codec::framing F>
 void stream_channel<F>::arm_read() {
-  if (!stream_ || read_armed_ || receiving_ != direction::open || !wants_messages()) return;
+  if (!stream_ || read_armed_ || !receiving() || !wants_messages()) return;
   inbound_.settle();
   const auto room = inbound_.room(false);
   if (!room) return lost(room.error());
@@ -48,7 +48,7 @@ void stream_channel<F>::count_read(std::size_t n) {
 
 template <codec::framing F>
 void stream_channel<F>::resume_reading() {
-  if (!stream_ || read_armed_ || pump_posted_ || receiving_ != direction::open) return;
+  if (!stream_ || read_armed_ || pump_posted_ || !receiving()) return;
   pump(true);
 }
 
@@ -86,7 +86,7 @@ void stream_channel<F>::pump(bool more) {
 template <codec::framing F>
 void stream_channel<F>::pump_later(bool more) {
   if (std::exchange(pump_posted_, true)) return;
-  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this()), more] {
+  boost::asio::post(where_.io(), [self = this->template self_as<stream_channel>(), more] {
     self->pump_posted_ = false;
     if (self->stream_ && !self->read_armed_) self->pump(more);
   });
@@ -147,13 +147,6 @@ void stream_channel<F>::read_what_is_left() {
   }
   in_batch_ = false;
   delivering_ends();
-}
-
-template <codec::framing F>
-void stream_channel<F>::read_failed(const error& why) {
-  if (why == errc::end_of_stream) return peer_ended();
-  if (why.code() == condition::protocol_violation) where_.totals().protocol_errors.add(1);
-  lost(why);
 }
 
 // Writing -----------------------------------------------------------------------------------------
@@ -282,32 +275,10 @@ void stream_channel<F>::on_writable() {
   after_write();
 }
 
-// What follows from messages having been taken, in the event loop and not inside anybody's call.
-template <codec::framing F>
-void stream_channel<F>::after_write() {
-  if (!stream_) return;
-  if (write_error_) {
-    const error why = *write_error_;
-    read_what_is_left();
-    return lost(why);
-  }
-  if (!write_blocked_) deadlines_.on_write_done(now());
-  const std::size_t low =
-      options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
-  report_progress(unsent_bytes() <= low && take_was_full());
-  if (stream_ && sending_ == direction::ending && unsent_bytes() == 0) {
-    sending_ = direction::ended;
-    const auto ended = stream_->shutdown_write();
-    if (receiving_ == direction::ended) return lost(errc::end_of_stream);
-    if (!ended) return lost(ended.error());
-  }
-  arm_timer();
-}
-
 template <codec::framing F>
 void stream_channel<F>::post_flush() {
   if (std::exchange(flush_posted_, true)) return;
-  boost::asio::post(where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] {
+  boost::asio::post(where_.io(), [self = this->template self_as<stream_channel>()] {
     self->flush_posted_ = false;
     self->flush_turn();
   });
@@ -316,8 +287,7 @@ void stream_channel<F>::post_flush() {
 template <codec::framing F>
 void stream_channel<F>::flush_turn() {
   collect_staged();
-  if (state() == channel_state::closed) return;
-  if (!stream_ && sending_ == direction::ending && unsent_bytes() == 0) return finish(errc::closed);
+  if (flush_without_connection()) return;
   write_some();
   after_write();
 }
@@ -334,8 +304,7 @@ bool stream_channel<F>::take_was_full() {
 // Any thread, under the staging lock.
 template <codec::framing F>
 void stream_channel<F>::post_staged() {
-  boost::asio::post(
-      where_.io(), [self = std::static_pointer_cast<stream_channel>(this->shared_from_this())] { self->flush_turn(); });
+  boost::asio::post(where_.io(), [self = this->template self_as<stream_channel>()] { self->flush_turn(); });
 }
 
 template <codec::framing F>

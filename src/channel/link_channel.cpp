@@ -1,0 +1,281 @@
+#include "channel/link_channel.hpp"
+
+#include "channel/describe.hpp"
+#include "os/random.hpp"
+
+namespace ferry::detail {
+namespace asio = boost::asio;
+
+link_channel::link_channel(context& where, std::string url, std::shared_ptr<const options> with,
+                           transport_traits traits, bool connects)
+    : channel_impl(where, std::move(url), std::move(with), traits),
+      deadlines_(deadlines_of(*options_)),
+      connects_(connects),
+      backoff_(backoff_of(*options_)),
+      timer_(where.io()) {}
+
+void link_channel::let_go() noexcept {
+  refuses_ = true;
+  end_attempt();
+  timer_.cancel();
+  slot_.reset();
+  abort_connection();
+}
+
+// Connecting --------------------------------------------------------------------------------------
+
+void link_channel::connect() {
+  if (connects_ && !attempting() && state() == channel_state::connecting) dial();
+}
+
+void link_channel::dial() {
+  enter(channel_state::connecting);
+  deadlines_.on_connecting(now());
+  begin_attempt();
+  arm_timer();
+}
+
+void link_channel::connected() {
+  const auto keep = shared_from_this();
+  where_.totals().connections_made.add(1);
+  go_up();
+}
+
+void link_channel::accepted(std::shared_ptr<void> slot) {
+  slot_ = std::move(slot);
+  go_up();
+}
+
+void link_channel::attempt_failed(const error& why) {
+  const auto keep = shared_from_this();
+  stats_.failed_attempts += 1;
+  where_.totals().connect_failures.add(1);
+  where_.log(log_level::info, "channel", [&] { return url() + ": " + why.text(); });
+  report_connect_failure(why);
+  if (state() != channel_state::closed) retry_or_end(why);
+}
+
+void link_channel::retry_or_end(const error& why) {
+  deadlines_.on_down();
+  const auto delay = options_->reconnect && connects_ ? backoff_.next(os::random_unit()) : std::nullopt;
+  if (!delay || (sending_ != direction::open && unsent_bytes() == 0)) return finish(why);
+  enter(channel_state::waiting);
+  retry_at_ = now() + *delay;
+  arm_timer();
+}
+
+void link_channel::go_up() {
+  const peer_info who = begin_connection();
+  enter(sending_ == direction::open ? channel_state::up : channel_state::closing);
+  receiving_ = direction::open;
+  stats_.connections += 1;
+  backoff_.on_up(now());
+  deadlines_.on_up(now());
+  arm_timer();
+  report_up(who);
+  if (!attached()) return;  // the handler cut it
+  begin_flow();
+  post_flush();
+}
+
+// Losing ------------------------------------------------------------------------------------------
+
+void link_channel::lost(const error& why) {
+  if (!attached()) return;
+  const auto keep = shared_from_this();
+  const remains left = end_connection();
+  const bool in_order = sending_ == direction::ended && receiving_ == direction::ended && why == errc::closed;
+  taken_bytes_ += left.took.bytes;
+  stats_.messages_sent += left.took.messages;
+  down_info info{why, in_order ? 0 : left.took.messages, in_order ? 0 : left.took.bytes, false, left.unread_bytes};
+  if ((left.cut_inside || left.wanted_to_write) && why != errc::closed) stats_.failed_sends += 1;
+  if (left.took.messages != 0) head_attempts_ = 0;
+  if (left.cut_inside && !in_order) drop_poison();
+  last_lost_ = info.messages_maybe_lost;
+  stats_.messages_maybe_lost += last_lost_;
+  where_.totals().messages_maybe_lost.add(info.messages_maybe_lost);
+  where_.log(log_level::info, "channel", [&] { return url() + " down: " + why.text(); });
+
+  const bool over = state() == channel_state::closed || !connects_ || !options_->reconnect || why == errc::closed ||
+                    why == errc::cancelled;
+  if (over) {
+    report_down(info);
+    return finish(why);
+  }
+  backoff_.on_down(now(), stats_.messages_received != received_before_);
+  received_before_ = stats_.messages_received;
+  info.will_reconnect = true;
+  enter(channel_state::waiting);
+  report_down(info);
+  if (state() == channel_state::waiting) retry_or_end(why);
+}
+
+// A message that is cut off again and again may be what ends the connections: larger than the peer's limit, for
+// example.
+void link_channel::drop_poison() {
+  head_attempts_ += 1;
+  if (options_->max_send_attempts == 0 || head_attempts_ < options_->max_send_attempts) return;
+  head_attempts_ = 0;
+  stats_.messages_poisoned += 1;
+  where_.totals().messages_poisoned.add(1);
+  where_.log(log_level::error, "channel", [&] {
+    return url() + ": a message of " + std::to_string(first_frame().size()) + " bytes was cut off " +
+           std::to_string(options_->max_send_attempts) + " times (max_send_attempts) and is dropped";
+  });
+  report_poisoned(first_frame());
+  taken_bytes_ += first_frame().size();
+  drop_first_frame();
+}
+
+void link_channel::finish(const error& why) {
+  if (attached()) return lost(why);
+  end_attempt();
+  retry_at_.reset();
+  timer_.cancel();
+  refuses_ = true;
+  const taken unsent = drop_queue();
+  slot_.reset();
+  ended({why, unsent.messages, unsent.bytes, last_lost_});
+}
+
+void link_channel::cut(const error& why) {
+  if (state() == channel_state::closed) return;
+  enter(channel_state::closed);
+  refuses_ = true;
+  end_attempt();
+  abort_connection();
+  asio::post(where_.io(), [self = self_as<link_channel>(), why] { self->finish(why); });
+}
+
+// Ending in order ---------------------------------------------------------------------------------
+
+void link_channel::half_close() {
+  if (sending_ != direction::open || state() == channel_state::closed) return;
+  sending_ = direction::ending;
+  refuses_ = true;
+  if (state() == channel_state::up) enter(channel_state::closing);
+  post_flush();
+}
+
+result<void> link_channel::end_receiving() {
+  if (!attached() || receiving_ != direction::open) return errc::closed;
+  return stop_receiving();
+}
+
+void link_channel::closing_begins(std::optional<options::duration> within) {
+  deadlines_.on_closing(now(), within);
+  arm_timer();
+}
+
+void link_channel::read_failed(const error& why) {
+  if (why == errc::end_of_stream) return peer_ended();
+  if (why.code() == condition::protocol_violation) where_.totals().protocol_errors.add(1);
+  lost(why);
+}
+
+void link_channel::peer_ended() {
+  if (pending_bytes() != 0)
+    return read_failed(error(errc::truncated, "the peer ended inside a message, of which " +
+                                                  std::to_string(pending_bytes()) + " bytes had come"));
+  receiving_ = direction::ended;
+  if (sending_ == direction::ended) return lost(errc::closed);  // it had read everything before it ended
+  if (sending_ == direction::open && connects_ && options_->reconnect) return lost(errc::end_of_stream);
+  // The other direction may go on: what is queued is still wanted by a peer that has only ended its own.
+  if (sending_ == direction::open && receiver_is_busy()) return tell_receiver();
+  if (sending_ == direction::open) end_with_the_peer();
+  post_flush();
+}
+
+void link_channel::end_with_the_peer() {
+  if (std::exchange(peer_end_told_, true) || report_peer_end()) return;
+  sending_ = direction::ending;
+  refuses_ = true;
+  enter(channel_state::closing);
+  closing_begins({});
+}
+
+void link_channel::end_was_taken() {
+  if (!attached() || state() != channel_state::up || receiving_ != direction::ended || end_posted_) return;
+  // Posted: handlers are not called from inside a call.
+  end_posted_ = true;
+  asio::post(where_.io(), [self = self_as<link_channel>()] {
+    self->end_posted_ = false;
+    if (!self->attached() || self->state() != channel_state::up || self->receiving_ != direction::ended) return;
+    if (self->sending_ == direction::open) self->end_with_the_peer();
+    self->post_flush();
+  });
+}
+
+// Writing -----------------------------------------------------------------------------------------
+
+void link_channel::after_write() {
+  if (!attached()) return;
+  if (write_error()) {
+    const error why = *write_error();
+    read_what_is_left();
+    return lost(why);
+  }
+  if (!write_blocked()) deadlines_.on_write_done(now());
+  const std::size_t low =
+      options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
+  report_progress(unsent_bytes() <= low && take_was_full());
+  if (attached() && sending_ == direction::ending && unsent_bytes() == 0) {
+    sending_ = direction::ended;
+    const auto told = end_sending();
+    if (receiving_ == direction::ended) return lost(errc::end_of_stream);
+    if (!told) return lost(told.error());
+  }
+  arm_timer();
+}
+
+bool link_channel::flush_without_connection() {
+  if (state() == channel_state::closed) return true;
+  if (attached() || sending_ != direction::ending || unsent_bytes() != 0) return false;
+  finish(errc::closed);
+  return true;
+}
+
+// Time --------------------------------------------------------------------------------------------
+
+void link_channel::arm_timer() {
+  auto next = deadlines_.next();
+  if (retry_at_ && (!next || *retry_at_ < *next)) next = retry_at_;
+  // A deadline that moves later lets the timer fire early once, which is cheaper than setting it for every batch.
+  if (!next || (timer_set_for_ && *timer_set_for_ <= *next)) return;
+  timer_set_for_ = next;
+  timer_.expires_at(*next);
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
+    if (failed) return;
+    if (const auto self = std::static_pointer_cast<link_channel>(weak.lock())) {
+      self->timer_set_for_.reset();
+      self->on_timer();
+    }
+  });
+}
+
+void link_channel::on_timer() {
+  if (state() == channel_state::closed) return;
+  if (retry_at_ && *retry_at_ <= now()) {
+    retry_at_.reset();
+    dial();
+  }
+  if (const auto which = deadlines_.check(now())) on_deadline(*which);
+  if (state() != channel_state::closed) arm_timer();
+}
+
+void link_channel::on_deadline(session::deadline which) {
+  const error why = describe_deadline(which, *options_, unsent_bytes());
+  switch (which) {
+    case session::deadline::connect: end_attempt(); return attempt_failed(why.in("connect to " + url()));
+    case session::deadline::close: return finish(why);
+    case session::deadline::read_idle:
+    case session::deadline::idle:
+      // Whoever does not ask for messages cannot blame the peer for their absence.
+      if (!wants_messages()) return deadlines_.on_read(now());
+      return lost(why);
+    case session::deadline::write:
+    case session::deadline::write_idle: return lost(why);
+  }
+}
+
+}  // namespace ferry::detail

@@ -1,0 +1,156 @@
+#pragma once
+/// The life of a channel's link, whatever carries it: connecting, up, lost, reconnecting, ending; and its deadlines.
+///
+/// The link (channel_state; changed in enter() alone, timed by session::backoff and session::deadlines):
+///
+///                  connected               half_close, peer ended
+///     connecting ------------> up ----------------------------> closing
+///       ^    |                 | lost                              | both directions ended,
+///       |    | failed          v                                   | lost, deadline
+///       |    +------------> waiting                                v
+///       +--- delay over --------+        --- no (more) retry --> closed   <-- cut, from anywhere
+///
+/// Besides it, each direction ends by itself:
+///     sending:   open --half_close--> ending --everything taken--> ended (the peer reads the end)
+///     receiving: open --the peer's end--> ended
+/// A connecting end with `reconnect` takes the peer's end as a lost connection unless it is ending itself; one that is
+/// told to end while it is not up still tries to bring out what is queued, until close_timeout.
+
+#include <ferry/url.hpp>
+
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/time.hpp"
+#include "channel/channel_impl.hpp"
+#include "channel/outbox.hpp"
+#include "session/backoff.hpp"
+#include "session/deadlines.hpp"
+
+namespace ferry::detail {
+
+class link_channel : public channel_impl {
+ public:
+  link_channel(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits,
+               bool connects);
+
+  void connect() final;
+  void half_close() final;
+  result<void> end_receiving() final;
+  void cut(const error& reason) final;
+
+ protected:
+  enum class direction : std::uint8_t { open, ending, ended };
+
+  // What the carrier does. All on the context's thread.
+
+  /// Starts one attempt to connect, which ends in connected() or attempt_failed(), later.
+  virtual void begin_attempt() = 0;
+  /// Gives the attempt up, if there is one.
+  virtual void end_attempt() noexcept = 0;
+  [[nodiscard]] virtual bool attempting() const noexcept = 0;
+  /// Whether there is a connection.
+  [[nodiscard]] virtual bool attached() const noexcept = 0;
+  /// The connection is new: nothing has been read or written on it. @return who is at its other end
+  [[nodiscard]] virtual peer_info begin_connection() = 0;
+  /// Reads and writes from now on.
+  virtual void begin_flow() = 0;
+  /// Closes the connection, of which nothing more is wanted, but keeps what there is to tell about it.
+  virtual void abort_connection() noexcept = 0;
+  /// What is left to tell of a connection that ends.
+  struct remains {
+    taken took;                      ///< what it took wholly
+    std::uint64_t unread_bytes = 0;  ///< came from the peer and was never delivered
+    bool cut_inside = false;         ///< a message was taken in part
+    bool wanted_to_write = false;    ///< something waited to be taken
+  };
+  /// Closes the connection and lets go of it; what it had not taken wholly is queued again.
+  [[nodiscard]] virtual remains end_connection() = 0;
+  /// Tells the peer that nothing follows what it was sent.
+  [[nodiscard]] virtual result<void> end_sending() = 0;
+  /// Tells the peer that nothing more is taken from it.
+  [[nodiscard]] virtual result<void> stop_receiving() { return errc::unsupported; }
+  /// Writes what is queued, soon, and then calls after_write(), or flush_without_connection().
+  virtual void post_flush() = 0;
+  /// The first queued frame, after a message was cut off.
+  [[nodiscard]] virtual bytes first_frame() const noexcept = 0;
+  virtual void drop_first_frame() noexcept = 0;
+  /// Nothing is queued any more. @return what was
+  virtual taken drop_queue() noexcept = 0;
+  /// For reading a last time, before a connection that cannot be written to is given up.
+  virtual void read_what_is_left() = 0;
+  /// Whether try_send has returned full since this was last asked.
+  [[nodiscard]] virtual bool take_was_full() = 0;
+  /// Why writing failed, if it has.
+  [[nodiscard]] virtual const std::optional<error>& write_error() const noexcept = 0;
+  /// Whether what is queued waits for the peer to take something.
+  [[nodiscard]] virtual bool write_blocked() const noexcept = 0;
+
+  // What the carrier tells.
+
+  /// A connection was made; attached() is true.
+  void connected();
+  void attempt_failed(const error& why);
+  /// A connection that was accepted; `slot` is let go of when the channel ends.
+  void accepted(std::shared_ptr<void> slot);
+  /// The connection is over, whoever ended it. What it had not taken wholly stays queued, if there will be another one.
+  void lost(const error& why);
+  /// Reading found the peer's end, or broke.
+  void read_failed(const error& why);
+  /// Bytes or records were taken, in the event loop and not inside anybody's call.
+  void after_write();
+  /// Nothing can be written now. @return whether the channel has ended by that
+  bool flush_without_connection();
+  void finish(const error& why);
+  void arm_timer();
+
+  [[nodiscard]] static time_point now() { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] bool receiving() const noexcept { return receiving_ == direction::open; }
+  [[nodiscard]] bool sending_ends() const noexcept { return sending_ != direction::open; }
+  /// A message in part: the peer may not end inside it. @return bytes of it that have come
+  [[nodiscard]] virtual std::size_t pending_bytes() const noexcept = 0;
+  template <class Carrier>
+  [[nodiscard]] std::shared_ptr<Carrier> self_as() {
+    return std::static_pointer_cast<Carrier>(this->shared_from_this());
+  }
+
+  session::deadlines deadlines_;
+  channel_stats stats_;
+  std::uint64_t taken_bytes_ = 0;     // by earlier connections, and not to be sent again
+  std::atomic<bool> refuses_{false};  // no more messages: ending or closed
+
+ private:
+  // channel_impl
+  void let_go() noexcept final;
+  void closing_begins(std::optional<options::duration> within) final;
+  void end_was_taken() final;
+
+  void dial();
+  void go_up();
+  void retry_or_end(const error& why);
+  void peer_ended();
+  void end_with_the_peer();
+  void drop_poison();
+  void on_timer();
+  void on_deadline(session::deadline which);
+
+  const bool connects_;
+  std::shared_ptr<void> slot_;
+  direction sending_ = direction::open;
+  direction receiving_ = direction::open;
+  session::backoff backoff_;
+  std::optional<time_point> retry_at_;
+  boost::asio::steady_timer timer_;
+  std::optional<time_point> timer_set_for_;
+  bool end_posted_ = false;
+  bool peer_end_told_ = false;
+  std::uint64_t received_before_ = 0;  // messages on earlier connections
+  std::uint64_t last_lost_ = 0;        // messages_maybe_lost of the last connection
+  std::uint32_t head_attempts_ = 0;    // connections in a row that were lost while they took the first message
+};
+
+/// A handle for a channel: the channel is cut when its last copy goes.
+[[nodiscard]] channel hold(const std::shared_ptr<channel_impl>& impl);
+
+}  // namespace ferry::detail
