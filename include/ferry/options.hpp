@@ -41,6 +41,14 @@ struct options {
   duration spin{0};                      ///< try to receive for this long before sleeping
   std::size_t batch_bytes = 256u << 10;  ///< bytes per read and per write at most
 
+  // Shared memory
+  std::size_t ring_bytes = 1u << 20;  ///< of the ring that carries what this end sends: a power of two
+  std::uint32_t sender_rings = 4;     ///< with `senders=many`: rings that the sending threads share out
+  bool copy = false;                  ///< hand out copies: for peers that might change a message while it is read
+  bool huge_pages = false;            ///< rings of 2 MiB pages (vm.nr_hugepages)
+  bool prefault = false;              ///< map all pages at once instead of at the first use
+  std::string runtime_dir;            ///< where the sockets of shm endpoints lie; empty: the system's place
+
   // Deadlines
   duration connect_timeout = seconds(5);  ///< one attempt to connect, name look-up included
   duration write_timeout = seconds(30);   ///< data waits and the peer takes not a byte for this long

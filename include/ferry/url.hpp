@@ -18,7 +18,7 @@ struct endpoint {
   std::string scheme;      ///< lower case
   std::string host;        ///< tcp: name, IPv4, IPv6 without brackets (zone kept: fe80::1%eth0), "*" or empty: all
   std::uint16_t port = 0;  ///< tcp; 0: any (listening only)
-  std::string path;        ///< ipc: "/run/a.sock", or "@name" for an abstract one; inproc: the name
+  std::string path;        ///< ipc: "/run/a.sock", or "@name" for an abstract one; inproc, shm: the name
   std::vector<std::pair<std::string, std::string>> query;  ///< in order, decoded
 
   /// The URL again, without the options; what is printed for people.

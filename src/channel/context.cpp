@@ -74,6 +74,7 @@ std::shared_ptr<stream_transport> context::transport(std::string_view scheme) co
 std::vector<std::string> context::schemes() const {
   std::vector<std::string> names;
   for (const auto& [scheme, transport] : shared_->transports) names.push_back(scheme);
+  names.insert(std::upper_bound(names.begin(), names.end(), "shm"), "shm");  // built in: no stream carries it
   return names;
 }
 

@@ -216,8 +216,7 @@ void link_channel::after_write() {
     return lost(why);
   }
   if (!write_blocked()) deadlines_.on_write_done(now());
-  const std::size_t low =
-      options_->send_queue_low_bytes != 0 ? options_->send_queue_low_bytes : options_->send_queue_bytes / 4;
+  const std::size_t low = low_mark(options_->send_queue_bytes, options_->send_queue_low_bytes);
   report_progress(unsent_bytes() <= low && take_was_full());
   if (attached() && sending_ == direction::ending && unsent_bytes() == 0) {
     sending_ = direction::ended;
@@ -274,6 +273,8 @@ void link_channel::on_deadline(session::deadline which) {
       if (!wants_messages()) return deadlines_.on_read(now());
       return lost(why);
     case session::deadline::write:
+      if (peer_takes_slowly()) return deadlines_.on_write_progress(now());
+      return lost(why);
     case session::deadline::write_idle: return lost(why);
   }
 }

@@ -2,7 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
-#include "channel/stream_channel.hpp"
+#include "channel/link_channel.hpp"
 
 namespace ferry {
 namespace detail {
@@ -11,20 +11,24 @@ namespace {
 constexpr int k_accepts_per_turn = 64;                    // then the channels have their turn
 constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
 
+// Somebody who connected and then did not say what it should: no reason to let others wait.
+bool is_of_this_one_alone(const error& why) {
+  return why.code() == condition::protocol_violation || why == errc::unsupported || why == errc::timeout ||
+         why == errc::reset || why == errc::corrupt;
+}
+
 }  // namespace
 
 struct listener_impl::open_count {
   std::size_t channels = 0;
 };
 
-listener_impl::listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with,
-                             bool local)
+listener_impl::listener_impl(context& where, std::unique_ptr<arrivals> from, std::shared_ptr<const options> with)
     : where_(where),
       residents_(where.residents()),
-      acceptor_(std::move(arrivals)),
+      arrivals_(std::move(from)),
       options_(std::move(with)),
-      local_(local),
-      url_(acceptor_->local_url()),
+      url_(arrivals_->local_url()),
       pause_(where.io()),
       open_(std::make_shared<open_count>()) {
   residents_->add(this);
@@ -33,7 +37,7 @@ listener_impl::listener_impl(context& where, std::unique_ptr<acceptor> arrivals,
 listener_impl::~listener_impl() { residents_->remove(this); }
 
 void listener_impl::abandon() noexcept {
-  if (acceptor_) std::exchange(acceptor_, nullptr)->close();
+  if (arrivals_) std::exchange(arrivals_, nullptr)->close();
   pause_.cancel();
   // What these hold may let go of this listener.
   const auto channels = std::exchange(channel_handler_, {});
@@ -47,15 +51,15 @@ void listener_impl::on_channel(std::function<void(channel)> handler) {
 }
 
 void listener_impl::start_accept(accept_completion done) {
-  if (!acceptor_) return done(errc::closed, channel{});
+  if (!arrivals_) return done(errc::closed, channel{});
   accepts_.add(shared_from_this(), &listener_impl::accepts_, where_.io(), std::move(done), {},
                [](accept_completion& one) { one(errc::cancelled, channel{}); });
   wait_for_arrivals();
 }
 
 void listener_impl::close() {
-  if (!acceptor_) return;
-  std::exchange(acceptor_, nullptr)->close();
+  if (!arrivals_) return;
+  std::exchange(arrivals_, nullptr)->close();
   pause_.cancel();
   for (auto& one : accepts_.take_all()) one.done(errc::closed, channel{});
   boost::asio::post(where_.io(), [self = shared_from_this()] {
@@ -65,9 +69,9 @@ void listener_impl::close() {
 }
 
 void listener_impl::drain() {
-  if (acceptor_ && channel_handler_ && acceptor_->refuse_new()) {
-    while (acceptor_) {
-      auto arrived = acceptor_->try_accept();
+  if (arrivals_ && channel_handler_ && arrivals_->refuse_new()) {
+    while (arrivals_) {
+      auto arrived = arrivals_->try_accept();
       if (arrived) {
         welcome(std::move(*arrived));
       } else if (arrived.error() != errc::auth) {
@@ -81,7 +85,7 @@ void listener_impl::drain() {
 void listener_impl::wait_for_arrivals() {
   if (waiting_ || !wanted()) return;
   waiting_ = true;
-  acceptor_->async_wait([weak = weak_from_this()] {
+  arrivals_->async_wait([weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
       self->waiting_ = false;
       self->accept_some();
@@ -91,7 +95,7 @@ void listener_impl::wait_for_arrivals() {
 
 void listener_impl::accept_some() {
   for (int i = 0; i < k_accepts_per_turn && wanted(); ++i) {
-    auto arrived = acceptor_->try_accept();
+    auto arrived = arrivals_->try_accept();
     if (arrived) {
       welcome(std::move(*arrived));
       continue;
@@ -103,7 +107,10 @@ void listener_impl::accept_some() {
       report(arrived.error());
       continue;
     }
-    return pause(arrived.error());
+    if (!is_of_this_one_alone(arrived.error())) return pause(arrived.error());
+    stats_.errors += 1;
+    where_.totals().accept_errors.add(1);
+    report(arrived.error());
   }
   wait_for_arrivals();
 }
@@ -113,7 +120,7 @@ void listener_impl::pause(const error& why) {
   stats_.errors += 1;
   where_.totals().accept_errors.add(1);
   report(why.in(url_ + ": accepting pauses for 100 ms"));
-  if (!acceptor_) return;
+  if (!arrivals_) return;
   waiting_ = true;
   pause_.expires_after(k_pause);
   pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
@@ -129,12 +136,12 @@ void listener_impl::report(const error& why) {
   if (error_handler_) error_handler_(why);
 }
 
-void listener_impl::welcome(std::shared_ptr<stream> arrived) {
+void listener_impl::welcome(std::unique_ptr<arrival> arrived) {
   if (open_->channels >= options_->max_connections) {
     stats_.refused += 1;
     where_.totals().connections_refused.add(1);
     const auto who = arrived->peer().text();
-    arrived->close();
+    arrived->refuse();
     return report(error(errc::busy, url_ + ": connection from " + who + " refused: " + std::to_string(open_->channels) +
                                         " are open, max_connections is " + std::to_string(options_->max_connections)));
   }
@@ -142,14 +149,13 @@ void listener_impl::welcome(std::shared_ptr<stream> arrived) {
   where_.totals().connections_accepted.add(1);
   open_->channels += 1;
   std::shared_ptr<void> slot(nullptr, [open = open_](void*) { open->channels -= 1; });
-  auto made = make_accepted(where_, url_, options_, local_);
-  channel handle = hold(made.impl);
+  channel handle = hold(arrived->make(where_, url_, options_));
   if (channel_handler_) {
     channel_handler_(handle);
   } else {
     accepts_.pop()({}, handle);
   }
-  made.start(std::move(arrived), std::move(slot));
+  arrived->start(std::move(slot));
 }
 
 listener_stats listener_impl::stats() const {

@@ -1,5 +1,5 @@
 #pragma once
-/// Accepting: limits, pauses, and how an arrived stream becomes a channel.
+/// Accepting: limits, pauses, and how what arrives becomes a channel.
 
 #include <ferry/listener.hpp>
 
@@ -8,6 +8,7 @@
 #include <string>
 #include <variant>
 
+#include "channel/arrivals.hpp"
 #include "channel/replaceable.hpp"
 #include "channel/residents.hpp"
 #include "channel/waiters.hpp"
@@ -16,8 +17,7 @@ namespace ferry::detail {
 
 class listener_impl final : public std::enable_shared_from_this<listener_impl>, public resident {
  public:
-  /// @param local  messages stay in this process
-  listener_impl(context& where, std::unique_ptr<acceptor> arrivals, std::shared_ptr<const options> with, bool local);
+  listener_impl(context& where, std::unique_ptr<arrivals> from, std::shared_ptr<const options> with);
   ~listener_impl();
 
   void on_channel(std::function<void(channel)> handler);
@@ -34,18 +34,17 @@ class listener_impl final : public std::enable_shared_from_this<listener_impl>, 
 
  private:
   struct open_count;
-  [[nodiscard]] bool wanted() const noexcept { return acceptor_ && (channel_handler_ || !accepts_.empty()); }
+  [[nodiscard]] bool wanted() const noexcept { return arrivals_ && (channel_handler_ || !accepts_.empty()); }
   void wait_for_arrivals();
   void accept_some();
-  void welcome(std::shared_ptr<stream> arrived);
+  void welcome(std::unique_ptr<arrival> arrived);
   void pause(const error& why);
   void report(const error& why);
 
   context& where_;
   const std::shared_ptr<residents> residents_;
-  std::unique_ptr<acceptor> acceptor_;  // null once closed
+  std::unique_ptr<arrivals> arrivals_;  // null once closed
   const std::shared_ptr<const options> options_;
-  const bool local_;
   const std::string url_;
   replaceable<channel> channel_handler_;
   replaceable<const error&> error_handler_;

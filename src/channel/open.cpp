@@ -5,21 +5,26 @@
 #include <boost/asio/dispatch.hpp>
 
 #include "channel/listener_impl.hpp"
+#include "channel/ring_channel.hpp"
 #include "channel/stream_channel.hpp"
 
 namespace ferry {
 namespace {
 
+/// Records travel through memory there, not bytes through a stream.
+bool is_ring(const endpoint& where) { return where.scheme == "shm"; }
+
 struct target {
   endpoint where;
-  std::shared_ptr<stream_transport> transport;
+  std::shared_ptr<stream_transport> transport;  // null where is_ring()
   std::shared_ptr<const options> with;
 };
 
 result<target> look_up(context& in, endpoint where, std::shared_ptr<const options> with) {
   if (const auto problem = check_options(*with)) return error(errc::bad_option, problem->text);
   auto transport = in.transport(where.scheme);
-  if (!transport) return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
+  if (!transport && !is_ring(where))
+    return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
   return target{std::move(where), std::move(transport), std::move(with)};
 }
 
@@ -32,15 +37,23 @@ result<target> look_up(context& in, std::string_view url, const options& with) {
 
 channel prepared(context& where, target to) {
   std::string text = to.where.text();
+  if (is_ring(to.where))
+    return detail::hold(detail::make_ring_connecting(where, std::move(text), std::move(to.with), to.where.path));
   auto there = std::make_unique<detail::destination>(detail::destination{std::move(to.transport), std::move(to.where)});
   return detail::hold(detail::make_connecting(where, std::move(text), std::move(to.with), std::move(there)));
 }
 
+result<std::unique_ptr<detail::arrivals>> arrivals_at(context& where, const target& at) {
+  if (is_ring(at.where)) return detail::ring_arrivals(where, at.where.path, at.with);
+  auto from = at.transport->listen(where, at.where, *at.with);
+  if (!from) return from.error();
+  return detail::stream_arrivals(std::move(*from), at.transport->local());
+}
+
 result<listener> opened(context& where, target at) {
-  auto arrivals = at.transport->listen(where, at.where, *at.with);
-  if (!arrivals) return arrivals.error();
-  return listener(detail::hold(
-      std::make_shared<detail::listener_impl>(where, std::move(*arrivals), std::move(at.with), at.transport->local())));
+  auto from = arrivals_at(where, at);
+  if (!from) return from.error();
+  return listener(detail::hold(std::make_shared<detail::listener_impl>(where, std::move(*from), std::move(at.with))));
 }
 
 }  // namespace
@@ -85,8 +98,8 @@ result<listener> listener::open(context& where, const endpoint& at, const option
 }
 
 listener listener::on(context& where, std::unique_ptr<acceptor> arrivals, const options& with) {
-  return listener(detail::hold(
-      std::make_shared<detail::listener_impl>(where, std::move(arrivals), std::make_shared<options>(with), false)));
+  return listener(detail::hold(std::make_shared<detail::listener_impl>(
+      where, detail::stream_arrivals(std::move(arrivals), false), std::make_shared<options>(with))));
 }
 
 }  // namespace ferry

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 #include <limits>
 #include <utility>
@@ -80,21 +81,38 @@ constexpr std::array k_rows{
     option("senders", choice, "Queues", "all", &o::senders, {},
            "`many` allows sending from any thread; `one` is faster and for one thread at a time."),
 
-    option("spin", duration, "Speed", "ipc, tcp", &o::spin, {1, k_second, "off"},
+    option("spin", duration, "Speed", "ipc, tcp, shm", &o::spin, {1, k_second, "off"},
            "Keep trying to receive for this long before sleeping: shorter round trips for a busy processor."),
     option("batch_bytes", size, "Speed", "ipc, tcp", &o::batch_bytes, {1, 64 << 20},
            "The most that one read and one write move."),
 
+    option(
+        "ring_bytes", size, "Shared memory", "shm", &o::ring_bytes, {4096, k_gib},
+        "The ring that carries what this end sends: a power of two. A message takes at most a quarter of it at once; "
+        "a larger one travels in pieces."),
+    option("sender_rings", count, "Shared memory", "shm", &o::sender_rings, {1, 16},
+           "With `senders=many`: how many rings the sending threads share out among them."),
+    option("copy", flag, "Shared memory", "shm", &o::copy, {},
+           "Whether received messages are copied before they are handed out, for peers that are not trusted to leave "
+           "them alone."),
+    option("huge_pages", flag, "Shared memory", "shm", &o::huge_pages, {},
+           "Whether the rings are made of 2 MiB pages, which the system must have set aside (vm.nr_hugepages)."),
+    option("prefault", flag, "Shared memory", "shm", &o::prefault, {},
+           "Whether all pages are mapped when connecting instead of at their first use."),
+    option("runtime_dir", text, "Shared memory", "shm", &o::runtime_dir, {0, 0, {}, "an absolute path"},
+           "Where the sockets of shm endpoints lie; empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/ferry, /run/ferry for "
+           "root, else /tmp/ferry-UID."),
+
     option("connect_timeout", duration, "Deadlines", "connect", &o::connect_timeout,
            {1, k_day, "no limit but the system's"},
            "One attempt to connect may take this long, looking up the name included."),
-    option("write_timeout", duration, "Deadlines", "ipc, tcp", &o::write_timeout, {1, k_day, "no limit"},
+    option("write_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::write_timeout, {1, k_day, "no limit"},
            "The connection ends when data waits and the peer takes not a byte for this long."),
-    option("read_idle_timeout", duration, "Deadlines", "ipc, tcp", &o::read_idle_timeout, {1, k_year, "off"},
+    option("read_idle_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::read_idle_timeout, {1, k_year, "off"},
            "The connection ends when nothing was received for this long."),
-    option("write_idle_timeout", duration, "Deadlines", "ipc, tcp", &o::write_idle_timeout, {1, k_year, "off"},
+    option("write_idle_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::write_idle_timeout, {1, k_year, "off"},
            "The connection ends when nothing was sent for this long."),
-    option("idle_timeout", duration, "Deadlines", "ipc, tcp", &o::idle_timeout, {1, k_year, "off"},
+    option("idle_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::idle_timeout, {1, k_year, "off"},
            "The connection ends when nothing was sent or received for this long."),
     option("close_timeout", duration, "Deadlines", "all", &o::close_timeout, {1, k_day, "at once"},
            "A graceful close may take this long; what is unsent then is reported."),
@@ -117,17 +135,17 @@ constexpr std::array k_rows{
 
     option("max_connections", count, "Listening", "listen", &o::max_connections, {1, 1'000'000},
            "How many connections there may be at a time; one more is closed at once and counted."),
-    option("backlog", count, "Listening", "ipc listen, tcp listen", &o::backlog, {1, 65'535},
+    option("backlog", count, "Listening", "ipc listen, tcp listen, shm listen", &o::backlog, {1, 65'535},
            "How many connections the kernel holds until they are accepted; the system may hold fewer."),
     option("reuse_port", flag, "Listening", "tcp listen", &o::reuse_port, {},
            "Whether several listeners may share one port (SO_REUSEPORT)."),
 
-    option("socket_mode", mode, "Unix sockets", "ipc listen", &o::socket_mode, {1, 0777, "as the umask says"},
-           "Permissions of the socket file, in octal."),
-    option("socket_owner", text, "Unix sockets", "ipc listen", &o::socket_owner,
+    option("socket_mode", mode, "Unix sockets", "ipc listen, shm listen", &o::socket_mode,
+           {1, 0777, "as the umask says"}, "Permissions of the socket file, in octal."),
+    option("socket_owner", text, "Unix sockets", "ipc listen, shm listen", &o::socket_owner,
            {0, 0, {}, "user, user:group or :group"},
            "Owner of the socket file, names or numbers; empty leaves it as it was made."),
-    option("allow_uids", uids, "Unix sockets", "ipc listen", &o::allow_uids,
+    option("allow_uids", uids, "Unix sockets", "ipc listen, shm listen", &o::allow_uids,
            {0, 0, {}, "at most 1024 user numbers 0 .. 4294967294, separated by commas"},
            "The users that may connect; empty allows all that the socket file lets in."),
 
@@ -252,26 +270,34 @@ bool is_owner(std::string_view text) {
          std::all_of(text.begin(), text.end(), printable);
 }
 
+/// An absolute path, or nothing.
+bool is_directory_name(std::string_view text) {
+  return text.empty() || (text.front() == '/' && text.find('\0') == std::string_view::npos);
+}
+
 bool in_range(const options& source, const row& r) {
   const auto whole = [&](std::uint64_t value) {
     return (value >= r.allowed.min && value <= r.allowed.max) || (value == 0 && !r.allowed.zero_means.empty());
   };
-  return std::visit(
-      overloaded{
-          [&](double options::*at) {
-            return source.*at >= double(r.allowed.min) && source.*at <= double(r.allowed.max);
-          },
-          [&](bool options::*) { return true; }, [&](std::string options::*at) { return is_owner(source.*at); },
-          [&](std::vector<std::uint32_t> options::*at) { return parse_uids(format_uids(source.*at)).has_value(); },
-          [&](options::duration options::*at) {
-            return (source.*at).count() >= 0 && whole(std::uint64_t((source.*at).count()));
-          },
-          [&](auto options::*at) {
-            const auto words = words_of(r);
-            const auto value = static_cast<std::uint64_t>(source.*at);
-            return words.empty() ? whole(value) : value < words.size();
-          }},
-      r.where);
+  return std::visit(overloaded{[&](double options::*at) {
+                                 return source.*at >= double(r.allowed.min) && source.*at <= double(r.allowed.max);
+                               },
+                               [&](bool options::*) { return true; },
+                               [&](std::string options::*at) {
+                                 return at == &o::socket_owner ? is_owner(source.*at) : is_directory_name(source.*at);
+                               },
+                               [&](std::vector<std::uint32_t> options::*at) {
+                                 return parse_uids(format_uids(source.*at)).has_value();
+                               },
+                               [&](options::duration options::*at) {
+                                 return (source.*at).count() >= 0 && whole(std::uint64_t((source.*at).count()));
+                               },
+                               [&](auto options::*at) {
+                                 const auto words = words_of(r);
+                                 const auto value = static_cast<std::uint64_t>(source.*at);
+                                 return words.empty() ? whole(value) : value < words.size();
+                               }},
+                    r.where);
 }
 
 /// What the unit's form is, for a value that is not of it; empty where the list of choices says all.
@@ -378,6 +404,8 @@ std::optional<option_problem> check_options(const options& all) {
   for (const auto& r : k_rows) {
     if (!in_range(all, r)) return bad_value(r, write(all, r), "");
   }
+  if (!std::has_single_bit(all.ring_bytes))
+    return bad_value(*find_row("ring_bytes"), get_option(all, "ring_bytes"), "must be a power of two; ");
   constexpr std::array<std::pair<std::string_view, std::string_view>, 2> k_ordered{{
       {"send_queue_low_bytes", "send_queue_bytes"},
       {"receive_queue_low_bytes", "receive_queue_bytes"},

@@ -104,6 +104,13 @@ class outbox {
     return std::exchange(connection_, {});
   }
 
+  /// The first frame, of which a part has been taken; not empty().
+  [[nodiscard]] bytes first_frame_whole() noexcept {
+    count_taken(chunks_[head_]);
+    const chunk& first = chunks_[head_];
+    return {first.data() + first.walked, F::frame_size({first.data() + first.walked, first.end - first.walked})};
+  }
+
   /// The first frame; not empty(). Valid after rewind().
   [[nodiscard]] bytes first_frame() const noexcept {
     const chunk& first = chunks_[head_];

@@ -7,6 +7,7 @@
 #include <boost/circular_buffer.hpp>
 #include <cstddef>
 
+#include "channel/water_marks.hpp"
 #include "os/readiness.hpp"
 
 namespace ferry::detail {
@@ -15,7 +16,7 @@ class receive_queue {
  public:
   explicit receive_queue(const options& with) noexcept
       : high_bytes_(with.receive_queue_bytes),
-        low_bytes_(with.receive_queue_low_bytes != 0 ? with.receive_queue_low_bytes : with.receive_queue_bytes / 4),
+        low_bytes_(low_mark(with.receive_queue_bytes, with.receive_queue_low_bytes)),
         max_messages_(with.receive_queue_messages) {}
 
   [[nodiscard]] bool empty() const noexcept { return queue_.empty(); }

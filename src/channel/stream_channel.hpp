@@ -4,6 +4,7 @@
 
 #include "channel/inbound.hpp"
 #include "channel/link_channel.hpp"
+#include "os/brief_lock.hpp"
 
 namespace ferry::detail {
 
@@ -101,7 +102,7 @@ class stream_channel final : public link_channel, private stream_events {
   std::uint64_t unread_at_cut_ = 0;  // bytes in the kernel that nobody will read
 
   // senders=many: other threads put their messages here, in the order in which they come.
-  std::mutex staging_lock_;
+  os::brief_lock staging_lock_;
   outbox<F> staging_;              // guarded by staging_lock_
   bool staged_ = false;            // guarded by staging_lock_: the io_context has been told
   bool staging_was_full_ = false;  // guarded by staging_lock_

@@ -24,7 +24,7 @@ constexpr std::uint32_t k_max_port = 65'535;
 enum class form { name, unix_path, host_and_port, generic };
 
 form form_of(std::string_view scheme) {
-  if (scheme == "inproc") return form::name;
+  if (scheme == "inproc" || scheme == "shm") return form::name;
   if (scheme == "ipc") return form::unix_path;
   if (scheme == "tcp") return form::host_and_port;
   return form::generic;
@@ -36,6 +36,7 @@ bool query_belongs_to_request(std::string_view scheme) { return scheme == "ws" |
 /// An example of each form, for error texts.
 std::string_view example_of(std::string_view scheme) {
   if (scheme == "inproc") return "inproc://NAME";
+  if (scheme == "shm") return "shm://NAME";
   if (scheme == "ipc") return "ipc:///PATH or ipc://@NAME";
   if (scheme == "tcp") return "tcp://HOST:PORT";
   return "SCHEME://HOST:PORT/PATH";
@@ -194,10 +195,14 @@ result<void> parse_unix_path(std::string_view where, endpoint& out) {
   return {};
 }
 
-result<void> parse_inproc_name(std::string_view where, endpoint& out) {
+result<void> parse_name_alone(std::string_view where, endpoint& out) {
   if (where.empty()) return bad("no name: write " + out.scheme + "://NAME");
   auto name = decoded(where);
   if (!name) return name.error();
+  // It becomes the name of a file.
+  if (out.scheme == "shm" && (is_one_of('/', *name) || name->front() == '.'))
+    return bad("'" + shown(*name) + "' cannot name a file: write shm://NAME without '/' and not beginning with '.'; " +
+               "the directory is the option runtime_dir");
   out.path = std::move(*name);
   return {};
 }
@@ -221,7 +226,7 @@ result<void> parse_generic(std::string_view where, endpoint& out) {
 
 result<void> parse_where(std::string_view where, endpoint& out) {
   switch (form_of(out.scheme)) {
-    case form::name: return parse_inproc_name(where, out);
+    case form::name: return parse_name_alone(where, out);
     case form::unix_path: return parse_unix_path(where, out);
     case form::host_and_port: return parse_host_and_port(where, out);
     case form::generic: return parse_generic(where, out);

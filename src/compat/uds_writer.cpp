@@ -139,8 +139,7 @@ void uds_writer::start() {
 }
 
 result<void> uds_writer::write_message(bytes message) {
-  if (message.empty()) return {};
-  auto queued = parts_->link.try_send(message);
+  auto queued = message.empty() ? result<void>() : parts_->link.try_send(message);
   if (!queued && (queued.error() == errc::full || queued.error() == errc::no_memory)) parts_->dropped.add_shared();
   return queued;
 }

@@ -1,18 +1,35 @@
 #include "net/socket_stream.hpp"
 
+#include <boost/asio/post.hpp>
 #include <cerrno>
 
 namespace ferry::net {
 namespace asio = boost::asio;
 
+// As long as a descriptor is watched, every arrival and every buffer the peer frees is noted in the event loop's list,
+// which is work for both ends even while nobody sleeps. Who found bytes this often without waiting gains by doing
+// without.
+constexpr int k_reads_to_unwatch = 64;
+
 result<std::shared_ptr<stream>> socket_stream::make(asio::io_context& io, os::unique_fd fd, int family,
                                                     peer_info peer) {
-  auto made = std::make_shared<socket_stream>(io, std::move(peer));
-  boost::system::error_code failed;
-  made->socket_.assign(asio::generic::stream_protocol(family, 0), fd.get(), failed);
-  if (failed) return error::from_errno(failed.value(), "watch a socket");
-  made->fd_ = fd.release();
+  auto made = std::make_shared<socket_stream>(io, std::move(fd), family, std::move(peer));
+  if (const auto watched = made->watch(); !watched) return watched.error();
   return std::shared_ptr<stream>(std::move(made));
+}
+
+result<void> socket_stream::watch() {
+  reads_since_watched_ = 0;
+  if (watch_.is_open()) return {};
+  boost::system::error_code refused;
+  watch_.assign(asio::generic::stream_protocol(family_, 0), fd_.get(), refused);
+  if (refused) return error::from_errno(refused.value(), "watch a socket");
+  return {};
+}
+
+void socket_stream::unwatch() noexcept {
+  boost::system::error_code ignored;
+  if (watch_.is_open()) (void)watch_.release(ignored);
 }
 
 void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
@@ -20,46 +37,73 @@ void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
   owner_ = std::move(owner);
 }
 
-result<std::size_t> socket_stream::try_read(mutable_bytes into) noexcept { return os::receive(fd_, into); }
+result<std::size_t> socket_stream::try_read(mutable_bytes into) noexcept {
+  auto n = os::receive(fd_.get(), into);
+  if (n && waits_ == 0 && ++reads_since_watched_ == k_reads_to_unwatch) unwatch();
+  return n;
+}
 
-result<std::size_t> socket_stream::try_write(std::span<const bytes> from) noexcept { return os::send(fd_, from); }
+result<std::size_t> socket_stream::try_write(std::span<const bytes> from) noexcept {
+  if (unwatchable_) return *unwatchable_;
+  return os::send(fd_.get(), from);
+}
 
 void socket_stream::async_read(mutable_bytes into) {
-  socket_.async_read_some(asio::buffer(into.data(), into.size()),
-                          [self = shared_from_this()](const boost::system::error_code& failed, std::size_t n) {
-                            if (self->events_ == nullptr) return;
-                            const auto keep = self->owner_;
-                            if (!failed) return self->events_->on_read(n);
-                            if (failed == asio::error::eof) return self->events_->on_read(errc::end_of_stream);
-                            self->events_->on_read(error::from_errno(failed.value(), "read"));
-                          });
+  if (const auto watched = watch(); !watched) {
+    asio::post(watch_.get_executor(), [self = shared_from_this(), why = watched.error()] { self->tell_read(why); });
+    return;
+  }
+  ++waits_;
+  watch_.async_read_some(asio::buffer(into.data(), into.size()),
+                         [self = shared_from_this()](const boost::system::error_code& failed, std::size_t n) {
+                           --self->waits_;
+                           if (!failed) return self->tell_read(n);
+                           if (failed == asio::error::eof) return self->tell_read(errc::end_of_stream);
+                           self->tell_read(error::from_errno(failed.value(), "read"));
+                         });
+}
+
+void socket_stream::tell_read(result<std::size_t> outcome) {
+  if (events_ == nullptr) return;
+  const auto keep = owner_;
+  events_->on_read(std::move(outcome));
 }
 
 void socket_stream::async_wait_writable() {
-  socket_.async_wait(asio_socket::wait_write, [self = shared_from_this()](const boost::system::error_code&) {
-    if (self->events_ == nullptr) return;
-    const auto keep = self->owner_;
-    self->events_->on_writable();  // an error shows in the write that follows
+  if (const auto watched = watch(); !watched) {
+    unwatchable_ = watched.error();
+    asio::post(watch_.get_executor(), [self = shared_from_this()] { self->tell_writable(); });
+    return;
+  }
+  ++waits_;
+  watch_.async_wait(asio_socket::wait_write, [self = shared_from_this()](const boost::system::error_code&) {
+    --self->waits_;
+    self->tell_writable();
   });
 }
 
+void socket_stream::tell_writable() {
+  if (events_ == nullptr) return;
+  const auto keep = owner_;
+  events_->on_writable();  // an error shows in the write that follows
+}
+
 result<void> socket_stream::shutdown_write() {
-  if (::shutdown(fd_, SHUT_WR) != 0) return error::from_errno(errno, "end the sending direction");
+  if (::shutdown(fd_.get(), SHUT_WR) != 0) return error::from_errno(errno, "end the sending direction");
   return {};
 }
 
 result<void> socket_stream::shutdown_read() {
-  if (::shutdown(fd_, SHUT_RD) != 0) return error::from_errno(errno, "end the receiving direction");
+  if (::shutdown(fd_.get(), SHUT_RD) != 0) return error::from_errno(errno, "end the receiving direction");
   return {};
 }
 
-std::size_t socket_stream::unread() const noexcept { return os::unread(fd_); }
+std::size_t socket_stream::unread() const noexcept { return os::unread(fd_.get()); }
 
 void socket_stream::close() noexcept {
   events_ = nullptr;
-  fd_ = -1;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  unwatch();
+  fd_.reset();
   owner_.reset();
 }
 
@@ -165,8 +209,7 @@ class socket_acceptor final : public acceptor {
     auto got = os::accept(socket_->native_handle());
     if (!got) return got.error();
     auto who = os::identify_peer(got->fd.get(), got->peer);
-    if (!allowed(who))
-      return error(errc::auth, "connection from " + who.text() + " refused: its user is not in allow_uids");
+    if (family_ == AF_UNIX && !os::is_allowed(who, with_)) return os::describe_not_allowed(who);
     os::tune_connected(got->fd.get(), family_, with_);
     return socket_stream::make(io_, std::move(got->fd), family_, std::move(who));
   }
@@ -197,12 +240,6 @@ class socket_acceptor final : public acceptor {
   [[nodiscard]] std::string local_url() const override { return local_url_; }
 
  private:
-  [[nodiscard]] bool allowed(const peer_info& who) const {
-    if (with_.allow_uids.empty() || family_ != AF_UNIX) return true;
-    return who.process &&
-           std::find(with_.allow_uids.begin(), with_.allow_uids.end(), who.process->uid) != with_.allow_uids.end();
-  }
-
   asio::io_context& io_;
   std::shared_ptr<asio_socket> socket_;
   int family_;

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "os/socket.hpp"
@@ -24,7 +25,9 @@ class socket_stream final : public stream, public std::enable_shared_from_this<s
   /// Takes a connected, non-blocking socket. @return network ... if the event loop refuses the descriptor.
   [[nodiscard]] static result<std::shared_ptr<stream>> make(boost::asio::io_context& io, os::unique_fd fd, int family,
                                                             peer_info peer);
-  explicit socket_stream(boost::asio::io_context& io, peer_info peer) : socket_(io), peer_(std::move(peer)) {}
+  socket_stream(boost::asio::io_context& io, os::unique_fd fd, int family, peer_info peer)
+      : fd_(std::move(fd)), family_(family), watch_(io), peer_(std::move(peer)) {}
+  ~socket_stream() override { unwatch(); }
 
   void attach(stream_events& events, std::shared_ptr<void> owner) override;
   [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override;
@@ -38,9 +41,19 @@ class socket_stream final : public stream, public std::enable_shared_from_this<s
   [[nodiscard]] peer_info peer() const override { return peer_; }
 
  private:
-  asio_socket socket_;
-  int fd_ = -1;
-  stream_events* events_ = nullptr;  // null after close(): a completion that is still under way is dropped
+  /// Has the event loop watch the descriptor, which it does from the start and again before each wait.
+  [[nodiscard]] result<void> watch();
+  void unwatch() noexcept;
+  void tell_read(result<std::size_t> outcome);
+  void tell_writable();
+
+  os::unique_fd fd_;
+  int family_;
+  asio_socket watch_;                 // open while fd_ is watched; it never owns it
+  int waits_ = 0;                     // operations of watch_ that are under way
+  int reads_since_watched_ = 0;       // by try_read, with success
+  std::optional<error> unwatchable_;  // there was no waiting for room: the write that follows fails
+  stream_events* events_ = nullptr;   // null after close(): a completion that is still under way is dropped
   std::shared_ptr<void> owner_;
   peer_info peer_;
 };

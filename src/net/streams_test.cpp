@@ -4,10 +4,13 @@
 #include <ferry/url.hpp>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <string>
 
+#include "net/socket_stream.hpp"
 #include "testing/faulty_stream.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
@@ -124,6 +127,31 @@ TEST_P(any_stream, fills_up_and_tells_when_it_takes_bytes_again) {
   EXPECT_EQ(at_client.writable, 1);
 }
 
+TEST_P(any_stream, wakes_for_bytes_and_for_room_after_any_number_of_reads_without_waiting) {
+  connect();
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(put(*client, "a"), 1u);
+    ASSERT_TRUE(test::run_until(
+        io, [&] { return server->try_read(into).has_value(); }, "a byte"));
+  }
+  server->async_read(into);
+  test::run_ready(io);
+  EXPECT_TRUE(at_server.reads.empty());
+  EXPECT_EQ(put(*client, "abc"), 3u);
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return at_server.reads.size() == 1; }, "the read"));
+  EXPECT_EQ(*at_server.reads[0], 3u);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(put(*client, "a"), 1u);
+    ASSERT_TRUE(test::run_until(
+        io, [&] { return server->try_read(into).has_value(); }, "a byte"));
+  }
+  server->async_wait_writable();
+  EXPECT_EQ(at_server.writable, 0);
+  ASSERT_TRUE(test::run_until(
+      io, [&] { return at_server.writable == 1; }, "room"));
+}
+
 TEST_P(any_stream, tells_nothing_after_close_and_lets_go_of_its_owner) {
   connect();
   server->async_read(into);
@@ -170,6 +198,35 @@ TEST_P(any_stream, cannot_be_reached_after_the_acceptor_closed) {
   ASSERT_TRUE(test::run_until(
       io, [&] { return why.has_value(); }, "the refusal"));
   EXPECT_TRUE(*why == errc::refused || *why == errc::not_found) << why->text();
+}
+
+// What the event loop refuses to watch, here a number that is no descriptor, is an error to whoever waits.
+TEST(socket_stream, reports_from_the_event_loop_that_it_can_no_longer_be_watched) {
+  boost::asio::io_context io;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const os::unique_fd peer(ends[1]);
+  const auto watched = *socket_stream::make(io, os::unique_fd(ends[0]), AF_UNIX, {});
+  heard at_end;
+  watched->attach(at_end, nullptr);
+  std::array<std::byte, 10> into{};
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(::write(peer.get(), "a", 1), 1);
+    ASSERT_TRUE(watched->try_read(into));
+  }
+  ::close(ends[0]);
+  watched->async_read(into);
+  watched->async_wait_writable();
+  EXPECT_TRUE(at_end.reads.empty());
+  EXPECT_EQ(at_end.writable, 0);
+  test::run_ready(io);
+  ASSERT_EQ(at_end.reads.size(), 1u);
+  EXPECT_EQ(at_end.reads[0].error().text(), "watch a socket: Bad file descriptor");
+  ASSERT_EQ(at_end.writable, 1);
+  const std::array<bytes, 1> parts{as_bytes("abc")};
+  EXPECT_EQ(watched->try_write(parts).error().text(), "watch a socket: Bad file descriptor");
+  ASSERT_EQ(::dup2(peer.get(), ends[0]), ends[0]) << "for close(), which must close nothing of somebody else's";
+  watched->close();
 }
 
 INSTANTIATE_TEST_SUITE_P(every, any_stream,

@@ -21,15 +21,14 @@ class bell {
   /// After something was published. @return whether the other side sleeps on its socket: write a byte there; whoever
   /// sleeps on the futex was woken.
   [[nodiscard]] bool ring() noexcept {
-    std::uint32_t sleeps;
-    if (fenced_) [[unlikely]] {
-      sleeps = word_->fetch_or(0, std::memory_order_acq_rel);  // pairs with the exchange in go_to_sleep
-    } else {
-      // What was published must not be moved behind the load by the compiler; the sleeper's barrier sees to the rest.
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-      sleeps = word_->load(std::memory_order_relaxed);
-    }
-    return sleeps != 0 && wake();
+    order();
+    return word_->load(std::memory_order_relaxed) != 0 && wake();
+  }
+  /// What was published comes before what is loaded next: by the sleeper's barrier, or by our own.
+  void order() noexcept {
+    if (fenced_) [[unlikely]]
+      (void)word_->fetch_or(0, std::memory_order_acq_rel);  // pairs with: announce
+    std::atomic_signal_fence(std::memory_order_seq_cst);    // the compiler must not move it either
   }
 
   // The side that sleeps: announce, then order (once for any number of bells), then look again, and only then wait.
@@ -39,8 +38,8 @@ class bell {
     (void)word_->exchange(static_cast<std::uint32_t>(how),
                           fenced_ ? std::memory_order_acq_rel : std::memory_order_relaxed);
   }
-  /// Whether order_announcements() must follow.
-  [[nodiscard]] bool needs_barrier() const noexcept { return !fenced_; }
+  /// Without membarrier: announce() orders by itself, else barrier_everywhere() must follow it.
+  [[nodiscard]] bool fenced() const noexcept { return fenced_; }
   void awake() noexcept { word_->store(0, std::memory_order_relaxed); }
   /// On the futex, after announce(on_futex), until rung, for `within` at most, or for no reason.
   void wait(std::chrono::nanoseconds within) noexcept;

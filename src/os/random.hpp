@@ -5,11 +5,14 @@
 
 namespace ferry::os {
 
-/// A random number in [0, 1), from the system's generator.
-[[nodiscard]] inline double random_unit() noexcept {
-  std::uint64_t bits = 0;
-  if (::getrandom(&bits, sizeof bits, 0) != sizeof bits) return 0.5;  // cannot happen for 8 bytes once the system is up
-  return static_cast<double>(bits >> 11) * 0x1p-53;
+/// 64 random bits from the system's generator.
+[[nodiscard]] inline std::uint64_t random_u64() noexcept {
+  std::uint64_t bits = 1ull << 63;
+  (void)!::getrandom(&bits, sizeof bits, 0);  // cannot fail for 8 bytes once the system is up
+  return bits;
 }
+
+/// A random number in [0, 1), from the system's generator.
+[[nodiscard]] inline double random_unit() noexcept { return static_cast<double>(random_u64() >> 11) * 0x1p-53; }
 
 }  // namespace ferry::os

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -106,7 +107,8 @@ result<std::vector<socket_address>> resolve(const std::string& host, std::uint16
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | (any && passive ? AI_PASSIVE : 0) | (is_literal(host) ? AI_NUMERICHOST : 0);
   addrinfo* found = nullptr;
-  const int failed = ::getaddrinfo(any ? nullptr : host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  const bool unnamed = any || host == "localhost";  // which needs no file and no server (RFC 6761, section 6.3)
+  const int failed = ::getaddrinfo(unnamed ? nullptr : host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (failed != 0) {
     const int system_errno = failed == EAI_SYSTEM ? errno : 0;
     return error(errc::not_found, "host '" + host + "' not found: " + ::gai_strerror(failed), system_errno);
@@ -224,6 +226,16 @@ peer_info identify_peer(int fd, const socket_address& peer) {
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
     who.process = {credentials.uid, credentials.gid, credentials.pid};
   return who;
+}
+
+bool is_allowed(const peer_info& who, const options& with) noexcept {
+  const auto& allowed = with.allow_uids;
+  return allowed.empty() ||
+         (who.process && std::find(allowed.begin(), allowed.end(), who.process->uid) != allowed.end());
+}
+
+error describe_not_allowed(const peer_info& who) {
+  return {errc::auth, "connection from " + who.text() + " refused: its user is not in allow_uids"};
 }
 
 }  // namespace ferry::os

@@ -33,7 +33,8 @@ struct socket_address {
 [[nodiscard]] result<socket_address> unix_address(std::string_view path);
 
 /// All addresses of a host, in the order in which the system prefers them; may block (DNS).
-/// @param host  name, IPv4, IPv6 with or without zone; "" or "*": all interfaces (`passive`), else loopback
+/// @param host  name, IPv4, IPv6 with or without zone; "" or "*": all interfaces (`passive`), else loopback;
+///              "localhost": loopback, without asking anybody
 /// @return errc::not_found with the name if there is none.
 [[nodiscard]] result<std::vector<socket_address>> resolve(const std::string& host, std::uint16_t port, bool passive);
 /// True if `resolve` cannot block: a literal address or "*".
@@ -65,5 +66,8 @@ struct accepted {
 [[nodiscard]] result<socket_address> local_address(int fd);
 /// Who is at the other end of a Unix socket; the address alone on others.
 [[nodiscard]] peer_info identify_peer(int fd, const socket_address& peer);
+/// Whether allow_uids lets this peer of a Unix socket in.
+[[nodiscard]] bool is_allowed(const peer_info& who, const options& with) noexcept;
+[[nodiscard]] error describe_not_allowed(const peer_info& who);
 
 }  // namespace ferry::os

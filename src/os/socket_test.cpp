@@ -48,6 +48,12 @@ TEST(resolve, knows_literals_without_asking_and_names_what_it_does_not_find) {
   EXPECT_NE(none.error().text().find("no-such-host.invalid"), std::string::npos);
 }
 
+TEST(resolve, knows_localhost_even_where_no_file_names_it) {
+  const auto here = resolve("localhost", 80, false);
+  ASSERT_TRUE(here) << here.error().text();
+  for (const auto& one : *here) EXPECT_TRUE(one.text() == "[::1]:80" || one.text().starts_with("127.")) << one.text();
+}
+
 TEST(stream_socket, has_the_options_that_were_asked_for) {
   options with;
   with.socket_send_buffer = 40'000;

@@ -54,7 +54,7 @@ result<geometry> read_header(bytes first_page, std::uint64_t size) {
   if (h.version != k_version)
     return error(errc::unsupported, "a ring of version " + std::to_string(h.version) + ", this program knows version " +
                                         std::to_string(k_version) + ": use the same release on both sides");
-  if (!std::has_single_bit(h.page_bytes) || h.page_bytes < sizeof(shared_page) || h.page_bytes > (1u << 20))
+  if (!std::has_single_bit(h.page_bytes) || h.page_bytes < sizeof(shared_page) || h.page_bytes > (2u << 20))
     return damaged("pages of " + std::to_string(h.page_bytes) + " bytes");
   if (h.flags != 0 || h.reserved != 0 || h.epoch == 0) return damaged("reserved fields are set, or the epoch is not");
   const geometry g{h.ring_bytes, h.rings, h.page_bytes};
@@ -94,9 +94,11 @@ std::optional<ring_contents> ring_scan(std::span<const std::byte> data, const ri
   };
   std::uint64_t first = word_at(position);
   if (first == ring_word::k_pad_word) first = word_at(position + data.size() - (position & mask));
-  if ((first & ring_word::k_present) != 0 && (first & ring_word::k_pad) == 0)
-    sequence = (sequence & ~ring_word::k_sequence_mask) |
-               ((first >> ring_word::k_sequence_shift) & ring_word::k_sequence_mask);
+  if ((first & ring_word::k_present) != 0 && (first & ring_word::k_pad) == 0) {
+    const auto too_new = (sequence - (first >> ring_word::k_sequence_shift)) & ring_word::k_sequence_mask;
+    if (too_new > sequence || too_new > data.size() / 8) return std::nullopt;
+    sequence -= too_new;
+  }
   ring_consumer walker(data, unused, position, sequence);
   ring_contents found;
   while (const auto record = walker.front()) {

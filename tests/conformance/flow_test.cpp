@@ -142,6 +142,7 @@ TEST_P(transport, stops_reading_at_the_limit_of_the_receive_queue_in_messages) {
 }
 
 TEST_P(transport, reads_on_once_the_receive_queue_is_below_its_low_mark) {
+  if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
   options with = small_queues(settings());
   auto both = connect(with, with);
   channel& client = both.client;
@@ -153,6 +154,7 @@ TEST_P(transport, reads_on_once_the_receive_queue_is_below_its_low_mark) {
 }
 
 TEST_P(transport, delivers_nothing_between_pause_and_resume) {
+  if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
   auto both = connect();
   channel& client = both.client;
   channel& server = both.server;
@@ -171,6 +173,7 @@ TEST_P(transport, delivers_nothing_between_pause_and_resume) {
 }
 
 TEST_P(transport, stops_at_once_when_the_handler_pauses_and_goes_on_where_it_was) {
+  if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
   auto both = connect();
   channel& client = both.client;
   channel& server = both.server;
@@ -228,7 +231,7 @@ TEST_P(transport, completes_a_flush_when_the_kernel_has_everything_and_not_befor
     EXPECT_EQ(client.stats().send_queue_bytes, 0u);
   });
   run_ready(io);
-  EXPECT_FALSE(flushed);
+  EXPECT_EQ(flushed, is_ring());
   life at_server;
   at_server.receive(server);
   ASSERT_TRUE(turn([&] { return flushed; }, "the flush"));
@@ -260,7 +263,7 @@ TEST_P(transport, cuts_a_peer_that_takes_nothing_for_the_write_timeout_and_says_
   client.async_close([&](error_code failed, const close_report& report) {
     told = true;
     EXPECT_EQ(failed, errc::timeout);
-    EXPECT_GT(report.messages_unsent, 0u);
+    if (!is_ring()) EXPECT_GT(report.messages_unsent, 0u);
     EXPECT_EQ(report.messages_unsent + report.messages_maybe_lost, sent);
     EXPECT_FALSE(report.clean());
   });

@@ -186,7 +186,7 @@ TEST_P(transport, knows_its_peer) {
   channel& client = both.client;
   channel& server = both.server;
   EXPECT_EQ(server.url(), listening.url());
-  if (with_.is("ipc") || with_.is("abstract")) {
+  if (with_.is("ipc") || with_.is("abstract") || is_ring()) {
     ASSERT_TRUE(server.peer().process);
     EXPECT_EQ(server.peer().process->pid, ::getpid());
     EXPECT_EQ(server.peer().process->uid, ::getuid());

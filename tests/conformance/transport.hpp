@@ -34,7 +34,7 @@ inline constexpr std::size_t k_slower = 1;
 #endif
 
 struct setting {
-  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty
+  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty, shm, shm_small, shm_copy
   framing_kind framing;
   senders_kind senders;
 
@@ -95,17 +95,25 @@ class any_transport {
     o.framing = with_.framing;
     o.senders = with_.senders;
     o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    o.runtime_dir = dir.path();
+    o.copy = with_.is("shm_copy");
+    if (with_.is("shm_small")) o.ring_bytes = 4096;
     return o;
   }
   [[nodiscard]] std::string listen_url() const {
     if (with_.is("inproc")) return "inproc://meeting";
     if (with_.is("ipc")) return "ipc://" + dir.file("socket");
     if (with_.is("abstract")) return "ipc://@" + dir.file("socket");
+    if (is_ring()) return "shm://meeting";
     if (with_.is("tcp4")) return "tcp://127.0.0.1:0";
     if (with_.is("tcp6")) return "tcp://[::1]:0";
     if (with_.is("localhost")) return "tcp://localhost:0";
     return "faulty://meeting";
   }
+  [[nodiscard]] bool is_ring() const { return with_.is("shm") || with_.is("shm_small") || with_.is("shm_copy"); }
+  /// While connected, a ring is the send queue: a full one is full, and what was taken is in it. Tests that want more
+  /// than 4 KiB to be taken at once say so with this.
+  [[nodiscard]] bool takes_little() const { return with_.is("shm_small"); }
   [[nodiscard]] bool is_tcp() const { return with_.is("tcp4") || with_.is("tcp6") || with_.is("localhost"); }
   /// Where `at` can be connected to; by name if this is what is tested.
   [[nodiscard]] std::string connect_url(const listener& at) const {
