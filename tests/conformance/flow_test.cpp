@@ -263,7 +263,7 @@ TEST_P(transport, cuts_a_peer_that_takes_nothing_for_the_write_timeout_and_says_
   client.async_close([&](error_code failed, const close_report& report) {
     told = true;
     EXPECT_EQ(failed, errc::timeout);
-    if (!is_ring()) EXPECT_GT(report.messages_unsent, 0u);
+    EXPECT_TRUE(is_ring() || report.messages_unsent > 0);
     EXPECT_EQ(report.messages_unsent + report.messages_maybe_lost, sent);
     EXPECT_FALSE(report.clean());
   });
