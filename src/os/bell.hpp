@@ -38,6 +38,8 @@ class bell {
     (void)word_->exchange(static_cast<std::uint32_t>(how),
                           fenced_ ? std::memory_order_acq_rel : std::memory_order_relaxed);
   }
+  /// For a fast path of one's own: rings if the word is not 0, or always if fenced().
+  [[nodiscard]] std::atomic<std::uint32_t>& word() const noexcept { return *word_; }
   /// Without membarrier: announce() orders by itself, else barrier_everywhere() must follow it.
   [[nodiscard]] bool fenced() const noexcept { return fenced_; }
   void awake() noexcept { word_->store(0, std::memory_order_relaxed); }
