@@ -228,7 +228,7 @@ result<void> check(const connections_plan& plan) {
   const auto schemes = scratch.channels.schemes();
   const auto at = parse_url(plan.url, all, schemes);
   if (!at) return at.error();
-  if (!scratch.channels.transport(at->scheme)->local()) return {};
+  if (!scratch.channels.is_local(at->scheme)) return {};
   return error(errc::unsupported, at->scheme + ":// stays in one process: its two ends cannot be told apart");
 }
 

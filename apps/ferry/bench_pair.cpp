@@ -125,7 +125,7 @@ result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan) {
   const auto schemes = scratch.channels.schemes();
   const auto at = parse_url(plan.url, all, schemes);
   if (!at) return at.error();
-  const bool local = scratch.channels.transport(at->scheme)->local();
+  const bool local = scratch.channels.is_local(at->scheme);
   const bool raw = plan.kind == bench_kind::write_only || plan.kind == bench_kind::read_only;
   if (plan.size < k_bench_min_size || plan.size > all.max_message)
     return error(errc::misuse, "messages of " + std::to_string(plan.size) + " bytes: must be " +
@@ -133,6 +133,8 @@ result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan) {
                                    std::to_string(all.max_message) + " (max_message)");
   if (local && (raw || plan.external))
     return error(errc::unsupported, at->scheme + ":// stays in one process: it has no raw or external other side");
+  if (raw && at->scheme == "shm")
+    return error(errc::unsupported, "shm:// has no raw other side: no bytes flow there, only records");
   if (plan.uds_pair && (at->scheme != "ipc" || raw || plan.external))
     return error(errc::unsupported, "--uds-pair is for `bench oneway ipc:...`, both sides started here");
   if (plan.uds_pair) return make_uds_pair(at->path);

@@ -173,6 +173,7 @@ class asker {
 std::string url_for(const std::string& scheme, bool local, const std::string& directory) {
   if (local) return scheme + "://ferry-demo";
   if (scheme == "ipc") return "ipc://" + directory + "/demo.sock";
+  if (scheme == "shm") return "shm://ferry-demo?runtime_dir=" + directory;
   return scheme + "://127.0.0.1:0";
 }
 
@@ -180,7 +181,7 @@ listener listening(bench::child& me, loop& mine, board& shared, const std::strin
                    std::function<void(const error&)> ended) {
   auto opened = listener::open(mine.channels, url);
   if (!opened) give_up(me, opened.error());
-  const auto bound = opened->url();
+  const auto bound = opened->url() + url.substr(std::min(url.find('?'), url.size()));
   if (bound.size() >= sizeof shared.url) me.fail(errc::bad_url, "the URL is too long");
   std::memcpy(shared.url, bound.c_str(), bound.size() + 1);
   opened->on_channel([&mine, &shared, lines, ended = std::move(ended)](channel arrived) {
@@ -208,7 +209,7 @@ void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, con
 demo_row run_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
   const bool local = [&] {
     loop scratch;
-    return scratch.channels.transport(scheme)->local();
+    return scratch.channels.is_local(scheme);
   }();
   const auto url = url_for(scheme, local, directory);
   const bench::shared<board> shared;

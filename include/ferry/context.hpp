@@ -58,9 +58,11 @@ class context {
   /// Adds or replaces a transport. Everything above (channels, listeners, the program) then takes its URLs.
   /// Before the context is shared or used.
   void register_transport(std::string scheme, std::shared_ptr<stream_transport> transport);
-  /// Null if there is none.
+  /// Null if there is none; shm has none, for no stream carries it.
   [[nodiscard]] std::shared_ptr<stream_transport> transport(std::string_view scheme) const;
-  /// The registered schemes, sorted.
+  /// Whether messages of this scheme stay in this process.
+  [[nodiscard]] bool is_local(std::string_view scheme) const;
+  /// The schemes that URLs may have, sorted: the registered ones, and shm.
   [[nodiscard]] std::vector<std::string> schemes() const;
 
   /// Writes to the log sink if there is one and `level` is wanted; `text` is called only then and returns a string.

@@ -71,6 +71,11 @@ std::shared_ptr<stream_transport> context::transport(std::string_view scheme) co
   return found == shared_->transports.end() ? nullptr : found->second;
 }
 
+bool context::is_local(std::string_view scheme) const {
+  const auto found = transport(scheme);
+  return found && found->local();
+}
+
 std::vector<std::string> context::schemes() const {
   std::vector<std::string> names;
   for (const auto& [scheme, transport] : shared_->transports) names.push_back(scheme);
