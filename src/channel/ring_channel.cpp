@@ -23,6 +23,12 @@ std::size_t thread_number() noexcept {
 
 constexpr std::size_t piece_bytes(std::size_t ring_bytes) noexcept { return ring_bytes / 8 - 8; }
 
+// Whether all pieces of a message find room now: with their words, the tag, what padding may cost and the next word.
+bool takes_whole(ring_producer& ring, std::size_t size) noexcept {
+  const std::size_t pieces = size / (piece_bytes(ring.ring_bytes()) - sizeof(ring_tag)) + 1;
+  return ring.used() + size + pieces * 16 + ring.ring_bytes() / 8 + 16 <= ring.ring_bytes();
+}
+
 }  // namespace
 
 // Receiving ---------------------------------------------------------------------------------------
@@ -46,6 +52,7 @@ void ring_channel::pump() {
     return;
   }
   const auto keep = shared_from_this();
+  const auto received_before = stats_.messages_received;
   in_batch_ = true;
   delivering_begins();
   result<std::size_t> got = std::size_t{0};
@@ -60,7 +67,7 @@ void ring_channel::pump() {
   }
   in_batch_ = false;
   delivering_ends();
-  where_.totals().messages_received.add(total);
+  where_.totals().messages_received.add(stats_.messages_received - received_before);
   if (state() == channel_state::closed || !link_ || aborted_) return;
   if (total != 0) deadlines_.on_read(now());
   if (!got) return read_failed(got.error());
@@ -184,8 +191,10 @@ bool ring_channel::spin() {
   const auto begin = now();
   if (!spin_until_) spin_until_ = begin + window;
   for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
-    for (int i = 0; i < k_looks_per_clock; ++i)
+    for (int i = 0; i < k_looks_per_clock; ++i) {
       if (link_->something()) return true;
+      link_->pause();
+    }
   if (now() >= *spin_until_) {
     spin_until_.reset();
     bulk_ = false;
@@ -246,25 +255,10 @@ result<void> ring_channel::send_through(lane& mine, const message_view& m) {
     post_flush();
     return errc::full;
   }
-  const std::size_t done = put_pieces(mine, m, 0);
-  if (done == m.payload.size()) {
-    mine.queue.count_direct(m.payload.size() + 8);
-    if (!in_batch_ && !many_) post_flush();
-    return {};
-  }
-  if (!mine.queue.append(m)) {
-    if (done == 0) return errc::no_memory;
-    // Half a message is out and the rest cannot be kept: the connection is of no more use.
-    mine.ring->end();
-    link_->wake_through_socket();
-    return error(errc::no_memory,
-                 "no buffer for the rest of a message of " + std::to_string(m.payload.size()) + " bytes");
-  }
-  if (done != 0) {
-    mine.queue.consume(codec::typed_framing::k_max_header + done);
-    mine.rest = m.payload.size() - done;
-  }
-  post_flush();
+  if (!takes_whole(*mine.ring, m.payload.size())) return queue_in(mine, m);
+  (void)put_pieces(mine, m, 0);
+  mine.queue.count_direct(m.payload.size() + 8);
+  if (!in_batch_ && !many_) post_flush();
   return {};
 }
 
@@ -279,6 +273,7 @@ result<void> ring_channel::queue_in(lane& mine, const message_view& m) {
     return errc::full;
   }
   if (!mine.queue.append(m)) return errc::no_memory;
+  if (mine.ring != nullptr && waiting == 0) flush(mine);
   post_flush();
   return {};
 }
@@ -373,6 +368,8 @@ void ring_channel::flush_turn() {
       write_error_ = error(errc::corrupt, "the peer published an impossible position in our ring");
     write_blocked_ = write_blocked_ || (waits(*one) && !has_room(*one));
   }
+  if (write_blocked_ && peer_gone_ && !write_error_)
+    write_error_ = error(errc::reset, "the peer went away before it had read everything");
   if (write_blocked_ && !write_error_) {
     deadlines_.on_write_pending(now());
     if (took) deadlines_.on_write_progress(now());

@@ -83,7 +83,7 @@ link_channel::remains ring_channel::end_connection() {
   stats_.writes += link_->wakes.load(std::memory_order_relaxed);
   for (auto& one : link_->in) {
     // Not delivered, and never will be. A producer that goes on writing is not waited for.
-    for (std::size_t seen = 0; seen <= options_->ring_bytes;) {
+    for (std::size_t seen = 0; seen <= link_->in_memory.size();) {
       const ring_record record = one.front();
       if (!record) break;
       seen += record.size + 8;

@@ -174,8 +174,10 @@ bool ring_connection::wait(duration within) {
   if (parts_->spin.count() != 0) {
     const auto until = deadline_after(std::min(parts_->spin, within));
     do {
-      for (int i = 0; i < 64; ++i)
+      for (int i = 0; i < 64; ++i) {
         if (link.something()) return true;
+        link.pause();
+      }
     } while (clock::now() < until);
   }
   for (auto& one : link.in) {

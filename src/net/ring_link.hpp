@@ -47,6 +47,8 @@ struct ring_link {
   [[nodiscard]] bool take_wakes() noexcept;
   /// Whether a record, an end or something corrupt waits in any ring.
   [[nodiscard]] bool something() const noexcept;
+  /// For loops that look until there is something, after each look in vain.
+  void pause() noexcept { in.size() == 1 ? in.front().pause() : ring_pause(); }
 };
 
 /// The path of the socket that an endpoint's name stands for.

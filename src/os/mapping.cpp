@@ -60,7 +60,6 @@ result<unique_fd> create_memory(const std::string& name, std::size_t size, bool 
   if (huge) size = (size + k_huge_page - 1) / k_huge_page * k_huge_page;
   unique_fd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0)));
   if (!fd) return error::from_errno(errno, "make " + bytes_text(size));
-  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return error::from_errno(errno, "make " + bytes_text(size));
   if (const auto reserved = reserve(fd.get(), size, huge ? " in huge pages (see vm.nr_hugepages)" : ""); !reserved)
     return reserved.error();
   if (::fcntl(fd.get(), F_ADD_SEALS, k_size_seals | F_SEAL_SEAL) != 0)

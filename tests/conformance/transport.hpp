@@ -144,7 +144,7 @@ class any_transport {
 
   template <class Predicate>
   [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
-    return run_until(io, std::move(done), awaited, std::chrono::seconds(k_slower > 1 ? 60 : 10));
+    return run_until(io, std::move(done), awaited, std::chrono::seconds(60));
   }
 
   boost::asio::io_context io;

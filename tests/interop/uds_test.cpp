@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <filesystem>
 #include <mutex>
 
@@ -24,12 +25,14 @@ class uds_and_a_foreign_peer : public ::testing::Test {
     std::mutex lock;
     texts messages;
     texts errors;
+    std::condition_variable told;  // of an error
   };
   uds_reader_options quick(log& into) {
     uds_reader_options with;
     with.on_error = [&into](const error& what, std::string_view where) {
       const std::lock_guard guard(into.lock);
       into.errors.push_back(std::string(where) + " " + to_string(what.reason()));
+      into.told.notify_all();
     };
     return with;
   }
@@ -106,14 +109,18 @@ TEST_F(uds_and_a_foreign_peer, reader_ends_only_the_connection_that_breaks_the_r
       {{"overflow"}, "read " + std::string(to_string(errc::varint_overflow))},
       {{"cut:half of it", "end"}, "read " + std::string(to_string(errc::truncated))},
   };
+  std::size_t expected = 0;
   for (const auto& [steps, reason] : faults) {
+    ++expected;
     texts arguments{"write", path};
     arguments.insert(arguments.end(), steps.begin(), steps.end());
     arguments.emplace_back("wait-for-end");
     child peer(uds_peer(arguments));
     EXPECT_EQ(peer.read_line(), "closed in silence");
     EXPECT_EQ(peer.finish(), 0) << peer.error_output();
-    const std::lock_guard guard(heard.lock);
+    // The peer sees its connection closed before the reader's owner is told why.
+    std::unique_lock guard(heard.lock);
+    ASSERT_TRUE(heard.told.wait_for(guard, 60s, [&] { return heard.errors.size() == expected; })) << reason;
     EXPECT_EQ(heard.errors.back(), reason);
   }
   child peer(uds_peer({"write", path, "text:still here", "end", "wait-for-end"}));
