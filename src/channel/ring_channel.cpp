@@ -248,7 +248,7 @@ result<void> ring_channel::send_through(lane& mine, const message_view& m) {
   if (m.payload.size() + sizeof(ring_tag) <= mine.ring->max_body()) [[likely]] {
     if (put(mine, m)) [[likely]] {
       mine.queue.count_direct(m.payload.size() + 8);
-      if (!in_batch_ && !many_) post_flush();
+      if (!many_ && !in_batch_) post_flush();
       return {};
     }
     mine.was_full = true;
@@ -258,7 +258,7 @@ result<void> ring_channel::send_through(lane& mine, const message_view& m) {
   if (!takes_whole(*mine.ring, m.payload.size())) return queue_in(mine, m);
   (void)put_pieces(mine, m, 0);
   mine.queue.count_direct(m.payload.size() + 8);
-  if (!in_batch_ && !many_) post_flush();
+  if (!many_ && !in_batch_) post_flush();
   return {};
 }
 
