@@ -12,7 +12,7 @@
 
 namespace {
 
-const std::vector<std::string> k_schemes{"inproc", "ipc", "tcp", "ws", "wss", "mine"};
+const std::vector<std::string> k_schemes{"inproc", "ipc", "shm", "tcp", "ws", "wss", "mine"};
 
 void require(bool holds) {
   if (!holds) std::abort();

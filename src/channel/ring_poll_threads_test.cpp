@@ -1,11 +1,20 @@
 #include <ferry/ring.hpp>
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
+#include "os/barrier.hpp"
 #include "testing/temp_dir.hpp"
 
 namespace ferry {
@@ -135,6 +144,34 @@ TEST_F(ring_poll, wakes_a_sleeper_with_each_record_and_loses_no_wake_up) {
     client->pop();
   }
   reader.join();
+}
+
+// A container may forbid membarrier: then whoever publishes pays for the order. The same tests run again, in a process
+// that cannot have it.
+TEST(ring_poll_without_membarrier, loses_no_wake_up_either) {
+  if (std::getenv("FERRY_TEST_NO_MEMBARRIER") != nullptr) {
+    EXPECT_FALSE(os::barriers_work());
+    return;
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::array<sock_filter, 4> rules{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog program{static_cast<unsigned short>(rules.size()), rules.data()};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+      ::_exit(77);
+    ::setenv("FERRY_TEST_NO_MEMBARRIER", "1", 1);
+    ::execl("/proc/self/exe", "test", "--gtest_filter=ring_poll*", "--gtest_brief=1", nullptr);
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << "no seccomp filters on this machine";
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST_F(ring_poll, reports_what_is_wrong_with_a_url_or_an_option) {
