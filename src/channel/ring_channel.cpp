@@ -21,6 +21,8 @@ std::size_t thread_number() noexcept {
   return mine;
 }
 
+error peer_died() { return {errc::reset, "the peer died, or cut the connection"}; }
+
 constexpr std::size_t piece_bytes(std::size_t ring_bytes) noexcept { return ring_bytes / 8 - 8; }
 
 // Whether all pieces of a message find room now: with their words, the tag, what padding may cost and the next word.
@@ -207,7 +209,8 @@ result<void> ring_channel::look_for_end() {
   bool ended = true;
   for (const auto& one : link_->in) ended = ended && one.ended();
   if (ended) return errc::end_of_stream;
-  if (peer_gone_ && !link_->something()) return error(errc::reset, "the peer died, or cut the connection");
+  // What it had published before it went was taken after that was known.
+  if (peer_gone_) return peer_died();
   return {};
 }
 
@@ -364,6 +367,8 @@ void ring_channel::flush_turn() {
     const auto before = one->queue.byte_count();
     flush(*one);
     took = took || one->queue.byte_count() != before;
+    // After our end the peer may go in order; it is for reading to tell.
+    if (peer_gone_ && (!sending_ends() || waits(*one))) write_error_ = peer_died();
     if (one->ring != nullptr && one->ring->corrupt())
       write_error_ = error(errc::corrupt, "the peer published an impossible position in our ring");
     write_blocked_ = write_blocked_ || (waits(*one) && !has_room(*one));
@@ -380,7 +385,9 @@ void ring_channel::flush_turn() {
   if (!link_ || aborted_) return;
   for (auto& one : lanes_) {
     const auto guard = locked(*one);
-    if (waits(*one)) has_room(*one) ? post_flush() : rest();
+    if (!waits(*one)) continue;
+    // Filled since it was looked at, by the drain handler for example: that is seen to before anybody rests.
+    has_room(*one) || !write_blocked_ ? post_flush() : rest();
   }
 }
 

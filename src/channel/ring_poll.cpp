@@ -9,7 +9,7 @@
 #include <list>
 #include <vector>
 
-#include "base/time.hpp"
+#include "channel/fail.hpp"
 #include "net/ring_link.hpp"
 #include "os/barrier.hpp"
 #include "os/socket.hpp"
@@ -22,15 +22,7 @@ using clock = std::chrono::steady_clock;
 using duration = std::chrono::nanoseconds;
 
 constexpr auto k_slice = std::chrono::milliseconds(50);  // a futex does not see the peer's death
-constexpr unsigned k_records_per_ring = 64;               // then the next one has its turn
-
-[[noreturn]] void fail(const error& why) { throw failure(why.reason(), why.system_errno(), why.text()); }
-
-template <class T>
-T or_fail(result<T> got) {
-  if (!got) fail(got.error());
-  return std::move(*got);
-}
+constexpr unsigned k_records_per_ring = 64;              // then the next one has its turn
 
 struct place {
   std::string name;
@@ -43,12 +35,6 @@ place place_of(std::string_view url, const options& with) {
   there.name = or_fail(parse_url(url, there.with, known)).path;
   if (const auto problem = check_options(there.with)) throw failure(errc::bad_option, 0, problem->text);
   return there;
-}
-
-// For ever, where the sum would not fit.
-clock::time_point deadline_after(duration within) {
-  const auto now = clock::now();
-  return within > clock::time_point::max() - now ? clock::time_point::max() : now + within;
 }
 
 int milliseconds_until(clock::time_point until) {

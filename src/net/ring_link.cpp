@@ -17,6 +17,8 @@
 namespace ferry::net {
 namespace {
 
+constexpr int k_most_reads = 16;  // of bytes that wake, in a row
+
 result<outgoing_memory> make_outgoing(const std::string& name, const options& with) {
   outgoing_memory made;
   made.sizes = {with.ring_bytes, with.senders == senders_kind::many ? with.sender_rings : 1,
@@ -58,7 +60,7 @@ result<heard> hear(int socket) {
   auto got = os::receive_with_fd(socket, text);
   if (!got) {
     if (got.error() == errc::end_of_stream)
-      return error(errc::protocol, "the peer closed the connection instead of answering: it does not speak shm");
+      return error(errc::reset, "the peer closed the connection without a hello: it went away, or does not want us");
     return got.error();
   }
   auto hello = ring::decode_hello(bytes(text).first(got->size));
@@ -90,14 +92,13 @@ ring::shared_page& shared_of(const os::mapping& memory, const ring::geometry& si
   return *reinterpret_cast<ring::shared_page*>(memory.data() + sizes.shared_offset());
 }
 
-result<std::unique_ptr<ring_link>> join(os::unique_fd socket, peer_info peer, outgoing_memory out, const heard& from) {
-  auto in_memory = map_incoming(from);
-  if (!in_memory) return in_memory.error();
+std::unique_ptr<ring_link> join(os::unique_fd socket, peer_info peer, outgoing_memory out, const heard& from,
+                                os::mapping in_memory) {
   auto link = std::make_unique<ring_link>();
   link->socket = std::move(socket);
   link->peer = std::move(peer);
   link->out_memory = std::move(out.at);
-  link->in_memory = std::move(*in_memory);
+  link->in_memory = std::move(in_memory);
   const bool fenced = !os::barriers_work() || !from.hello.barriers;
   auto& ours = shared_of(link->out_memory, out.sizes);
   auto& theirs = shared_of(link->in_memory, from.hello.memory);
@@ -130,11 +131,13 @@ void ring_link::wake_through_socket() noexcept {
 
 bool ring_link::take_wakes() noexcept {
   std::array<std::byte, 256> unused;  // NOLINT: only how many there are matters
-  for (;;) {
+  // What is left shows again: a peer that never stops must not keep us here.
+  for (int i = 0; i < k_most_reads; ++i) {
     const auto n = os::receive(socket.get(), unused);
     if (n && *n == unused.size()) continue;
     return n || n.error() == errc::would_block;
   }
+  return true;
 }
 
 bool ring_link::something() const noexcept {
@@ -179,7 +182,9 @@ result<std::unique_ptr<ring_link>> ring_connecting::on_readable() {
   const auto answer = hear(socket_.get());
   if (!answer) return answer.error();
   if (answer->hello.kind != ring::hello_kind::welcome) return error(errc::protocol, "a hello instead of a welcome");
-  return join(std::move(socket_), peer_, std::move(out_), *answer);
+  auto in_memory = map_incoming(*answer);
+  if (!in_memory) return in_memory.error();
+  return join(std::move(socket_), peer_, std::move(out_), *answer, std::move(*in_memory));
 }
 
 result<std::unique_ptr<ring_link>> ring_accepting::on_readable() {
@@ -195,15 +200,14 @@ result<std::unique_ptr<ring_link>> ring_accepting::welcome() {
   const auto asked = hear(socket_.get());
   if (!asked) return asked.error();
   if (asked->hello.kind != ring::hello_kind::hello) return error(errc::protocol, "a welcome instead of a hello");
+  auto in_memory = map_incoming(*asked);
+  if (!in_memory) return in_memory.error();
   auto out = make_outgoing(name_, *with_);
   if (!out) return out.error();
   const ring::hello answer = hello_of(ring::hello_kind::welcome, *out, name_);
   const os::unique_fd memory = std::move(out->fd);
-  const int socket = socket_.get();
-  auto link = join(std::move(socket_), peer_, std::move(*out), *asked);
-  if (!link) return link;
-  if (const auto said = say(socket, answer, memory.get()); !said) return said.error();
-  return link;
+  if (const auto said = say(socket_.get(), answer, memory.get()); !said) return said.error();
+  return join(std::move(socket_), peer_, std::move(*out), *asked, std::move(*in_memory));
 }
 
 }  // namespace ferry::net

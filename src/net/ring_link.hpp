@@ -43,7 +43,8 @@ struct ring_link {
   }
   void tell_writer_slowly(ring_consumer& one) noexcept;
   void wake_through_socket() noexcept;
-  /// Takes the bytes that woke us. @return false: the peer is gone, or has closed its end
+  /// Takes the bytes that woke us, or a part of them if there are very many. @return false: the peer is gone, or has
+  /// closed its end
   [[nodiscard]] bool take_wakes() noexcept;
   /// Whether a record, an end or something corrupt waits in any ring.
   [[nodiscard]] bool something() const noexcept;

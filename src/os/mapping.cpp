@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,17 @@ constexpr std::uint32_t k_huge_page = 2u << 20;
 constexpr int k_size_seals = F_SEAL_SHRINK | F_SEAL_GROW;
 
 std::string bytes_text(std::size_t size) { return std::to_string(size) + " bytes of shared memory"; }
+
+// Beyond this limit the kernel does not only refuse, it ends the process (SIGXFSZ).
+result<void> check_file_limit(std::size_t size) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || size <= limit.rlim_cur) return {};
+  return error(errc::no_memory,
+               "no room for " + bytes_text(size) + ": files of this process may have " +
+                   std::to_string(limit.rlim_cur) +
+                   " bytes at most: choose a smaller ring_bytes, or raise that limit (ulimit -f)",
+               EFBIG);
+}
 
 // Takes the memory now, so that nobody gets a SIGBUS for the lack of it later.
 result<void> reserve(int fd, std::size_t size, const std::string& what) {
@@ -41,6 +53,11 @@ mapping::~mapping() {
 result<mapping> mapping::of(int fd, std::size_t size, bool writable, bool prefault) {
   const int rights = PROT_READ | (writable ? PROT_WRITE : 0);
   void* const at = ::mmap(nullptr, size, rights, MAP_SHARED | (prefault ? MAP_POPULATE : 0), fd, 0);
+  if (at == MAP_FAILED && errno == ENOMEM)
+    return error(
+        errc::no_memory,
+        "no address space for " + bytes_text(size) + ": choose a smaller ring_bytes, or raise the limit (ulimit -v)",
+        ENOMEM);
   if (at == MAP_FAILED) return error::from_errno(errno, "map " + bytes_text(size));
   return mapping(std::span(static_cast<std::byte*>(at), size));
 }
@@ -58,6 +75,7 @@ std::uint32_t page_bytes(bool huge) noexcept {
 
 result<unique_fd> create_memory(const std::string& name, std::size_t size, bool huge) {
   if (huge) size = (size + k_huge_page - 1) / k_huge_page * k_huge_page;
+  if (const auto fits = check_file_limit(size); !fits) return fits.error();
   unique_fd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0)));
   if (!fd) return error::from_errno(errno, "make " + bytes_text(size));
   if (const auto reserved = reserve(fd.get(), size, huge ? " in huge pages (see vm.nr_hugepages)" : ""); !reserved)
@@ -77,6 +95,7 @@ result<std::size_t> check_foreign_memory(int fd) {
 }
 
 result<unique_fd> create_file(const std::string& path, std::size_t size) {
+  if (const auto fits = check_file_limit(size); !fits) return fits.error();
   unique_fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return error::from_errno(errno, "make the file " + path);
   if (const auto reserved = reserve(fd.get(), size, " in " + path); !reserved) {

@@ -131,7 +131,9 @@ class ring_producer {
         tail_(tail),
         seen_(line.position.load(std::memory_order_acquire)),  // pairs with: ring_consumer::publish_position
         sequence_(sequence) {
-    corrupt_ = !possible(seen_, tail_ < data.size() ? 0 : tail_ - data.size());
+    // Here alone: later a consumer that can write to all of the memory might have changed it.
+    corrupt_ = word(tail_).load(std::memory_order_relaxed) != 0 ||
+               !possible(seen_, tail_ < data.size() ? 0 : tail_ - data.size());
     if (corrupt_)
       seen_ = tail_;
     else
@@ -145,7 +147,7 @@ class ring_producer {
   /// @param size  0 .. max_body()
   /// @return null: no room now, or corrupt(), or the ring has ended
   [[nodiscard]] std::byte* reserve(std::size_t size) noexcept {
-    assert(data_ == nullptr || (size <= max_body() && (ended_ || word(tail_).load(std::memory_order_relaxed) == 0)));
+    assert(data_ == nullptr || size <= max_body());
     const std::uint64_t record = ring_geometry::record_bytes(size);
     const std::uint64_t offset = tail_ & mask_;
     at_ = offset + record > mask_ + 1 ? tail_ + (mask_ + 1 - offset) : tail_;
