@@ -10,13 +10,13 @@
 namespace ferry {
 
 struct buffer_pool_options {
-  std::size_t min_buffer = 256;          ///< bytes of the smallest class; rounded up to a multiple of page_size
-  std::size_t max_buffer = 1024 * 1024;  ///< bytes of the largest class; above: one exact allocation, never kept
-  std::size_t growth = 4;                ///< each class is this many times the one below; 2 .. 16
-  std::size_t page_size = 256;           ///< classes are multiples of this; a power of two, 64 .. 64 KiB
-  std::size_t max_bytes = 1024u << 20;   ///< limit on all bytes lent and kept together; above: acquire gives nothing
-  std::size_t max_kept = 64u << 20;      ///< limit on the bytes kept for reuse; above: returned buffers are freed
-  std::size_t prefill_bytes = 0;         ///< bytes of each class that are allocated and touched at the start
+  std::size_t min_buffer = 256;           ///< bytes of the smallest class; rounded up to a multiple of page_size
+  std::size_t max_buffer = 1024 * 1024;   ///< bytes of the largest class; above: one exact allocation, never kept
+  std::size_t growth = 4;                 ///< each class is this many times the one below; 2 .. 16
+  std::size_t page_size = 256;            ///< classes are multiples of this; a power of two, 64 .. 64 KiB
+  std::size_t max_bytes = 4096ull << 20;  ///< limit on all bytes lent and kept together; above: acquire gives nothing
+  std::size_t max_kept = 64u << 20;       ///< limit on the bytes kept for reuse; above: returned buffers are freed
+  std::size_t prefill_bytes = 0;          ///< bytes of each class that are allocated and touched at the start
 };
 
 struct buffer_pool_stats {

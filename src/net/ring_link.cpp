@@ -163,14 +163,15 @@ result<ring_connecting> ring_connecting::start(const std::string& name, const op
   if (!path) return path.error();
   const auto address = os::unix_address(*path);
   ring_connecting made;
+  // First, so that a listener is not bothered by somebody who has nothing to offer.
+  auto out = make_outgoing(name, with);
+  if (!out) return out.error();
+  made.out_ = std::move(*out);
   auto socket = os::open_stream_socket(AF_UNIX, with);
   if (!socket) return socket.error();
   made.socket_ = std::move(*socket);
   // A Unix socket connects at once, or not at all.
   if (const auto connected = os::start_connect(made.socket_.get(), *address); !connected) return connected.error();
-  auto out = make_outgoing(name, with);
-  if (!out) return out.error();
-  made.out_ = std::move(*out);
   made.peer_ = os::identify_peer(made.socket_.get(), *address);
   const auto said = say(made.socket_.get(), hello_of(ring::hello_kind::hello, made.out_, name), made.out_.fd.get());
   if (!said) return said.error();
