@@ -100,7 +100,9 @@ CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, 
                   const std::shared_ptr<run_flags>& flags, int& exit_code) {
   flags->plan.kind = kind;
   auto& command = add_command(bench, to_string(kind), summary, examples + std::string("\n") + k_checks);
-  command.add_option("URL", flags->plan.url, "Where the two sides meet: ipc://@NAME, tcp://127.0.0.1:0, inproc://NAME")
+  command
+      .add_option("URL", flags->plan.url,
+                  "Where the two sides meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0, inproc://NAME")
       ->required();
   add_whole(command, "--size", flags->size, option_unit::size, k_bench_min_size, "Bytes of a message (64)");
   add_whole(command, "--count", flags->count, option_unit::count, 1,

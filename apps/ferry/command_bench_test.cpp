@@ -55,11 +55,12 @@ class every_transport : public ::testing::TestWithParam<const char*> {
   std::string url() const {
     const std::string scheme = GetParam();
     if (scheme == "ipc") return "ipc://" + directory_.file("bench.sock");
+    if (scheme == "shm") return "shm://bench?runtime_dir=" + directory_.path().string();
     return scheme == "tcp" ? "tcp://127.0.0.1:0" : "inproc://bench";
   }
   ferry::test::temp_dir directory_;
 };
-INSTANTIATE_TEST_SUITE_P(schemes, every_transport, ::testing::Values("inproc", "ipc", "tcp"),
+INSTANTIATE_TEST_SUITE_P(schemes, every_transport, ::testing::Values("inproc", "ipc", "tcp", "shm"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST_P(every_transport, measures_round_trips_and_checks_their_content) {

@@ -140,7 +140,7 @@ both. Exit status: 0 ended in order, 1 not connected, or something may be lost, 
 void add_connect(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<connect_flags>();
   CLI::App& command = add_command(app, "connect", "Talk by hand: terminal to messages and back", k_examples);
-  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
+  command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
       ->required()
       ->type_name("");
   add_split(command, flags->split,

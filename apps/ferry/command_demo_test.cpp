@@ -40,7 +40,7 @@ TEST(demo, moves_every_line_of_a_file_through_every_transport_and_cleans_up) {
   const auto lines = lines_of(demo.output());
   ASSERT_GE(lines.size(), 6u) << demo.output();
   EXPECT_NE(lines[0].find("5 lines"), std::string::npos) << lines[0];
-  for (const char* scheme : {"inproc", "ipc", "tcp"}) {
+  for (const char* scheme : {"inproc", "shm", "ipc", "tcp"}) {
     bool found = false;
     for (const auto& line : lines) {
       std::istringstream words(line);

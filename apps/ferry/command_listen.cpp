@@ -193,7 +193,9 @@ Exit status: 0 ended as asked, 1 an error (the address cannot be used, standard 
 void add_listen(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<listen_flags>();
   CLI::App& command = add_command(app, "listen", "Take messages from whoever connects, and write them out", k_examples);
-  command.add_option("URL", flags->url, "Where to listen: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)")
+  command
+      .add_option("URL", flags->url,
+                  "Where to listen: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)")
       ->required()
       ->type_name("");
   command.add_flag("--echo", flags->echo, "Send each message back");

@@ -271,7 +271,7 @@ void check_wait(const std::string& text) {
 void add_send(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<send_flags>();
   CLI::App& command = add_command(app, "send", "Send messages: texts, the lines of a file, generated ones", k_examples);
-  command.add_option("URL", flags->url, "Where to connect: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
+  command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
       ->required()
       ->type_name("");
   add_list(command, "-m,--message", flags->texts, "Send TEXT; may be given several times")->type_name("TEXT");

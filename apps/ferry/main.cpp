@@ -23,7 +23,7 @@ constexpr const char* k_examples = R"(Examples:
   ferry connect tcp://localhost:5000             talk by hand
   ferry COMMAND --help                           options and examples of a command
 
-URLs: ipc:///PATH, ipc://@NAME, tcp://HOST:PORT. Options: URL?name=value or -o name=value (docs/options.md).
+URLs: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT. Options: URL?name=value or -o name=value (docs/options.md).
 Exit status: 0 all was done and nothing was lost, 1 an error or a loss, 2 the command line is wrong.)";
 
 /// The command that the line is about: the one that was recognised, else the whole program.
@@ -89,7 +89,7 @@ void keep_standard_descriptors() noexcept {
 
 int run(int argc, char** argv) {
   int exit_code = ferry::app::k_ok;
-  CLI::App app("Messages between processes: one channel API over Unix sockets and TCP.", "ferry");
+  CLI::App app("Messages between processes: one channel API over shared memory, Unix sockets and TCP.", "ferry");
   app.set_version_flag("--version", "ferry " FERRY_VERSION, "The version");
   app.footer(k_examples);
   app.require_subcommand(1);
@@ -100,6 +100,7 @@ int run(int argc, char** argv) {
   ferry::app::add_bridge(app, exit_code);
   ferry::app::add_bench(app, exit_code);
   ferry::app::add_demo(app, exit_code);
+  ferry::app::add_inspect(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,9 +15,13 @@ using namespace ferry::app::test;
 
 class transfer : public ::testing::TestWithParam<const char*> {
  protected:
+  void SetUp() override { ::setenv("RUNTIME_DIRECTORY", directory_.path().c_str(), 1); }
+  void TearDown() override { ::unsetenv("RUNTIME_DIRECTORY"); }
   /// Where to listen; every test process has its own directory and any free port.
   [[nodiscard]] std::string url() const {
-    return GetParam() == std::string("ipc") ? "ipc://" + directory_.file("socket") : "tcp://127.0.0.1:0";
+    const std::string scheme = GetParam();
+    if (scheme == "shm") return "shm://transfer";
+    return scheme == "ipc" ? "ipc://" + directory_.file("socket") : "tcp://127.0.0.1:0";
   }
   [[nodiscard]] std::string file(const std::string& name) const { return directory_.file(name); }
 
@@ -24,7 +29,8 @@ class transfer : public ::testing::TestWithParam<const char*> {
   ferry::test::temp_dir directory_;
 };
 
-INSTANTIATE_TEST_SUITE_P(over, transfer, ::testing::Values("ipc", "tcp"), [](const auto& it) { return it.param; });
+INSTANTIATE_TEST_SUITE_P(over, transfer, ::testing::Values("ipc", "tcp", "shm"),
+                         [](const auto& it) { return it.param; });
 
 TEST_P(transfer, gives_the_same_bytes_with_empty_and_long_lines) {
   const auto text = numbered_lines(20u << 20) + "\n";

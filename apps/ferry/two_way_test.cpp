@@ -55,7 +55,10 @@ TEST_F(two_way, connect_ends_when_the_other_end_does) {
 
 TEST_F(two_way, bridge_carries_both_directions_and_their_ends) {
   listening_program listener(ferry_call({"listen", ipc("a"), "--echo", "--output", "none"}));
-  listening_program bridge(ferry_call({"bridge", "--listen", "tcp://127.0.0.1:0", listener.url(), "--stats"}));
+  listening_program between(
+      ferry_call({"bridge", "--listen", "shm://between?runtime_dir=" + directory.path().string(), listener.url()}));
+  const std::string over_shm = between.url() + "?runtime_dir=" + directory.path().string();
+  listening_program bridge(ferry_call({"bridge", "--listen", "tcp://127.0.0.1:0", over_shm, "--stats"}));
   write_file(directory.file("in"), numbered_lines(20u << 20));
   const auto sent = run_ferry({"send", bridge.url(), "--file", directory.file("in"), "--expect-echo"});
   EXPECT_EQ(sent.status, 0);
@@ -67,6 +70,7 @@ TEST_F(two_way, bridge_carries_both_directions_and_their_ends) {
   const auto end = bridge.stop();
   EXPECT_EQ(end.status, 0);
   EXPECT_NE(end.err.find("first to second"), std::string::npos) << end.err;
+  EXPECT_EQ(between.stop().status, 0);
 }
 
 TEST_F(two_way, bridge_connects_two_that_listen_and_ends_both_on_ctrl_c) {

@@ -22,11 +22,11 @@ namespace ferry {
 enum class ring_state : std::uint8_t {
   open,     ///< more may come
   ended,    ///< the peer said that nothing follows, and everything was read
-  gone,     ///< the peer died or closed without saying so; what it had published was read
+  gone,     ///< the peer's process died; what it had published was read
   corrupt,  ///< the peer's memory breaks the rules; nothing more is read from it
 };
 
-/// One end of a connection. Movable; destroying it closes it, and the peer sees `gone` unless end() was called.
+/// One end of a connection. Movable; destroying it ends it, and the peer still reads what was published.
 /// Thread safety: one thread for the sending functions and one for the others.
 class ring_connection {
  public:

@@ -1,6 +1,8 @@
 // What a ring channel does with records: take, deliver, queue, put.
 #include "channel/ring_channel.hpp"
 
+#include <algorithm>
+
 #include "channel/describe.hpp"
 
 namespace ferry::detail {
@@ -22,6 +24,8 @@ std::size_t thread_number() noexcept {
 }
 
 error peer_died() { return {errc::reset, "the peer died, or cut the connection"}; }
+
+error peer_left() { return {errc::reset, "the peer went away before it had read everything"}; }
 
 constexpr std::size_t piece_bytes(std::size_t ring_bytes) noexcept { return ring_bytes / 8 - 8; }
 
@@ -49,8 +53,8 @@ void ring_channel::pump_later() {
 
 void ring_channel::pump() {
   if (!receiving()) {
-    // Only the peer's death is still to be learned.
-    if (peer_gone_) lost(error(errc::reset, "the peer went away before it had read everything"));
+    // It has said that nothing follows; whether it takes anything is still to be learned.
+    if (peer_gone_) lost(peer_has_everything() ? error(errc::end_of_stream) : peer_left());
     return;
   }
   const auto keep = shared_from_this();
@@ -373,8 +377,7 @@ void ring_channel::flush_turn() {
       write_error_ = error(errc::corrupt, "the peer published an impossible position in our ring");
     write_blocked_ = write_blocked_ || (waits(*one) && !has_room(*one));
   }
-  if (write_blocked_ && peer_gone_ && !write_error_)
-    write_error_ = error(errc::reset, "the peer went away before it had read everything");
+  if (write_blocked_ && peer_gone_ && !write_error_) write_error_ = peer_left();
   if (write_blocked_ && !write_error_) {
     deadlines_.on_write_pending(now());
     if (took) deadlines_.on_write_progress(now());
@@ -405,6 +408,13 @@ bool ring_channel::take_was_full() {
     }
   }
   return any;
+}
+
+bool ring_channel::peer_has_everything() noexcept {
+  return std::all_of(lanes_.begin(), lanes_.end(), [this](const auto& one) {
+    const auto guard = locked(*one);
+    return one->queue.empty() && (one->ring == nullptr || one->ring->used() == 0);
+  });
 }
 
 bool ring_channel::peer_takes_slowly() noexcept {

@@ -105,6 +105,7 @@ class ring_channel final : public link_channel, public sleeper {
   void flush(lane& one);
   /// Whether the sender of a lane should try again, or what is queued there.
   [[nodiscard]] static bool has_room(lane& one) noexcept;
+  [[nodiscard]] bool peer_has_everything() noexcept;
   [[nodiscard]] bool waits(const lane& one) const noexcept { return one.was_full || !one.queue.empty(); }
   [[nodiscard]] std::unique_lock<std::mutex> locked(const lane& one) const {
     return many_ ? std::unique_lock(one.lock) : std::unique_lock<std::mutex>();

@@ -61,6 +61,13 @@ void ring_channel::begin_flow() {
 
 void ring_channel::abort_connection() noexcept {
   if (!link_ || std::exchange(aborted_, true)) return;
+  // A process that lives to cut its end says so, as the kernel does for a socket; only a death leaves nothing behind.
+  for (auto& one : lanes_) {
+    const auto guard = locked(*one);
+    if (one->ring != nullptr) one->ring->end();
+  }
+  for (auto& one : link_->in) one.publish_position();
+  link_->tell_reader();
   if (socket_.is_open()) (void)socket_.release();
   link_->socket.reset();
 }

@@ -24,8 +24,6 @@ namespace {
 using duration = std::chrono::nanoseconds;
 using clock = std::chrono::steady_clock;
 
-constexpr unsigned k_writer_byte = 0;
-constexpr unsigned k_reader_byte = 1;
 constexpr auto k_slice = std::chrono::milliseconds(100);
 
 // A file in pages, mapped; its owners do not say hello to each other, so whoever rings pays for the order.
@@ -58,9 +56,9 @@ result<opened> open_ring(const std::string& path, unsigned byte) {
   if (sizes->rings != 1) return error(errc::corrupt, "a file has one ring, this has " + std::to_string(sizes->rings));
   if (sizes->page_bytes % os::page_bytes(false) != 0)
     return error(errc::unsupported, "made on a machine with pages of " + std::to_string(sizes->page_bytes) + " bytes");
-  auto at = os::mapping::of(fd->get(), sizes->total(), byte == k_writer_byte);
+  auto at = os::mapping::of(fd->get(), sizes->total(), byte == os::k_writer_byte);
   if (!at) return at.error();
-  if (byte == k_reader_byte)
+  if (byte == os::k_reader_byte)
     if (const auto made = at->make_writable(fd->get(), sizes->shared_offset(), sizes->page_bytes); !made)
       return made.error();
   auto guard = std::make_unique<os::bus_guard>(at->span());
@@ -121,10 +119,10 @@ ring_writer::~ring_writer() = default;
 ring_writer ring_writer::open(const std::string& path, const options& with) {
   if (const auto problem = check_options(with)) throw failure(errc::bad_option, 0, problem->text);
   const auto making = or_fail(os::file_lock::acquire(path + ".lock"));
-  auto file = open_ring(path, k_writer_byte);
+  auto file = open_ring(path, os::k_writer_byte);
   if (!file && file.error() == errc::not_found) {
     or_fail(make_file(path, with.ring_bytes));
-    file = open_ring(path, k_writer_byte);
+    file = open_ring(path, os::k_writer_byte);
   }
   if (!file) fail(file.error().in(path));
   const auto found = ring_scan(file->data(), file->shared().rings[0]);
@@ -145,7 +143,9 @@ bool ring_writer::wait_for_room(duration within) {
   return !damaged();
 }
 
-bool ring_writer::reader_lives() const noexcept { return os::owner_lock::held(parts_->file.fd.get(), k_reader_byte); }
+bool ring_writer::reader_lives() const noexcept {
+  return os::owner_lock::held(parts_->file.fd.get(), os::k_reader_byte);
+}
 bool ring_writer::damaged() const noexcept { return out_->corrupt() || parts_->file.guard->torn(); }
 
 struct ring_reader::parts {
@@ -165,7 +165,7 @@ ring_reader& ring_reader::operator=(ring_reader&&) noexcept = default;
 ring_reader::~ring_reader() = default;
 
 ring_reader ring_reader::open(const std::string& path) {
-  auto file = open_ring(path, k_reader_byte);
+  auto file = open_ring(path, os::k_reader_byte);
   if (!file) fail(file.error().in(path));
   const ring_line& line = file->shared().rings[0];
   const auto found = ring_scan(file->data(), line);
@@ -190,7 +190,9 @@ bool ring_reader::wait(duration within) {
   return woken;
 }
 
-bool ring_reader::writer_lives() const noexcept { return os::owner_lock::held(parts_->file.fd.get(), k_writer_byte); }
+bool ring_reader::writer_lives() const noexcept {
+  return os::owner_lock::held(parts_->file.fd.get(), os::k_writer_byte);
+}
 bool ring_reader::damaged() const noexcept { return in_->corrupt() || parts_->file.guard->torn(); }
 
 }  // namespace ferry

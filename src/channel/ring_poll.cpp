@@ -7,6 +7,7 @@
 
 #include <array>
 #include <list>
+#include <memory>
 #include <vector>
 
 #include "channel/fail.hpp"
@@ -85,8 +86,14 @@ ring_connection::ring_connection(std::unique_ptr<parts> made) noexcept
       fenced_(parts_->link->peer_reads.fenced()),
       several_(parts_->link->in.size() > 1) {}
 ring_connection::ring_connection(ring_connection&&) noexcept = default;
-ring_connection& ring_connection::operator=(ring_connection&&) noexcept = default;
-ring_connection::~ring_connection() = default;
+ring_connection& ring_connection::operator=(ring_connection&& other) noexcept {
+  if (this == &other) return *this;
+  std::destroy_at(this);
+  return *std::construct_at(this, std::move(other));
+}
+ring_connection::~ring_connection() {
+  if (parts_) end();
+}
 
 ring_connection ring_connection::connect(std::string_view url, const options& with) {
   place there = place_of(url, with);

@@ -104,7 +104,7 @@ TEST_F(ring_poll, refuses_a_record_of_more_than_a_quarter_of_the_ring) {
   EXPECT_NE(client->reserve(client->max_body()), nullptr);
 }
 
-TEST_F(ring_poll, tells_an_end_in_order_from_a_death) {
+TEST_F(ring_poll, ends_each_direction_by_itself_and_both_when_an_end_is_destroyed) {
   connect();
   ASSERT_TRUE(client->try_push(as_bytes(std::string("last"))));
   client->end();
@@ -122,7 +122,7 @@ TEST_F(ring_poll, tells_an_end_in_order_from_a_death) {
   client->pop();
   EXPECT_FALSE(client->front());
   EXPECT_TRUE(client->wait(10s));
-  EXPECT_EQ(client->state(), ring_state::gone);
+  EXPECT_EQ(client->state(), ring_state::ended);
   EXPECT_FALSE(client->alive());
 }
 

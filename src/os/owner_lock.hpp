@@ -9,6 +9,10 @@
 
 namespace ferry::os {
 
+/// The bytes that the two sides of a ring in a file hold.
+inline constexpr unsigned k_writer_byte = 0;
+inline constexpr unsigned k_reader_byte = 1;
+
 /// Holds an exclusive lock on one byte of a file, on an open file description of its own. That is never passed to
 /// another process and does not survive exec: a copy elsewhere would keep the lock when its holder is gone.
 class owner_lock {

@@ -4,6 +4,8 @@
 //   crash_peer receive URL          listens; what it receives goes into the receiver_log at descriptor 3
 //   crash_peer sit URL              connects and does nothing
 //   crash_peer host URL             listens and does nothing with those who come
+//   crash_peer write FILE FIRST     writes numbered records from FIRST on into a ring in a file, without end
+//   crash_peer read FILE            reads them; what it has seen goes into the receiver_log at descriptor 3
 //   crash_peer try UID LIMIT VALUE connect|listen|host URL
 //                                   as that user, with one limit lowered ("none", "files": how many more may be
 //                                   opened, "memory": how many more bytes may be mapped, "file": bytes of a file):
@@ -12,6 +14,7 @@
 //                                   connecting end stops after "connect", "hello" or "welcome", a listening one
 //                                   (NAME's socket is made by hand) after "accept", "heard" or "answered"
 #include <ferry/listener.hpp>
+#include <ferry/ring_file.hpp>
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -70,10 +73,40 @@ int send(const char* url, std::uint64_t first, std::uint64_t end) {
   return clean ? 0 : 1;
 }
 
-int receive(const char* url) {
+test::receiver_log& inherited_log() {
   void* const at = ::mmap(nullptr, sizeof(test::receiver_log), PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
   if (at == MAP_FAILED) fail("no log at descriptor 3");
-  test::numbered_receiver receiver(*static_cast<test::receiver_log*>(at));
+  return *static_cast<test::receiver_log*>(at);
+}
+
+int write(const char* path, std::uint64_t first) {
+  options with;
+  with.ring_bytes = test::k_numbered_ring;
+  auto to = ring_writer::open(path, with);
+  say("ready");
+  std::string record;
+  for (std::uint64_t number = first;; ++number) {
+    test::make_numbered_record(number, record);
+    while (!to.try_push(as_bytes(record))) (void)to.wait_for_room(std::chrono::seconds(1));
+  }
+}
+
+int read(const char* path) {
+  auto& seen = inherited_log().spans[0];
+  auto from = ring_reader::open(path);
+  say("ready");
+  test::record_checker check(seen, inherited_log().wrong);
+  for (;;) {
+    if (!from.wait(std::chrono::seconds(1))) continue;
+    while (const auto record = from.front()) {
+      check(record.body());
+      from.pop();
+    }
+  }
+}
+
+int receive(const char* url) {
+  test::numbered_receiver receiver(inherited_log());
   boost::asio::io_context io;
   context where(io);
   auto from = listener::open(where, url);
@@ -190,6 +223,8 @@ int main(int count, char** argument) {
   if (role == "send" && count == 5)
     return send(argument[2], std::strtoull(argument[3], nullptr, 10), std::strtoull(argument[4], nullptr, 10));
   if (role == "receive") return receive(argument[2]);
+  if (role == "write" && count == 4) return write(argument[2], std::strtoull(argument[3], nullptr, 10));
+  if (role == "read") return read(argument[2]);
   if (role == "sit") return sit(argument[2]);
   if (role == "host") return host(argument[2]);
   if (role == "try" && count == 7) return attempt(argument + 2);

@@ -67,7 +67,7 @@ class hostile_memory : public crash {
     const auto told = welcome.decoded();
     ASSERT_TRUE(told);
     peer.victims_sizes = told->memory;
-    peer.victims = std::move(os::mapping::of(welcome.fd.get(), told->memory.total(), true).value());
+    peer.victims = os::mapping::of(welcome.fd.get(), told->memory.total(), true).value();
     peer.producer.emplace(peer.mine.ring(), peer.mine.shared().rings[0]);
     peer.consumer.emplace(peer.victims_ring(), peer.victims_shared().rings[0]);
   }
@@ -284,7 +284,7 @@ TEST_F(hostile_memory, written_before_the_welcome_is_found_out_too) {
   ASSERT_TRUE(turn([&] { return !socket.unread() == false; }, "a hello"));
   const auto asked = hear_hello(socket.fd());
   const auto sizes = asked.decoded().value().memory;
-  const auto theirs = std::move(os::mapping::of(asked.fd.get(), sizes.total(), true).value());
+  const auto theirs = os::mapping::of(asked.fd.get(), sizes.total(), true).value();
   reinterpret_cast<ring::shared_page*>(theirs.data() + sizes.shared_offset())->rings[0].position = 64;
   const raw_ring_memory mine;
   say_hello(socket.fd(), mine, hello_kind::welcome);

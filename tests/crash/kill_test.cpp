@@ -49,7 +49,8 @@ TEST_F(kill_at_random, of_a_sender_tells_the_receiver_who_has_a_whole_prefix_and
   const std::uint64_t kills = rounds(50);
   for (std::uint64_t round = 0; round < kills; ++round) {
     if (round == k_settled) before = footprint::now();
-    const auto sender = start_peer({"send", peer_url(), std::to_string(round * k_life), "0"});
+    const auto url = peer_url(round % 3 == 0 ? "&senders=many" : "");  // several rings
+    const auto sender = start_peer({"send", url, std::to_string(round * k_life), "0"});
     // Every other one dies somewhere between its start and its first messages, the others later.
     if (round % 2 == 0) {
       ASSERT_TRUE(turn([&] { return !came.all.empty(); }, "the sender"));

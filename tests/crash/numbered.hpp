@@ -37,6 +37,12 @@ inline void make_numbered(std::uint64_t number, std::string& made) {
   }
 }
 
+/// The same as one record that fits into a small ring.
+inline void make_numbered_record(std::uint64_t number, std::string& made) {
+  make_numbered(number, made);
+  made.resize(std::min<std::size_t>(made.size(), 6000));
+}
+
 /// Messages first, first + 1, ... next - 1, as one connection brought them.
 struct span_of_numbers {
   std::atomic<std::uint64_t> first{0};
@@ -55,6 +61,30 @@ struct receiver_log {
     for (const auto& one : spans) all += one.next - one.first;
     return all;
   }
+};
+
+/// Checks records that follow one another, from any number on.
+class record_checker {
+ public:
+  record_checker(span_of_numbers& seen, std::atomic<std::uint64_t>& wrong) : seen_(&seen), wrong_(&wrong) {}
+  void operator()(bytes record) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, record.data(), std::min(sizeof number, record.size()));
+    make_numbered_record(number, expected_);
+    if (as_text(record) != expected_) *wrong_ += 1;
+    if (!std::exchange(begun_, true)) {
+      seen_->next = number;
+      seen_->first = number;
+    }
+    if (number != seen_->next) *wrong_ += 1;
+    seen_->next = number + 1;
+  }
+
+ private:
+  span_of_numbers* seen_;
+  std::atomic<std::uint64_t>* wrong_;
+  std::string expected_;
+  bool begun_ = false;
 };
 
 /// Checks what comes over each connection. Outlives the channels that it watches.

@@ -15,8 +15,8 @@ namespace ferry::test {
 /// Outgoing memory as a well-behaved peer would make it, and all of it in reach.
 struct raw_ring_memory {
   explicit raw_ring_memory(ring::geometry sizes_ = {65536, 1, 4096}) : sizes(sizes_) {
-    fd = std::move(os::create_memory("hostile", sizes.total(), false).value());
-    at = std::move(os::mapping::of(fd.get(), sizes.total(), true).value());
+    fd = os::create_memory("hostile", sizes.total(), false).value();
+    at = os::mapping::of(fd.get(), sizes.total(), true).value();
     ring::format(at.span(), sizes, {"hostile", k_epoch, 1, 1, 1});
   }
   static constexpr std::uint64_t k_epoch = 4711;

@@ -46,11 +46,23 @@ class Pair(unittest.TestCase):
         self.assertEqual(program.wait(LIMIT), 0)
 
     def hello(self):
-        server = self.start("hello", f"ipc://{self.path}", "server")
-        # The client comes when it likes; this is what waits for the listener.
-        url = f"ipc://{self.path}?reconnect=on&reconnect_base=5ms&reconnect_max=5ms"
-        self.assertEqual(self.run_to_end("hello", url), "Hello, Ferry\n")
+        # Nothing but the URL changes.
+        for url in (f"ipc://{self.path}?", f"shm://hello?runtime_dir={Path(self.path).parent}&"):
+            server = self.start("hello", url.rstrip("&?"), "server")
+            # The client comes when it likes; this is what waits for the listener.
+            url += "reconnect=on&reconnect_base=5ms&reconnect_max=5ms"
+            self.assertEqual(self.run_to_end("hello", url), "Hello, Ferry\n")
+            self.ends_well(server)
+
+    def ring_ping(self):
+        server = self.start("ring_ping", self.shm("ping"), "server")
+        while not Path(self.path).with_name("ping.shm").exists():
+            self.assertIsNone(server.poll())
+        self.assertRegex(self.run_to_end("ring_ping", self.shm("ping")), r"^[0-9.e+]+ ns a round trip\n$")
         self.ends_well(server)
+
+    def shm(self, name):
+        return f"shm://{name}?runtime_dir={Path(self.path).parent}"
 
     def echo(self, name):
         for url in (f"ipc://{self.path}", "tcp://127.0.0.1:0"):

@@ -3,7 +3,7 @@ import re
 
 import pages
 
-FLOORS = {"base": "src/base", "codec": "src/codec", "session": "src/session", "os": "src/os", "net": "src/net",
+FLOORS = {"base": "src/base", "codec": "src/codec", "ring": "src/ring", "session": "src/session", "os": "src/os", "net": "src/net",
           "channel": "src/channel"}
 
 findings, looked_at = [], 0

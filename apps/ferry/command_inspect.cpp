@@ -1,0 +1,180 @@
+// ferry inspect: what lies in the rings of a shm:// endpoint, or in a file with a ring.
+#include <ferry/url.hpp>
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "apps/ferry/app.hpp"
+#include "apps/ferry/bench_flags.hpp"
+#include "apps/ferry/flags.hpp"
+#include "apps/ferry/inspect_report.hpp"
+#include "apps/ferry/tally.hpp"
+#include "net/ring_link.hpp"
+#include "os/mapping.hpp"
+#include "os/owner_lock.hpp"
+
+namespace ferry::app {
+namespace {
+
+struct inspect_flags {
+  std::string target;
+  bool json = false;
+};
+
+int show(const std::string& name, const std::vector<direction>& all, bool json) {
+  const int printed = print(json ? boost::json::serialize(to_json(name, all)) + "\n" : to_text(name, all));
+  const bool readable = std::all_of(all.begin(), all.end(), [](const direction& one) {
+    return one.report && std::all_of(one.report->rings.begin(), one.report->rings.end(),
+                                     [](const ring_report& ring) { return ring.unread || ring.busy; });
+  });
+  return readable ? printed : k_failed;
+}
+
+// A file -------------------------------------------------------------------------------------------
+
+// A file is the same in every mount namespace, but for its name.
+memory_search who_maps(int fd, const std::string& path) {
+  struct stat about {};
+  if (::fstat(fd, &about) != 0) return {};
+  char device[32];
+  const int length = std::snprintf(device, sizeof device, "%02x:%02x", major(about.st_dev), minor(about.st_dev));
+  const std::string_view here(device, static_cast<std::size_t>(length));
+  std::error_code unused;
+  const std::string real = std::filesystem::canonical(path, unused);
+  return find_memory([&](const mapped_part& part) {
+    return part.inode == about.st_ino && (part.device == here || part.path == real);
+  });
+}
+
+error of_file(const error& why, const std::string& path) {
+  if (why == errc::permission) return {why.reason(), why.text() + ": run as its owner or as root", why.system_errno()};
+  if (why == errc::corrupt || why == errc::truncated || why == errc::unsupported) return why.in(path);
+  return why;
+}
+
+int inspect_file(const std::string& path, bool json) {
+  const auto fd = os::open_file(path, false);
+  if (!fd) return complain(of_file(fd.error(), path));
+  const auto size = os::file_size(fd->get(), path);
+  if (!size) return complain(size.error());
+  auto report = inspect_memory(reader_of_file(fd->get(), path), *size);
+  if (!report) return complain(of_file(report.error(), path));
+  auto mapped = who_maps(fd->get(), path);
+  direction one;
+  if (!mapped.found.empty()) one.memory = std::move(mapped.found.front());
+  one.hidden = mapped.hidden.size();
+  one.writer_lives = os::owner_lock::held(fd->get(), os::k_writer_byte);
+  one.reader_lives = os::owner_lock::held(fd->get(), os::k_reader_byte);
+  one.memory.size = *size;
+  struct stat about {};
+  if (::fstat(fd->get(), &about) == 0) one.memory.inode = about.st_ino;
+  one.report = std::move(report);
+  return show(path, {one}, json);
+}
+
+// An endpoint --------------------------------------------------------------------------------------
+
+// Whether a socket is listened on, from proc's table: connecting would disturb whoever listens.
+bool is_listened_on(const std::string& path) {
+  constexpr unsigned long k_accepts = 0x10000;  // __SO_ACCEPTCON, net/unix/af_unix.c
+  std::ifstream table("/proc/net/unix");
+  for (std::string line; std::getline(table, line);) {
+    const auto at = line.rfind(' ');
+    if (at == line.npos || line.substr(at + 1) != path) continue;
+    std::istringstream words(line);
+    std::string number, references, protocol, flags;
+    words >> number >> references >> protocol >> flags;
+    if ((std::strtoul(flags.c_str(), nullptr, 16) & k_accepts) != 0) return true;
+  }
+  return false;
+}
+
+std::string hidden_text(const memory_search& search) {
+  if (search.hidden.empty()) return "";
+  const auto n = search.hidden.size();
+  return "; " + std::to_string(n) + (n == 1 ? " process" : " processes") + " may not be looked at" +
+         (::geteuid() == 0 ? " (CAP_SYS_PTRACE)" : ": run as root");
+}
+
+int say_nothing_found(const std::string& name, const options& with, const memory_search& search) {
+  const auto path = net::ring_socket_path(name, with, false);
+  if (!path) return complain(path.error().in("no process has a ring of shm://" + name + hidden_text(search)));
+  struct stat about {};
+  const std::string there = ::lstat(path->c_str(), &about) != 0 ? "there is no socket " + *path +
+                                                                      ": start the listener, or say where with "
+                                                                      "'shm://" +
+                                                                      name + "?runtime_dir=DIR'"
+                            : is_listened_on(*path) ? "somebody listens at " + *path + ", and nobody is connected"
+                                                    : "the socket " + *path +
+                                                          " is there, and nobody in this network namespace "
+                                                          "listens on it: the next listener replaces it";
+  return complain(
+      error(errc::not_found, "no process has a ring of shm://" + name + hidden_text(search) + "; " + there));
+}
+
+int inspect_endpoint(const std::string& name, const options& with, bool json) {
+  // Whoever has both ends has the memory mapped twice, and a consumer in three parts.
+  const std::string wanted = "/memfd:ferry:" + name + " (deleted)";
+  auto search = find_memory([&](const mapped_part& part) { return part.path == wanted; });
+  if (search.found.empty()) return say_nothing_found(name, with, search);
+  std::vector<direction> all;
+  for (auto& memory : search.found) {
+    auto report = inspect_memory(reader_of(memory), memory.size);
+    // Gone while we looked: nobody has it any more.
+    if (!report && report.error() != errc::permission && find_memory([&](const mapped_part& part) {
+                                                           return part.path == wanted && part.inode == memory.inode;
+                                                         }).found.empty())
+      continue;
+    all.push_back({std::move(memory), std::move(report), search.hidden.size(), {}, {}});
+  }
+  if (all.empty()) return say_nothing_found(name, with, search);
+  return show("shm://" + name, all, json);
+}
+
+int inspect(const inspect_flags& flags) {
+  if (flags.target.find("://") == std::string::npos) {
+    if (flags.target.find('/') != std::string::npos) return inspect_file(flags.target, flags.json);
+    const options defaults;
+    if (const auto named = net::ring_socket_path(flags.target, defaults, false);
+        !named && named.error() == errc::bad_address)
+      return complain(named.error());
+    return inspect_endpoint(flags.target, defaults, flags.json);
+  }
+  static const std::array<std::string, 1> known{"shm"};
+  options with;
+  const auto where = parse_url(flags.target, with, known);
+  if (!where) return complain(where.error());
+  return inspect_endpoint(where->path, with, flags.json);
+}
+
+constexpr const char* k_examples = R"(  ferry inspect news                             all connections of shm://news
+  ferry inspect 'shm://news?runtime_dir=/run/a'  where the listener's socket lies, if there is no connection
+  ferry inspect ./news.ring                      a file with a ring; a path has a '/'
+  ferry inspect news --json | jq '.directions[].rings'
+
+It only reads, through /proc, and needs no help of the processes that share the rings, which may be stopped.
+Exit status: 0 shown; 1 nothing is there, or it is damaged or may not be read; 2 wrong command line.)";
+
+}  // namespace
+
+void add_inspect(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<inspect_flags>();
+  CLI::App& command =
+      add_command(app, "inspect", "Look into the rings of a shm:// endpoint or file, disturbing nobody", k_examples);
+  command.add_option("TARGET", flags->target, "NAME, shm://NAME, or the path of a FILE")->required()->type_name("");
+  command.add_flag("--json", flags->json, "One object");
+  command.callback([flags, &exit_code] { exit_code = inspect(*flags); });
+}
+
+}  // namespace ferry::app

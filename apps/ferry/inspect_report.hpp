@@ -1,0 +1,30 @@
+#pragma once
+/// What `ferry inspect` has found, for people and for programs.
+
+#include <ferry/error.hpp>
+
+#include <boost/json/fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/ferry/inspect_maps.hpp"
+#include "apps/ferry/inspect_ring.hpp"
+
+namespace ferry::app {
+
+/// The memory of one direction, who has it mapped, and what it says or why it cannot be read.
+struct direction {
+  mapped_memory memory;
+  result<memory_report> report = error();
+  std::size_t hidden = 0;  ///< processes whose mappings we may not see: one of them may have it, too
+  /// Of a file: whether the two sides hold their locks. Of an endpoint's memory: not known.
+  std::optional<bool> writer_lives, reader_lives;
+};
+
+/// Lines of text: a table of each direction, and one of its rings. @param name  what was asked for
+[[nodiscard]] std::string to_text(const std::string& name, const std::vector<direction>& all);
+/// {name, directions: [{inode, size, producer_alive, mapped_by, ...}]}; docs/program.md explains the keys
+[[nodiscard]] boost::json::object to_json(const std::string& name, const std::vector<direction>& all);
+
+}  // namespace ferry::app
