@@ -166,11 +166,14 @@ TEST_F(inspect_endpoint, never_takes_a_ring_that_is_being_used_for_a_damaged_one
   auto producer = std::async(std::launch::async, [&] {
     while (!stop) static_cast<void>(both.client.try_push(ferry::as_bytes("some forty bytes that wander through it")));
   });
+  // Slower than the producer, so that the ring is full and each record that is read is soon overwritten.
   auto consumer = std::async(std::launch::async, [&] {
-    while (!stop)
+    while (!stop) {
       if (both.server.front()) both.server.pop();
+      for (int i = 0; i < 4; ++i) ferry::ring_pause();
+    }
   });
-  for (int i = 0; i < 10; ++i) EXPECT_NE(text(ring_of(inspect_one(4 << 10)), "state"), "damaged");
+  for (int i = 0; i < 30; ++i) EXPECT_NE(text(ring_of(inspect_one(4 << 10)), "state"), "damaged");
   stop = true;
 }
 

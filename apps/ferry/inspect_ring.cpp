@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 namespace ferry::app {
@@ -42,6 +43,8 @@ class ring_copy {
     }
     return {};
   }
+  /// Whoever comes around to this position finds nothing there.
+  void clear_word(std::uint64_t position) { std::memset(at_.get() + (position & (size_ - 8)), 0, 8); }
 
  private:
   struct free_it {
@@ -77,6 +80,8 @@ result<ring_report> inspect_ring(const memory_reader& read, const ring::geometry
       const auto after = read_line(read, sizes, ring);
       if (!after) return after.error();
       line = *after;
+      // A producer that has gone on has reached the end of what was read; behind it lies what is a lap older.
+      if (line.position != before->position) copy.clear_word(before->position);
       report.unread = scan(copy, line);
       if (report.unread && report.unread->tail < before->position + loaded) break;
     }

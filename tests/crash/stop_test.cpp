@@ -139,7 +139,7 @@ TEST_F(a_dead_peer, is_known_to_a_sender_that_takes_no_messages_itself) {
   to.on_down([&](const down_info& info) { down = info; });
   to.pause();
   numbered_sender sender(to, 0, ~std::uint64_t{0});
-  ASSERT_TRUE(turn([&] { return sender.next() > 1000; }, "messages taken"));
+  ASSERT_TRUE(turn([&] { return to.state() == channel_state::up && sender.next() > 1000; }, "messages taken"));
   kill_and_reap(*at);
   ASSERT_TRUE(turn([&] { return down.has_value(); }, "the news of its death"));
   EXPECT_EQ(down->reason, errc::reset) << down->reason.text();
