@@ -86,7 +86,8 @@ class ring_connection {
       after_pop();
   }
   /// Looks for options.spin, then sleeps until something is there: a record, the end, or the peer's death, which is
-  /// noticed within 100 ms. Falling asleep costs about 8 us. @return false: nothing within this time
+  /// noticed within 100 ms. Falling asleep costs about 8 us. @return false: nothing within this time; true: front() has
+  /// a record, or finds the end, and then state() tells
   [[nodiscard]] bool wait(duration within);
 
   // Life

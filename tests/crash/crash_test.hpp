@@ -153,8 +153,9 @@ class crash : public ::testing::Test {
     io.restart();
     io.poll();
     const auto after = footprint::now();
-    EXPECT_EQ(after.descriptors, before.descriptors);
-    EXPECT_EQ(after.ring_mappings, before.ring_mappings);
+    // At most: `before` may count somebody who was just leaving.
+    EXPECT_LE(after.descriptors, before.descriptors);
+    EXPECT_LE(after.ring_mappings, before.ring_mappings);
     EXPECT_EQ(after.dev_shm, before.dev_shm);
     // One connection kept by mistake would cost 128 KiB and more in each round.
     EXPECT_LT(after.resident, before.resident + 64 * 1024) << "KiB";
