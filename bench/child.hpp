@@ -50,7 +50,7 @@ struct report {
   int system_errno;
   char what[96];
 };
-inline constexpr std::size_t k_max_children = 4;
+inline constexpr std::size_t k_max_children = 8;
 struct board {
   std::atomic<std::uint32_t> arrived;
   std::uint32_t expected;
@@ -85,7 +85,7 @@ class child {
 /// wait() or destruction none exists, not even as a zombie. Not thread-safe.
 class child_group {
  public:
-  /// @param expected children, 1 .. 4; rendezvous() waits for all of them
+  /// @param expected children, 1 .. 8; rendezvous() waits for all of them
   explicit child_group(std::uint32_t expected);
   child_group(const child_group&) = delete;
   child_group& operator=(const child_group&) = delete;

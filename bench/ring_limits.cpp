@@ -10,6 +10,7 @@
 
 #include "base/endian.hpp"
 #include "bench/child.hpp"
+#include "bench/in_step.hpp"
 #include "bench/ring_plain.hpp"
 #include "bench/sockets.hpp"
 #include "bench/statistics.hpp"
@@ -24,13 +25,12 @@ constexpr std::size_t k_small = 64;  // bytes of the messages that are not copie
 
 /// What the two processes share.
 struct arena {
-  // How often each side was ready for the other, and when it began its last run.
-  alignas(128) std::atomic<std::uint64_t> first_done{0};
-  alignas(128) std::atomic<std::uint64_t> second_done{0};
+  meeting_place steps;
   alignas(128) std::atomic<std::uint64_t> ball{0};
   alignas(128) ring_line there;
   ring_line back;
   plain_indices plain;
+  // When each side began its last run.
   alignas(128) std::int64_t first_began{0};
   alignas(128) std::int64_t second_began{0};
   alignas(128) std::uint64_t wrong{0};
@@ -60,12 +60,13 @@ constexpr std::uint64_t k_train = 1000;
 constexpr int k_trains = 51;
 
 /// A number on a line of its own.
+template <bool Pausing>
 struct by_line {
   std::atomic<std::uint64_t>& ball;
   void send(std::uint64_t n) noexcept { ball.store(n, std::memory_order_release); }  // pairs with: receive
   std::uint64_t receive(std::uint64_t n) noexcept {
-    while (ball.load(std::memory_order_acquire) != n) {  // pairs with: send
-    }
+    while (ball.load(std::memory_order_acquire) != n)  // pairs with: send
+      if constexpr (Pausing) ring_pause();
     return 0;
   }
 };
@@ -111,8 +112,9 @@ std::uint64_t answerer_train(Medium& medium, std::uint64_t& turn) noexcept {
   return wrong;
 }
 
+template <bool Pausing>
 void answer(const ring_measurement& what, arena& shared) {
-  by_line line{shared.ball};
+  by_line<Pausing> line{shared.ball};
   by_ring ring{{{shared.back_data, what.ring_bytes}, shared.back},
                {{shared.there_data, what.ring_bytes}, shared.there}};
   std::uint64_t line_turn = 0, ring_turn = 0, wrong = 0;
@@ -123,8 +125,9 @@ void answer(const ring_measurement& what, arena& shared) {
   std::atomic_ref(shared.wrong).fetch_or(wrong);
 }
 
+template <bool Pausing>
 void ask(const ring_measurement& what, arena& shared) {
-  by_line line{shared.ball};
+  by_line<Pausing> line{shared.ball};
   by_ring ring{{{shared.there_data, what.ring_bytes}, shared.there},
                {{shared.back_data, what.ring_bytes}, shared.back}};
   std::uint64_t line_turn = 0, ring_turn = 0, wrong = 0;
@@ -155,30 +158,22 @@ constexpr int k_tries = 15;
 class runner {
  public:
   runner(arena& shared, bool first) noexcept
-      : mine_(first ? shared.first_done : shared.second_done),
-        other_(first ? shared.second_done : shared.first_done),
+      : side_(shared.steps, first),
         began_(first ? shared.first_began : shared.second_began),
         other_began_(first ? shared.second_began : shared.first_began) {}
 
   /// @return nanoseconds from the first side's beginning to the last side's end
   template <class Turn>
   double run(const Turn& turn) noexcept {
-    meet();
+    side_.meet();
     began_ = now_ns();
     turn();
-    meet();
+    side_.meet();
     return static_cast<double>(now_ns() - std::min(began_, other_began_));
   }
 
  private:
-  void meet() noexcept {
-    const auto step = mine_.load(std::memory_order_relaxed) + 1;
-    mine_.store(step, std::memory_order_release);                        // pairs with: the other side's load
-    while (other_.load(std::memory_order_acquire) < step) ring_pause();  // pairs with: the other side's store
-  }
-
-  std::atomic<std::uint64_t>& mine_;
-  const std::atomic<std::uint64_t>& other_;
+  partner side_;
   std::int64_t& began_;
   const std::int64_t& other_began_;
 };
@@ -360,7 +355,10 @@ double ring_comparison::median_ratio() const {
 }
 
 result<ring_comparison> measure_ring_round_trip(const ring_measurement& what, placement cores) {
-  return compare(what, cores, ask, answer);
+  return compare(what, cores, ask<false>, answer<false>);
+}
+result<ring_comparison> measure_ring_round_trip_to_pausing_line(const ring_measurement& what, placement cores) {
+  return compare(what, cores, ask<true>, answer<true>);
 }
 result<ring_comparison> measure_ring_rate(const ring_measurement& what, placement cores) {
   return compare(what, cores, write_rates, read_rates);

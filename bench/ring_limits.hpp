@@ -3,7 +3,7 @@
 ///
 /// Every function measures both sides of a comparison in the same two processes, in turns, so that a change of the
 /// machine's mood hits both; a ratio is that of neighbours. Everybody waits with ring_pause() between two looks, but
-/// for the bare cache line, which is as in bench/limits.hpp. So are outcomes, threads and children.
+/// for the bare cache line, which is as in bench/limits.hpp. Outcomes, threads and children are as there, too.
 
 #include <ferry/error.hpp>
 
@@ -32,6 +32,10 @@ struct ring_measurement {
 /// by the same code, in trains of 1000 trips timed as a whole, a train of one after a train of the other; a figure is
 /// the median of a round's 51 trains.
 [[nodiscard]] result<ring_comparison> measure_ring_round_trip(const ring_measurement& what, placement cores);
+
+/// The same, but that the line is waited for as the ring is: with ring_pause() between two looks.
+[[nodiscard]] result<ring_comparison> measure_ring_round_trip_to_pausing_line(const ring_measurement& what,
+                                                                              placement cores);
 
 /// Messages per second one way, 64 bytes copied in and every word of them checked in place; `other` is a plain ring
 /// with a separate write index (bench/ring_plain.hpp).

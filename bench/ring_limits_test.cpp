@@ -14,7 +14,8 @@ TEST(ring_limits, have_a_figure_of_both_sides_for_every_round) {
   ring_measurement what;
   what.rounds = 2;
   what.ring_bytes = 1 << 16;
-  for (const auto measure : {measure_ring_round_trip, measure_ring_rate, measure_ring_copies}) {
+  for (const auto measure :
+       {measure_ring_round_trip, measure_ring_round_trip_to_pausing_line, measure_ring_rate, measure_ring_copies}) {
     what.size = measure == measure_ring_copies ? 8 << 10 : 64;
     const auto measured = measure(what, {});
     ASSERT_TRUE(measured) << measured.error().text();

@@ -2,7 +2,7 @@
 """Runs the whole set of measurements with `ferry bench`, writes docs/performance.md and the round trips in the README;
 needs nothing but Python 3.
 
-  scripts/measure.py                      everything, about a quarter of an hour; wants a quiet machine
+  scripts/measure.py                      everything, about ten minutes; wants a quiet machine
   scripts/measure.py --quick              everything once and briefly: shows that it works, says little
   scripts/measure.py --only rtt           only measurements whose name begins so; the others keep their data
   scripts/measure.py --report             no measuring: the page and the charts again, from docs/data
@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path("docs/data")
 PAGE = Path("docs/performance.md")
 README = Path("README.md")
-URLS = {"ipc": "ipc://@ferry-measure", "tcp": "tcp://127.0.0.1:0", "inproc": "inproc://measure"}
+URLS = {"shm": "shm://ferry-measure", "ipc": "ipc://@ferry-measure", "tcp": "tcp://127.0.0.1:0",
+        "inproc": "inproc://measure"}
 SIZES = measure_page.SIZES
 PATIENCE = 1800  # seconds that one measurement may take before it counts as hanging
 
@@ -53,19 +54,41 @@ def connections(name, url, *arguments):
     return Measurement(name, "connections", url, *arguments, full=("--count", "9000"), quick=("--count", "900"))
 
 
+def crowd(active, count):
+    """So many of so many channels talk; the same number alone is what that is held against."""
+    share = f"{100 * active / count:g}"
+    words = ("connections", f"{URLS['shm']}?ring_bytes=16KiB", "--active", share, "--count", str(count))
+    return Measurement(f"connections-shm-{active}-of-{count}", *words,
+                       full=("--seconds", "1"), quick=("--seconds", "0.2"))
+
+
+def channels(kind):
+    """Round trips and one way through channels, beside the bare limit where there is one."""
+    url, pinned = URLS[kind], ("--pin", "0,1")
+    limit = () if kind == "shm" else ("--limit",)
+    yield repeated(f"rtt-{kind}-sleep-free", "rtt", url, "--size", "64", *limit)
+    yield repeated(f"rtt-{kind}-sleep-pinned", "rtt", url, "--size", "64", *limit, *pinned)
+    yield repeated(f"rtt-{kind}-spin-pinned", "rtt", f"{url}?spin=1ms", "--size", "64", *limit, *pinned)
+    for size in SIZES:
+        yield repeated(f"oneway-{kind}-{size}", "oneway", url, "--size", str(size), *limit)
+        yield repeated(f"oneway-{kind}-{size}-pinned", "oneway", url, "--size", str(size), *limit, *pinned)
+
+
 def measurements():
     yield Measurement("limits", "limits", quick=("--quick",))
-    pinned = ("--pin", "0,1")
+    yield Measurement("ring", "ring", "--pin", "0,1", quick=("--quick",))
+    yield from channels("shm")
+    yield repeated("oneway-shm-64-spin-pinned", "oneway", f"{URLS['shm']}?spin=1ms", "--size", "64", "--pin", "0,1")
+    for number in measure_page.PRODUCERS:
+        words = ("producers", URLS["shm"], "--producers", str(number), "--pin", "0,1")
+        yield repeated(f"producers-shm-{number}-processes", *words)
+        yield repeated(f"producers-shm-{number}-threads", *words, "--threads")
+    for active, count in measure_page.CROWDS:
+        yield crowd(active, count)
     for kind in ("ipc", "tcp"):
-        url = URLS[kind]
-        yield repeated(f"rtt-{kind}-sleep-free", "rtt", url, "--size", "64", "--limit")
-        yield repeated(f"rtt-{kind}-sleep-pinned", "rtt", url, "--size", "64", "--limit", *pinned)
-        yield repeated(f"rtt-{kind}-spin-pinned", "rtt", f"{url}?spin=1ms", "--size", "64", "--limit", *pinned)
-        for size in SIZES:
-            yield repeated(f"oneway-{kind}-{size}", "oneway", url, "--size", str(size), "--limit")
-            yield repeated(f"oneway-{kind}-{size}-pinned", "oneway", url, "--size", str(size), "--limit", *pinned)
-        yield connections(f"connections-{kind}", url)
-        yield connections(f"connections-{kind}-active", url, "--active", "1")
+        yield from channels(kind)
+        yield connections(f"connections-{kind}", URLS[kind])
+        yield connections(f"connections-{kind}-active", URLS[kind], "--active", "1")
     for size in SIZES:
         yield repeated(f"oneway-uds-{size}", "oneway", URLS["ipc"], "--size", str(size), "--limit", "--uds-pair")
     yield repeated("rtt-inproc", "rtt", URLS["inproc"], "--size", "64")
@@ -147,7 +170,7 @@ def chart(output, title, rows_by_label, *more):
 
 
 def draw(data):
-    for kind, name in (("ipc", "Unix socket"), ("tcp", "TCP loopback")):
+    for kind, name in (("shm", "shared memory"), ("ipc", "Unix socket"), ("tcp", "TCP loopback")):
         rows = {"channel": [], "bare pipeline": []}
         for size in SIZES:
             for one in measure_page.runs(data, f"oneway-{kind}-{size}"):
@@ -162,7 +185,14 @@ def draw(data):
             rows["channel"].append({"case": label, "rtt_ns": one["rtt_ns"]["p50"]})
             if "limit_rtt_ns" in one:
                 rows["bare ping-pong"].append({"case": label, "rtt_ns": one["limit_rtt_ns"]["p50"]})
-    chart("rtt.svg", "Round trip of 64 bytes, median", rows, "--x", "case", "--y", "rtt_ns", "--x-label", " ")
+    chart("rtt.svg", "Round trip of 64 bytes, median", rows, "--x", "case", "--y", "rtt_ns", "--log", "y",
+          "--x-label", " ")
+    rows = {"processes": [], "threads": []}
+    for kind, drawn in rows.items():
+        for number in measure_page.PRODUCERS:
+            for one in measure_page.runs(data, f"producers-shm-{number}-{kind}"):
+                drawn.append({"producers": number, "messages_per_second": one["messages_per_second"]})
+    chart("producers-shm.svg", "One consumer, 64 bytes", rows, "--x", "producers", "--y", "messages_per_second")
 
 
 def parse():

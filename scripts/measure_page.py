@@ -5,7 +5,11 @@ import statistics
 
 SIZES = (64, 1024, 10240, 102400)
 ONE_WAY_TARGET = {64: 0.4, 1024: 0.7, 10240: 0.85, 102400: 0.85}
+PRODUCERS = (1, 2, 4)
+CROWDS = ((1, 1), (1, 10), (1, 100), (10, 10), (10, 1000), (90, 90), (90, 9000))  # (channels that talk, of so many)
 ROUND_TRIPS = (  # (measurement, label in the table, in the chart)
+    ("rtt-shm-spin-pinned", "shm, spinning, 2 cores", "shm spin"), ("rtt-shm-sleep-free", "shm, sleeping", "shm sleep"),
+    ("rtt-shm-sleep-pinned", "shm, sleeping, 2 cores", "shm 2 cores"),
     ("rtt-ipc-spin-pinned", "ipc, spinning, 2 cores", "ipc spin"), ("rtt-ipc-sleep-free", "ipc, sleeping", "ipc sleep"),
     ("rtt-ipc-sleep-pinned", "ipc, sleeping, 2 cores", "ipc 2 cores"),
     ("rtt-tcp-spin-pinned", "tcp, spinning, 2 cores", "tcp spin"), ("rtt-tcp-sleep-free", "tcp, sleeping", "tcp sleep"),
@@ -42,7 +46,9 @@ KEYS = """## Keys of the JSON
 | `limit_...`, `ratio` | with `--limit`: the bare run that followed, and the channel's figure divided by it |
 | `machine` | processor, cores, kernel, compiler, load average before the run |
 | of `bench limits` | `cache_line_rtt_ns`, `memcpy_bytes_per_second`, and for `unix` and `tcp`: `pingpong_blocking_ns`, `pingpong_spinning_ns`, `raw_oneway`, `pipeline_oneway`, `echo`, `relay`; with `_min` and `_max` of the runs beside each |
-| of `bench connections` | `rss_per_connection`, `pss_per_connection`: slope in bytes between a ninth of the connections and all |
+| of `bench connections` | `rss_per_connection`, `pss_per_connection`, `descriptors_per_connection`: slope (in bytes) between a ninth of the connections and all |
+| of `bench ring` | `figures {NAME}`: `value` `against` what (`against_value`), the median `ratio` of the rounds with `ratio_min` and `ratio_max`, `at_most` or `at_least` what is wanted of the ratio (without one: of the value), `reached`; times in ns, rates per second, idle as a share of one core |
+| of `bench producers` | `producers` `as` threads or processes; `lost` also counts what came in another order |
 """
 
 
@@ -156,7 +162,8 @@ def round_trips(data):
 def one_way(data, kind):
     rows = []
     for size in SIZES:
-        for name, label in ((f"oneway-{kind}-{size}", ""), (f"oneway-{kind}-{size}-pinned", ", 2 cores")):
+        for name, label in ((f"oneway-{kind}-{size}", ""), (f"oneway-{kind}-{size}-pinned", ", 2 cores"),
+                            (f"oneway-{kind}-{size}-spin-pinned", ", spinning, 2 cores")):
             if name not in data:
                 continue
             row = [size_text(size) + label, rate_text(median(data, name, "messages_per_second")),
@@ -175,7 +182,80 @@ def one_way(data, kind):
     if kind == "inproc":  # there is no bare limit to hold it against, and what it counts are no system calls
         rows = [row[:4] + row[9:] for row in rows]
         return table(head[:4] + head[9:], "lrrrr", rows)
+    if kind == "shm":  # its limits are not a pipeline's
+        return table(head[:4] + head[8:], "lrrrrr", [row[:4] + row[8:] for row in rows])
     return table(head, "lrrrrrrlrr", rows)
+
+
+RING_FIGURES = {  # what `ferry bench ring` measures: how its figures are written
+    "round_trip": time_text, "round_trip_pausing": time_text, "one_way": rate_text, "copies_8KiB": bytes_text,
+    "copies_64KiB": bytes_text, "channel_round_trip": time_text, "channel_one_way": rate_text, "wake_up": time_text,
+    "idle_poll": lambda share: f"{digits(100 * share)} %", "idle_channel": lambda share: f"{digits(100 * share)} %"}
+
+
+def ring_row(name, one):
+    text, ratio = RING_FIGURES[name], one.get("ratio")
+    row = [one["what"], text(one["value"]), one.get("against", ""),
+           text(one["against_value"]) if "against_value" in one else "",
+           f"{ratio:.3f} ({one['ratio_min']:.2f} .. {one['ratio_max']:.2f})" if ratio is not None else ""]
+    for key, sign in (("at_most", "≤"), ("at_least", "≥")):
+        if key in one:
+            wanted = f"{one[key]:.3g}" if ratio is not None else text(one[key])
+            return row + [f"{sign} {wanted}", "yes" if one["reached"] else "**no**"]
+    return row + ["", ""]
+
+
+def shared_memory(data):
+    """Every target of shared memory in one place."""
+    figures = data["ring"]["result"]["figures"] if "ring" in data else {}
+    rows = [ring_row(name, one) for name, one in figures.items() if name in RING_FIGURES]
+    for name, label in (("rtt-shm-spin-pinned", "channel, round trips"), ("oneway-shm-64-spin-pinned", "channel, one way, 64 B")):
+        for key, what, most in (("syscalls_per_message", "system calls", 0.001), ("allocations_per_message", "allocations", 0)):
+            if name in data:
+                value = median(data, name, key)
+                rows.append([f"{label}: {what} per message while both are awake", share_text(value), "", "", "",
+                             "0" if most == 0 else f"≤ {most}", verdict(value, most, True)])
+    return table(["", "measured", "against", "", "ratio (of the rounds)", "target", "reached"], "lrlrrrl", rows)
+
+
+def producers(data):
+    rows = []
+    for number in PRODUCERS:
+        names = [f"producers-shm-{number}-{kind}" for kind in ("processes", "threads")]
+        if not any(name in data for name in names):
+            continue
+        row = [str(number)]
+        for name in names:
+            made = name in data
+            row += [rate_text(median(data, name, "messages_per_second")), spread(data, name, "messages_per_second", rate_text)] \
+                if made else ["", ""]
+        rows.append(row)
+    return table(["producers", "processes, a channel each", "spread", "threads, one channel", "spread"], "rrrrr", rows)
+
+
+CROWD_TARGET = 1.2
+
+
+def crowds(data):
+    """Channels that talk among many that do not, against the same number alone."""
+    rows = []
+    for active, count in CROWDS:
+        name, alone = f"connections-shm-{active}-of-{count}", f"connections-shm-{active}-of-{active}"
+        if name not in data:
+            continue
+        one = runs(data, name)[0]
+        row = [digits(count), digits(active), time_text(one["rtt_ns"]["p50"]), time_text(one["rtt_ns"]["p99"])]
+        if name != alone and alone in data:
+            ratio = one["rtt_ns"]["p50"] / runs(data, alone)[0]["rtt_ns"]["p50"]
+            row += [f"{ratio:.3f}", f"≤ {CROWD_TARGET}", verdict(ratio, CROWD_TARGET, True)]
+        else:
+            row += ["", "", ""]
+        several = one["connections"] != one["first_connections"]
+        row += [f"{digits(one[key])}{unit}" if several and key in one else ""
+                for key, unit in (("rss_per_connection", " B"), ("pss_per_connection", " B"), ("descriptors_per_connection", ""))]
+        rows.append(row)
+    return table(["channels", "that talk", "round trip, p50", "p99", "p50 to that of these alone", "target", "reached",
+                  "resident memory for each", "our share of it", "descriptors"], "rrrrrrlrrr", rows)
 
 
 def connections(data):
@@ -237,7 +317,8 @@ def commands(data):
 
 def round_trip_cell(data, kind):
     """For the README's table of transports."""
-    names = {"inproc": ["rtt-inproc"], "ipc": ["rtt-ipc-sleep-free", "rtt-ipc-spin-pinned"],
+    names = {"inproc": ["rtt-inproc"], "shm": ["rtt-shm-sleep-free", "rtt-shm-spin-pinned"],
+             "ipc": ["rtt-ipc-sleep-free", "rtt-ipc-spin-pinned"],
              "tcp": ["rtt-tcp-sleep-free", "rtt-tcp-spin-pinned"]}[kind]
     if any(name not in data for name in names):
         return "not measured"
@@ -247,7 +328,7 @@ def round_trip_cell(data, kind):
 
 def readme(text, data):
     """The README with the round trips of its table, and the line below it, as measured."""
-    for kind in ("inproc", "ipc", "tcp"):
+    for kind in ("inproc", "shm", "ipc", "tcp"):
         text = re.sub(rf"^(\| `{kind}://[^|]*\|(?:[^|]*\|){{3}})[^|]*\|",
                       lambda row, kind=kind: f"{row[1]} {round_trip_cell(data, kind)} |", text, flags=re.M)
     quick = any(data[name]["quick"] for name, _, _ in ROUND_TRIPS if name in data)
@@ -266,6 +347,19 @@ def page(data):
         "## Round trip of 64 bytes\n", picture(data, "rtt-", "Round trips", "rtt.svg"), round_trips(data),
         "Spinning (`spin=1ms`) means that both sides keep trying to receive before they sleep. Sleeping, most of the time "
         "is the kernel's waking of the other thread.\n",
+        "## Shared memory against its limits\n", shared_memory(data),
+        "Two processes on two cores, train by train in turns; a ratio is the median over rounds of those of neighbours. The "
+        "cache line goes to and fro between the cores with nothing around it; waited for with the pause that the ring's "
+        "consumer makes between two looks it is faster, which the second row shows. A system call that is left comes "
+        "from a side that the scheduler took its core from for longer than the other one spins.\n",
+        "## One way through shared memory\n", picture(data, "oneway-shm", "One way, shared memory", "oneway-shm.svg"),
+        one_way(data, "shm"),
+        "## Several producers through shared memory\n",
+        picture(data, "producers-shm", "Several producers", "producers-shm.svg"), producers(data),
+        "Messages of 64 bytes; all producers share one core, the consumer has the other. Order is checked for each "
+        "producer.\n",
+        "## Many channels through shared memory, one thread\n", crowds(data),
+        "Rings of 16 KiB; one message of 64 bytes in flight on each channel that talks, the load is one thread too.\n",
         "## One way over Unix sockets\n", picture(data, "oneway-ipc", "One way, Unix socket", "oneway-ipc.svg"), one_way(data, "ipc"),
         "## One way through a uds_writer and a uds_reader\n", one_way(data, "uds"),
         "## One way over TCP loopback\n", picture(data, "oneway-tcp", "One way, TCP", "oneway-tcp.svg"), one_way(data, "tcp"),

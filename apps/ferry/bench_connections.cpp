@@ -11,7 +11,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -42,6 +44,11 @@ std::uint64_t rollup_bytes(const char* key) {
   for (std::string line; std::getline(rollup, line);)
     if (line.starts_with(key)) return std::stoull(line.substr(std::strlen(key))) * 1024;
   return 0;
+}
+
+std::uint64_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::uint64_t>(std::distance(begin(all), end(all)));
 }
 
 struct loop {
@@ -94,6 +101,7 @@ class server {
     quiet_ = 0;
     shared_.figures.rss_bytes[which] = rollup_bytes("Rss:");
     shared_.figures.pss_bytes[which] = rollup_bytes("Pss:");
+    shared_.figures.descriptors[which] = open_descriptors();
     shared_.stage.store(next, std::memory_order_release);
   }
 
@@ -174,8 +182,8 @@ class load {
 
   void talk() {
     const auto share = plan_.active_percent / 100 * plan_.count;
-    active_ = std::min<std::size_t>(static_cast<std::size_t>(share + 0.5), plan_.count);
-    if (active_ == 0) return end();
+    if (share == 0) return end();
+    active_ = std::clamp<std::size_t>(static_cast<std::size_t>(share + 0.5), 1, plan_.count);
     begun_ = bench::now_ns();
     deadline_ = begun_ + plan_.duration.count();
     for (std::size_t i = 0; i < active_; ++i) {

@@ -16,8 +16,9 @@ namespace ferry::app {
 struct connections_plan {
   std::string url;
   options with;                ///< max_connections is raised to `count` where it is below
-  std::uint32_t count = 9000;  ///< 10 .. 1'000'000; each takes a descriptor in both processes
-  double active_percent = 0;   ///< so many of 100 then have one message of 64 bytes in flight, to and fro
+  std::uint32_t count = 9000;  ///< 1 .. 1'000'000; each takes a descriptor in both processes
+  /// So many of 100, at least one if this is not 0, then have one message of 64 bytes in flight, to and fro.
+  double active_percent = 0;
   std::chrono::nanoseconds duration = std::chrono::seconds(1);  ///< of that part
   bench::placement pin;  ///< first: the server, which is measured; second: the load
 };
@@ -26,14 +27,16 @@ struct connections_result {
   std::uint32_t first_count = 0;    ///< a ninth of all: where the first measurement was taken
   std::uint64_t rss_bytes[2] = {};  ///< of the server process, at first_count and at all
   std::uint64_t pss_bytes[2] = {};
+  std::uint64_t descriptors[2] = {};
   double seconds_to_connect = 0;  ///< all of them
   std::uint64_t messages = 0;     ///< round trips of the active ones
   double active_seconds = 0;
   std::uint64_t corrupt = 0;
   bench_histogram rtt;
 
-  /// Memory of our process per idle connection: the slope between the two counts.
+  /// Of our process per idle connection: the slope between the two counts; 0 if they are the same.
   [[nodiscard]] double slope(const std::uint64_t (&bytes)[2], std::uint32_t count) const noexcept {
+    if (count == first_count) return 0;
     return (static_cast<double>(bytes[1]) - static_cast<double>(bytes[0])) / static_cast<double>(count - first_count);
   }
 };

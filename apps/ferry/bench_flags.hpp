@@ -31,5 +31,7 @@ void add_bench_limits(CLI::App& bench, int& exit_code);
 void add_bench_compare(CLI::App& bench, int& exit_code);
 void add_bench_serve(CLI::App& bench, int& exit_code);
 void add_bench_connections(CLI::App& bench, int& exit_code);
+void add_bench_ring(CLI::App& bench, int& exit_code);
+void add_bench_producers(CLI::App& bench, int& exit_code);
 
 }  // namespace ferry::app

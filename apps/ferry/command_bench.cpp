@@ -24,6 +24,7 @@ constexpr const char* k_bench_examples =
     "  ferry bench rtt ipc://@bench --size 64            one message in flight, both processes sleep between\n"
     "  ferry bench rtt 'ipc://@bench?spin=1ms' --limit   both spin; held against a bare ping-pong\n"
     "  ferry bench oneway tcp://127.0.0.1:0 --size 1KiB --repeat 5 --limit\n"
+    "  ferry bench ring                                  shared memory against what the hardware allows\n"
     "  ferry bench limits --json > limits.json           what this machine can do\n"
     "  ferry bench compare before.json after.json        what changed, and what of it is noise";
 
@@ -177,6 +178,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   add_oneway(bench, exit_code);
   add_bench_serve(bench, exit_code);
   add_bench_connections(bench, exit_code);
+  add_bench_producers(bench, exit_code);
+  add_bench_ring(bench, exit_code);
   add_bench_limits(bench, exit_code);
   add_bench_compare(bench, exit_code);
 }

@@ -16,6 +16,7 @@ namespace {
 constexpr const char* k_examples =
     "  ferry bench connections ipc://@many --count 9000\n"
     "  ferry bench connections tcp://127.0.0.1:0 --count 9000 --active 1 --json\n"
+    "  ferry bench connections 'shm://many?ring_bytes=16KiB' --count 9000 --active 1\n"
     "\nThe server is one thread; the load is another process. Memory is the server process's, from\n"
     "/proc/self/smaps_rollup, as the slope between a ninth of the connections and all of them.";
 
@@ -35,6 +36,7 @@ boost::json::object as_json(const connections_plan& plan, const connections_resu
                           {"first_connections", found.first_count},
                           {"rss_per_connection", found.slope(found.rss_bytes, plan.count)},
                           {"pss_per_connection", found.slope(found.pss_bytes, plan.count)},
+                          {"descriptors_per_connection", found.slope(found.descriptors, plan.count)},
                           {"rss_bytes", found.rss_bytes[1]},
                           {"pss_bytes", found.pss_bytes[1]},
                           {"seconds_to_connect", found.seconds_to_connect}};
@@ -58,6 +60,7 @@ std::string as_table(const connections_plan& plan, const connections_result& fou
   table.add({"connections", std::to_string(found.first_count) + ", then " + std::to_string(plan.count)});
   table.add({"memory per idle connection (RSS)", bench::fixed(found.slope(found.rss_bytes, plan.count), 0) + " B"});
   table.add({"memory per idle connection (PSS)", bench::fixed(found.slope(found.pss_bytes, plan.count), 0) + " B"});
+  table.add({"descriptors per connection", bench::fixed(found.slope(found.descriptors, plan.count), 2)});
   table.add({"whole server process (RSS)", bench::fixed(static_cast<double>(found.rss_bytes[1]) / 1e6, 1) + " MB"});
   table.add({"connections made", bench::rate_text((plan.count - found.first_count) / found.seconds_to_connect)});
   if (plan.active_percent != 0) {
@@ -92,11 +95,11 @@ void add_bench_connections(CLI::App& bench, int& exit_code) {
   const auto flags = std::make_shared<connections_flags>();
   auto& command =
       add_command(bench, "connections", "Connections that say nothing, and what one of them costs", k_examples);
-  command.add_option("URL", flags->plan.url, "Where they meet: ipc://@NAME, tcp://127.0.0.1:0")->required();
-  add_whole(command, "--count", flags->count, option_unit::count, 10, "So many connections (9000)", 1'000'000);
+  command.add_option("URL", flags->plan.url, "Where they meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0")->required();
+  add_whole(command, "--count", flags->count, option_unit::count, 1, "So many connections (9000)", 1'000'000);
   command
       .add_option("--active", flags->plan.active_percent,
-                  "So many of 100 then have one message of 64 bytes in flight (0)")
+                  "So many of 100, at least one, then have one message of 64 bytes in flight (0)")
       ->type_name("PERCENT")
       ->check(CLI::Range(0.0, 100.0));
   add_seconds(command, flags->duration, "How long those talk (1)");

@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "bench/limits.hpp"
 #include "testing/child.hpp"
 #include "testing/temp_dir.hpp"
 
@@ -111,14 +113,65 @@ TEST_P(every_stream, is_held_against_the_bare_limit_in_the_same_run) {
   expect_keys(parsed(there_and_back).as_object(), {"limit_rtt_ns", "ratio"});
 }
 
-TEST_P(every_stream, tells_what_an_idle_connection_costs) {
+class between_processes : public every_transport {};
+INSTANTIATE_TEST_SUITE_P(schemes, between_processes, ::testing::Values("ipc", "tcp", "shm"),
+                         [](const auto& one) { return std::string(one.param); });
+
+TEST_P(between_processes, tells_what_an_idle_connection_costs) {
+  for (const char* count : {"90", "1"}) {
+    const auto done =
+        ferry_bench({"connections", url(), "--count", count, "--active", "1", "--seconds", "0.05", "--json"});
+    EXPECT_EQ(done.status, 0) << done.err;
+    const auto run = parsed(done).as_object();
+    expect_keys(run, {"rss_per_connection", "pss_per_connection", "connections", "rtt_ns"});
+    EXPECT_EQ(run.at("descriptors_per_connection").to_number<double>(), std::string_view(count) == "1" ? 0 : 1);
+    EXPECT_GT(run.at("messages").to_number<double>(), 0);
+    EXPECT_EQ(run.at("corrupt").to_number<double>(), 0);
+  }
+}
+
+TEST_P(between_processes, takes_messages_of_several_producers_in_the_order_of_each) {
+  for (const bool threads : {false, true}) {
+    std::vector<std::string> words{"producers", url(),      "--producers", "3",     "--seconds",
+                                   "0.05",      "--repeat", "2",           "--json"};
+    if (threads) words.emplace_back("--threads");
+    const auto done = ferry_bench(words);
+    EXPECT_EQ(done.status, 0) << done.err;
+    const auto runs = parsed(done).as_array();
+    ASSERT_EQ(runs.size(), 2u);
+    for (const auto& one : runs) {
+      const auto& run = one.as_object();
+      EXPECT_EQ(run.at("as").as_string(), threads ? "threads" : "processes");
+      EXPECT_GT(run.at("messages").to_number<double>(), 0);
+      EXPECT_EQ(run.at("lost").to_number<double>(), 0);
+      EXPECT_EQ(run.at("corrupt").to_number<double>(), 0);
+    }
+  }
+}
+
+TEST(bench, holds_shared_memory_against_its_limits) {
+  if (!ferry::bench::two_cores()) GTEST_SKIP() << "wants two cores";
+  const ferry::test::temp_dir directory;
   const auto done =
-      ferry_bench({"connections", url(), "--count", "90", "--active", "10", "--seconds", "0.05", "--json"});
+      ferry_bench({"ring", "--quick", "--seconds", "0.05", "-o", "runtime_dir=" + directory.path().string(), "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
-  const auto run = parsed(done).as_object();
-  expect_keys(run, {"rss_per_connection", "pss_per_connection", "connections", "rtt_ns"});
-  EXPECT_GT(run.at("messages").to_number<double>(), 0);
-  EXPECT_EQ(run.at("corrupt").to_number<double>(), 0);
+  const auto found = parsed(done).as_object();
+  const auto& figures = found.at("figures").as_object();
+  EXPECT_EQ(figures.size(), 10u);
+  for (const auto& [name, figure] : figures) {
+    const auto& one = figure.as_object();
+    EXPECT_GE(one.at("value").to_number<double>(), 0) << name;
+    if (one.contains("against")) {
+      expect_keys(one, {"against_value", "ratio", "ratio_min", "ratio_max", "rounds"});
+      EXPECT_GT(one.at("ratio").to_number<double>(), 0) << name;
+    }
+    if (!one.contains("reached")) continue;
+    const auto judged = one.at(one.contains("ratio") ? "ratio" : "value").to_number<double>();
+    EXPECT_EQ(one.at("reached").as_bool(), one.contains("at_most") ? judged <= one.at("at_most").to_number<double>()
+                                                                   : judged >= one.at("at_least").to_number<double>())
+        << name;
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path())) << "something was left behind";
 }
 
 TEST(bench, measures_a_uds_writer_and_a_uds_reader_like_a_channel) {
@@ -197,6 +250,9 @@ TEST(bench, refuses_what_makes_no_sense_and_says_what_does) {
       {{"oneway", "ipc://@x", "--write-only", "--external"}, "raw peer"},
       {{"oneway", "ipc://@x", "--write-only", "--read-only"}, "--read-only"},
       {{"limits", "--only", "nothing"}, "'nothing'"},
+      {{"ring", "--only", "nothing"}, "there are round_trip, "},
+      {{"producers", "inproc://x"}, "stays in one process"},
+      {{"producers", "shm://x", "--producers", "8"}, "at most 7"},
       {{}, "subcommand"},
   };
   for (const auto& [arguments, said] : refused) {

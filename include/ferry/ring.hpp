@@ -85,6 +85,9 @@ class ring_connection {
     if (in_->published_lately() || several_) [[unlikely]]
       after_pop();
   }
+  /// For loops that look with front() until something is there, once after each look in vain: a reader that looks
+  /// without a pause takes away line after line that is being written.
+  void pause() noexcept { several_ ? ring_pause() : in_->pause(); }
   /// Looks for options.spin, then sleeps until something is there: a record, the end, or the peer's death, which is
   /// noticed within 100 ms. Falling asleep costs about 8 us. @return false: nothing within this time; true: front() has
   /// a record, or finds the end, and then state() tells

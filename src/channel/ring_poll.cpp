@@ -22,7 +22,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using duration = std::chrono::nanoseconds;
 
-constexpr auto k_slice = std::chrono::milliseconds(50);  // a futex does not see the peer's death
+constexpr auto k_slice = std::chrono::milliseconds(80);  // a futex does not see the peer's death
 constexpr unsigned k_records_per_ring = 64;              // then the next one has its turn
 
 struct place {
@@ -65,9 +65,11 @@ struct ring_connection::parts {
   template <class There>
   [[nodiscard]] bool sleep(os::bell& bell, duration within, There there) {
     const auto until = deadline_after(within);
-    for (;;) {
-      bell.announce(ring::sleeping::on_futex);
-      if (!bell.fenced()) os::barrier_everywhere();
+    for (bool announced = false;; announced = bell.announced()) {
+      if (!announced) {
+        bell.announce(ring::sleeping::on_futex);
+        if (!bell.fenced()) os::barrier_everywhere();
+      }
       if (there()) break;
       const auto left = until - clock::now();
       if (left <= duration::zero()) return false;

@@ -38,6 +38,8 @@ class bell {
     (void)word_->exchange(static_cast<std::uint32_t>(how),
                           fenced_ ? std::memory_order_acq_rel : std::memory_order_relaxed);
   }
+  /// Whether nobody has rung since announce(): a slice of sleep may be followed by another as it is.
+  [[nodiscard]] bool announced() const noexcept { return word_->load(std::memory_order_relaxed) != 0; }
   /// For a fast path of one's own: rings if the word is not 0, or always if fenced().
   [[nodiscard]] std::atomic<std::uint32_t>& word() const noexcept { return *word_; }
   /// Without membarrier: announce() orders by itself, else barrier_everywhere() must follow it.

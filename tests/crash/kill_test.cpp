@@ -131,12 +131,7 @@ TEST_F(kill_at_random, of_a_receiver_tells_the_sender_whose_next_connection_goes
     downs.clear();
     ups = 0;
   }
-  {
-    const auto after = footprint::now();
-    EXPECT_EQ(after.descriptors, before->descriptors);
-    EXPECT_EQ(after.ring_mappings, before->ring_mappings);
-    EXPECT_LT(after.resident, before->resident + 64 * 1024) << "KiB";
-  }
+  expect_no_more_than(*before);
   const shared_log log;
   const auto receiver = start_peer({"receive", peer_url()}, {log.fd()});
   ASSERT_TRUE(turn([&] { return log->received() > 100; }, "messages at the last receiver"));

@@ -44,6 +44,36 @@ class Page(unittest.TestCase):
         self.assertIn("| this host | a | b | 9 µs / 3 µs | services |", measure_page.readme(text, data))
         self.assertNotIn("old", measure_page.readme(text, data))
 
+    def test_shows_shared_memory_beside_its_limits_and_what_is_wanted(self):
+        figures = {"round_trip": {"what": "ring, round trip of 64 B", "value": 120.0, "against": "cache line",
+                                  "against_value": 96.0, "ratio": 1.25, "ratio_min": 1.1, "ratio_max": 1.4, "rounds": 15,
+                                  "at_most": 1.2, "reached": False},
+                   "idle_poll": {"what": "waiting", "value": 0.0005, "at_most": 0.001, "reached": True}}
+        data = {"ring": kept({"figures": figures})}
+        data["ring"]["result"] = data["ring"]["result"][0]
+        self.assertEqual(self.row(data, "| ring, round trip of 64 B |"),
+                         "| ring, round trip of 64 B | 120 ns | cache line | 96 ns | 1.250 (1.10 .. 1.40) | ≤ 1.2 | **no** |")
+        self.assertEqual(self.row(data, "| waiting |"), "| waiting | 0.05 % |  |  |  | ≤ 0.1 % | yes |")
+
+    def test_says_what_is_left_of_system_calls_while_both_sides_are_awake(self):
+        data = {"rtt-shm-spin-pinned": kept({**rtt(200, 1), "syscalls_per_message": 0.5, "allocations_per_message": 0})}
+        self.assertTrue(self.row(data, "| channel, round trips: system calls").endswith("| ≤ 0.001 | **no** |"))
+        self.assertTrue(self.row(data, "| channel, round trips: allocations").endswith("| 0 |  |  |  | 0 | yes |"))
+
+    def test_holds_channels_among_idle_ones_against_the_same_number_alone(self):
+        def crowd(count, p50):
+            return kept({"connections": count, "first_connections": count // 9, "rss_per_connection": 25000,
+                         "pss_per_connection": 17000, "descriptors_per_connection": 1, "rtt_ns": {"p50": p50, "p99": 3 * p50}})
+        data = {"connections-shm-90-of-90": crowd(90, 100e3), "connections-shm-90-of-9000": crowd(9000, 110e3)}
+        self.assertIn("| 9 000 | 90 | 110 µs | 330 µs | 1.100 | ≤ 1.2 | yes | 25 000 B | 17 000 B | 1 |", measure_page.page(data))
+        data["connections-shm-90-of-9000"] = crowd(9000, 130e3)
+        self.assertIn("| 1.300 | ≤ 1.2 | **no** |", measure_page.page(data))
+
+    def test_shows_the_producers_of_one_consumer(self):
+        data = {f"producers-shm-2-{kind}": kept({"messages_per_second": rate})
+                for kind, rate in (("processes", 2e7), ("threads", 1e7))}
+        self.assertEqual(self.row(data, "| 2 |"), "| 2 | 20 M/s | one run | 10 M/s | one run |")
+
     def test_warns_of_quick_figures(self):
         self.assertIn("Provisional", measure_page.page({"rtt-inproc": kept(rtt(1, 1), quick=True)}))
         self.assertNotIn("Provisional", measure_page.page({"rtt-inproc": kept(rtt(1, 1))}))
