@@ -114,6 +114,7 @@ class ring_channel final : public link_channel, public sleeper {
 
   const std::string to_;
   const bool many_;
+  const std::size_t view_limit_;  // messages up to this size are handed out where they lie
   std::unique_ptr<connect_attempt> attempt_;
   std::unique_ptr<net::ring_link> link_;  // while up or closing
   net::watched_descriptor socket_;        // the link's
@@ -130,6 +131,7 @@ class ring_channel final : public link_channel, public sleeper {
   std::optional<time_point> spin_until_;  // nothing came lately, and this is how long to look for more
 
   std::vector<std::unique_ptr<lane>> lanes_;
+  std::size_t cut_lane_ = 0;  // in which the last connection took a message in part
   std::atomic<bool> flush_posted_{false};
   bool write_blocked_ = false;
   std::uint64_t positions_seen_ = 0;  // of the peer, when it was last asked whether it takes anything

@@ -8,6 +8,7 @@ ring_channel::ring_channel(context& where, std::string url, std::shared_ptr<cons
     : link_channel(where, std::move(url), std::move(with), {true, true}, !to.empty()),
       to_(std::move(to)),
       many_(options_->senders == senders_kind::many),
+      view_limit_(options_->copy ? 0 : options_->max_message),
       socket_(where.io()) {
   for (std::uint32_t i = 0; i < (many_ ? options_->sender_rings : 1); ++i)
     lanes_.push_back(std::make_unique<lane>(where.buffers(), options_->batch_bytes));
@@ -77,15 +78,17 @@ link_channel::remains ring_channel::end_connection() {
   left.wanted_to_write = write_blocked_ || write_error_;
   abort_connection();
   count_traffic();
-  for (auto& one : lanes_) {
-    const auto guard = locked(*one);
-    one->ring = nullptr;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    lane& one = *lanes_[i];
+    const auto guard = locked(one);
+    one.ring = nullptr;
     bool cut = false;
-    const taken took = one->queue.rewind(cut);
+    const taken took = one.queue.rewind(cut);
     left.took.messages += took.messages;
     left.took.bytes += took.bytes;
     left.cut_inside = left.cut_inside || cut;
-    one->rest = 0;
+    if (cut) cut_lane_ = i;
+    one.rest = 0;
   }
   stats_.writes += link_->wakes.load(std::memory_order_relaxed);
   for (auto& one : link_->in) {
@@ -115,18 +118,13 @@ result<void> ring_channel::end_sending() {
 }
 
 bytes ring_channel::first_frame() const noexcept {
-  for (const auto& one : lanes_) {
-    const auto guard = locked(*one);
-    if (!one->queue.empty()) return one->queue.first_frame();
-  }
-  return {};
+  const auto guard = locked(*lanes_[cut_lane_]);
+  return lanes_[cut_lane_]->queue.first_frame();
 }
 
 void ring_channel::drop_first_frame() noexcept {
-  for (auto& one : lanes_) {
-    const auto guard = locked(*one);
-    if (!one->queue.empty()) return one->queue.drop_first_frame();
-  }
+  const auto guard = locked(*lanes_[cut_lane_]);
+  lanes_[cut_lane_]->queue.drop_first_frame();
 }
 
 taken ring_channel::drop_queue() noexcept {
