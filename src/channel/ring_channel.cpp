@@ -88,7 +88,7 @@ void ring_channel::pump() {
 result<std::size_t> ring_channel::take_records() {
   std::size_t total = 0;
   for (std::size_t i = 0; i < link_->in.size(); ++i) {
-    const auto got = take_records_of(next_ring_, k_records_per_look);
+    auto got = take_records_of(next_ring_, k_records_per_look);
     next_ring_ = next_ring_ + 1 == link_->in.size() ? 0 : next_ring_ + 1;
     if (!got) return got;
     total += *got;
