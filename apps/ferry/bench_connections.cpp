@@ -10,6 +10,7 @@
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -183,7 +184,7 @@ class load {
   void talk() {
     const auto share = plan_.active_percent / 100 * plan_.count;
     if (share == 0) return end();
-    active_ = std::clamp<std::size_t>(static_cast<std::size_t>(share + 0.5), 1, plan_.count);
+    active_ = std::clamp<std::size_t>(static_cast<std::size_t>(std::llround(share)), 1, plan_.count);
     begun_ = bench::now_ns();
     deadline_ = begun_ + plan_.duration.count();
     for (std::size_t i = 0; i < active_; ++i) {

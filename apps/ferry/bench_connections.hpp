@@ -48,6 +48,6 @@ struct connections_result {
 /// The server is one thread of one process, the load another process.
 /// @return make_room_for's error | what a side failed with | errc::unsupported (they stay in one process) |
 ///         errc::timeout | errors of the URL
-[[nodiscard]] result<connections_result> measure_connections(const connections_plan& plan);
+[[nodiscard]] result<connections_result> measure_connections(const connections_plan& asked);
 
 }  // namespace ferry::app

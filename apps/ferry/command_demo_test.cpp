@@ -81,7 +81,7 @@ TEST(demo, says_which_file_it_cannot_use) {
   const ferry::test::temp_dir directory;
   const ferry::test::temp_dir own;
   const auto empty = own.file("empty");
-  std::ofstream{empty};
+  std::ofstream(empty).flush();
   const auto path = own.file("long");
   std::ofstream(path) << "short\n" << std::string((10u << 20) + 1, 'x') << "\n";
   const std::vector<std::pair<std::string, std::string>> refused{

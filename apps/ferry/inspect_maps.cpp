@@ -110,8 +110,8 @@ result<void> read_view(const memory_view& view, std::uint64_t offset, mutable_by
     if (into.empty() || offset < part.offset || offset >= part.offset + size) continue;
     const auto now =
         into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), part.offset + size - offset)));
-    const auto read = read_whole(memory.get(), part.begin + (offset - part.offset), now,
-                                 "the memory of process " + std::to_string(view.pid));
+    auto read = read_whole(memory.get(), part.begin + (offset - part.offset), now,
+                           "the memory of process " + std::to_string(view.pid));
     if (!read) return read;
     offset += now.size();
     into = into.subspan(now.size());

@@ -38,7 +38,7 @@ class ring_copy {
     while (from < to) {
       const std::uint64_t offset = from & (size_ - 1);
       const std::uint64_t now = std::min(to - from, size_ - offset);
-      if (const auto got = read(begin + offset, {at_.get() + offset, static_cast<std::size_t>(now)}); !got) return got;
+      if (auto got = read(begin + offset, {at_.get() + offset, static_cast<std::size_t>(now)}); !got) return got;
       from += now;
     }
     return {};

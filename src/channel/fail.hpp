@@ -10,7 +10,7 @@ namespace ferry {
 
 [[noreturn]] inline void fail(const error& why) { throw failure(why.reason(), why.system_errno(), why.text()); }
 
-inline void or_fail(result<void> got) {
+inline void or_fail(const result<void>& got) {
   if (!got) fail(got.error());
 }
 template <class T>

@@ -138,13 +138,13 @@ void link_channel::finish(const error& why) {
   ended({why, unsent.messages, unsent.bytes, last_lost_});
 }
 
-void link_channel::cut(const error& why) {
+void link_channel::cut(const error& reason) {
   if (state() == channel_state::closed) return;
   enter(channel_state::closed);
   refuses_ = true;
   end_attempt();
   abort_connection();
-  asio::post(where_.io(), [self = self_as<link_channel>(), why] { self->finish(why); });
+  asio::post(where_.io(), [self = self_as<link_channel>(), reason] { self->finish(reason); });
 }
 
 // Ending in order ---------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ result<std::string> parse_ipv6(std::string_view bracketed) {
     return bad("'" + shown(inner) + "' is not an IPv6 address: write one as in [::1]:PORT");
   }
   if (percent == inner.npos) return std::string(inner);
-  const auto zone = parse_zone(inner.substr(percent + 1));
+  auto zone = parse_zone(inner.substr(percent + 1));
   if (!zone) return zone;
   return std::string(inner.substr(0, percent + 1)) + *zone;
 }

@@ -29,7 +29,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
     const auto begin = one.begin.load(std::memory_order_relaxed);
     if (at < begin || at >= end) continue;
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    void* const missing = reinterpret_cast<void*>(at / page * page);
+    void* const missing = static_cast<std::byte*>(info->si_addr) - at % page;
     one.torn.store(true, std::memory_order_release);
     if (::mmap(missing, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
       return;

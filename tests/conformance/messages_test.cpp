@@ -219,7 +219,7 @@ TEST_P(transport, echoes_a_hundred_thousand_messages_of_random_sizes_both_ways_a
   echo_end at_client{client, count, 1};
   echo_end at_server{server, count, 1'000'000};
   int running = 4;
-  const auto over = [&](std::exception_ptr failed) {
+  const auto over = [&](const std::exception_ptr& failed) {
     EXPECT_EQ(failed, nullptr);
     --running;
   };

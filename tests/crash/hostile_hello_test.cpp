@@ -53,6 +53,7 @@ struct lie {
   errc expected;
   const char* text;  // is part of what the victim says
 };
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 void PrintTo(const lie& one, std::ostream* out) { *out << one.name; }
 
 const lie k_lies[] = {

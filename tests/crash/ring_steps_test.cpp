@@ -49,10 +49,10 @@ std::string body_of(std::uint64_t number, std::size_t size) {
 class shared_ring {
  public:
   shared_ring() {
-    auto fd = os::create_memory("crash", sizes_.total(), false);
-    auto at = os::mapping::of(fd.value().get(), sizes_.total(), true);
+    auto fd = os::create_memory("crash", k_sizes.total(), false);
+    auto at = os::mapping::of(fd.value().get(), k_sizes.total(), true);
     at_ = std::move(at.value());
-    ring::format(at_.span(), sizes_, {"crash", 1, 1, 1, 1});
+    ring::format(at_.span(), k_sizes, {"crash", 1, 1, 1, 1});
     auto* const word = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (word == MAP_FAILED) throw std::bad_alloc();
     done_ = new (word) std::atomic<std::uint64_t>{0};
@@ -67,14 +67,14 @@ class shared_ring {
   [[nodiscard]] std::atomic<std::uint64_t>& done() const { return *done_; }
 
   [[nodiscard]] static std::span<std::byte> data_of(std::span<std::byte> memory) {
-    return memory.subspan(sizes_.ring_offset(0), k_ring);
+    return memory.subspan(k_sizes.ring_offset(0), k_ring);
   }
   [[nodiscard]] static ring_line& line_of(std::span<std::byte> memory) {
-    return reinterpret_cast<ring::shared_page*>(memory.data() + sizes_.shared_offset())->rings[0];
+    return reinterpret_cast<ring::shared_page*>(memory.data() + k_sizes.shared_offset())->rings[0];
   }
 
  private:
-  static constexpr ring::geometry sizes_{k_ring, 1, 4096};
+  static constexpr ring::geometry k_sizes{k_ring, 1, 4096};
   os::mapping at_;
   std::atomic<std::uint64_t>* done_;
 };
@@ -137,6 +137,7 @@ struct scene {
     return size != k_by_number && number >= before ? size : size_of(number);
   }
 };
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 void PrintTo(const scene& s, std::ostream* out) { *out << s.name; }
 
 // How the ring stands when the child starts.
