@@ -53,16 +53,12 @@ class ring_connection {
   /// Makes the reserved record visible and wakes the peer if it sleeps. @param size  at most what was reserved
   void publish(std::size_t size, ring_marks marks = ring_marks::none) noexcept {
     out_->publish(size, marks);
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // the sleeper's barrier sees to the rest
-    if (reader_sleeps_->load(std::memory_order_relaxed) != 0 || fenced_) [[unlikely]]
-      tell_reader();
+    after_publish();
   }
   /// reserve, copy and publish. @return false: as reserve()
   [[nodiscard]] bool try_push(bytes body, ring_marks marks = ring_marks::none) noexcept {
-    std::byte* const to = reserve(body.size());
-    if (to == nullptr) return false;
-    if (!body.empty()) std::memcpy(to, body.data(), body.size());
-    publish(body.size(), marks);
+    if (!out_->try_push(body, marks)) return false;
+    after_publish();
     return true;
   }
   /// Sleeps until half of the ring is free. @return false: not within this time, or never (state)
@@ -108,6 +104,11 @@ class ring_connection {
   explicit ring_connection(std::unique_ptr<parts> made) noexcept;
   [[nodiscard]] ring_record front_elsewhere() noexcept;
   void after_pop() noexcept;
+  void after_publish() noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // the sleeper's barrier sees to the rest
+    if (reader_sleeps_->load(std::memory_order_relaxed) != 0 || fenced_) [[unlikely]]
+      tell_reader();
+  }
   void tell_reader() noexcept;
 
   std::unique_ptr<parts> parts_;

@@ -382,7 +382,6 @@ void ring_channel::flush_turn() {
       write_error_ = error(errc::corrupt, "the peer published an impossible position in our ring");
     write_blocked_ = write_blocked_ || (waits(*one) && !has_room(*one));
   }
-  if (write_blocked_ && peer_gone_ && !write_error_) write_error_ = peer_left();
   if (write_blocked_ && !write_error_) {
     deadlines_.on_write_pending(now());
     if (took) deadlines_.on_write_progress(now());
