@@ -2,6 +2,7 @@
 /// Channels: a two-way, ordered flow of messages between two processes, whatever carries it.
 
 #include <ferry/context.hpp>
+#include <ferry/detail/channel_front.hpp>
 #include <ferry/detail/completion.hpp>
 #include <ferry/error.hpp>
 #include <ferry/message.hpp>
@@ -88,7 +89,7 @@ using close_completion = completion<error_code, close_report>;
 class channel {
  public:
   channel() noexcept = default;
-  explicit channel(std::shared_ptr<detail::channel_impl> impl) noexcept : impl_(std::move(impl)) {}
+  explicit channel(std::shared_ptr<detail::channel_front> impl) noexcept : impl_(std::move(impl)) {}
 
   /// Makes a channel that connects by itself, reconnecting as the options say; messages may be queued at once.
   /// Options in the URL come on top of `with`.
@@ -110,7 +111,11 @@ class channel {
   /// @param type     other than 0: only where the transport carries it
   /// @return nothing | full (wait for on_drain) | closed | message_too_large | unsupported | no_memory.
   /// Thread safety: any thread with `senders=many`, else the context's.
-  [[nodiscard]] result<void> try_send(bytes payload, message_kind kind = message_kind::binary, std::uint16_t type = 0);
+  [[nodiscard]] result<void> try_send(bytes payload, message_kind kind = message_kind::binary, std::uint16_t type = 0) {
+    if (type == 0 && impl_->straight.try_push(payload, kind)) [[likely]]
+      return {};
+    return try_send_anyhow({payload, kind, type});
+  }
   [[nodiscard]] result<void> try_send(std::string_view text) { return try_send(as_bytes(text), message_kind::text); }
 
   /// As try_send, but waits for room. `payload` is copied when there is room and must stay valid until completion.
@@ -234,13 +239,14 @@ class channel {
   [[nodiscard]] boost::asio::io_context::executor_type executor() const;
 
  private:
-  static void start_send(detail::channel_impl& impl, message_view what, detail::send_completion done);
-  static void start_flush(detail::channel_impl& impl, detail::send_completion done);
-  static void start_receive(detail::channel_impl& impl, detail::receive_completion done);
-  static void start_wait_up(detail::channel_impl& impl, detail::send_completion done);
-  static void start_close(detail::channel_impl& impl, detail::close_completion done,
+  [[nodiscard]] result<void> try_send_anyhow(const message_view& m);
+  static void start_send(detail::channel_front& impl, message_view what, detail::send_completion done);
+  static void start_flush(detail::channel_front& impl, detail::send_completion done);
+  static void start_receive(detail::channel_front& impl, detail::receive_completion done);
+  static void start_wait_up(detail::channel_front& impl, detail::send_completion done);
+  static void start_close(detail::channel_front& impl, detail::close_completion done,
                           std::optional<options::duration> within);
-  std::shared_ptr<detail::channel_impl> impl_;
+  std::shared_ptr<detail::channel_front> impl_;
 };
 
 /// Connects. Completes with (error_code, channel) when the channel is up, or with the reason; the channel is given in

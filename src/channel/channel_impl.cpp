@@ -60,6 +60,7 @@ bool channel_impl::enqueue(const message_view& m) {
 void channel_impl::on_message(std::function<void(const message_view&)> handler) {
   if (delivering_) {
     next_message_handler_ = std::move(handler);
+    undisturbed_ = false;
     return;
   }
   handlers_.message = std::move(handler);

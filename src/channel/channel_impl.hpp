@@ -15,7 +15,7 @@
 
 namespace ferry::detail {
 
-class channel_impl : public std::enable_shared_from_this<channel_impl>, public resident {
+class channel_impl : public channel_front, public std::enable_shared_from_this<channel_impl>, public resident {
  public:
   channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits);
   virtual ~channel_impl();
@@ -32,7 +32,10 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
 
   void on_message(std::function<void(const message_view&)> handler);
   [[nodiscard]] result<message> try_receive();
-  void pause() noexcept { paused_ = true; }
+  void pause() noexcept {
+    paused_ = true;
+    undisturbed_ = false;
+  }
   void resume();
   void on_up(std::function<void(const peer_info&)> handler);
   void on_down(std::function<void(const down_info&)> handler) { handlers_.down = std::move(handler); }
@@ -96,10 +99,25 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
     return true;
   }
   /// Between these two, a message handler that is replaced stays alive until it returns.
-  void delivering_begins() noexcept { delivering_ = true; }
-  void delivering_ends() noexcept { delivering_ = false; }
+  void delivering_begins() noexcept {
+    delivering_ = true;
+    undisturbed_ = wants_messages() && handlers_.message && queue_.empty();
+  }
+  void delivering_ends() noexcept { delivering_ = undisturbed_ = false; }
+  /// While delivering: whether the next message will be taken, by the handler. No longer once anything was done that
+  /// may decide otherwise; deliver() knows then.
+  [[nodiscard]] bool undisturbed() const noexcept { return undisturbed_; }
+  /// deliver(), where undisturbed().
+  void deliver_undisturbed(const message_view& m) {
+    handlers_.message(m);
+    if (!undisturbed_ && next_message_handler_) [[unlikely]]
+      change_message_handler();
+  }
 
-  void enter(channel_state next) noexcept { state_ = next; }
+  void enter(channel_state next) noexcept {
+    state_ = next;
+    undisturbed_ = false;
+  }
   void report_up(peer_info who);
   void report_down(const down_info& info);
   /// After messages were taken: wakes whoever waited for room or for a flush, and tells the drain event if there is
@@ -143,6 +161,7 @@ class channel_impl : public std::enable_shared_from_this<channel_impl>, public r
   bool pulled_ = false;  // somebody has used try_receive, async_receive or the readiness descriptor
   bool receive_full_ = false;
   bool delivering_ = false;
+  bool undisturbed_ = false;
   bool resume_posted_ = false;
   bool over_ = false;  // ended() was called
   handler_set handlers_;

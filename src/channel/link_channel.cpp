@@ -15,7 +15,7 @@ link_channel::link_channel(context& where, std::string url, std::shared_ptr<cons
       timer_(where.io()) {}
 
 void link_channel::let_go() noexcept {
-  refuses_ = true;
+  refuse_messages();
   end_attempt();
   timer_.cancel();
   slot_.reset();
@@ -132,7 +132,7 @@ void link_channel::finish(const error& why) {
   end_attempt();
   retry_at_.reset();
   timer_.cancel();
-  refuses_ = true;
+  refuse_messages();
   const taken unsent = drop_queue();
   slot_.reset();
   ended({why, unsent.messages, unsent.bytes, last_lost_});
@@ -141,7 +141,7 @@ void link_channel::finish(const error& why) {
 void link_channel::cut(const error& reason) {
   if (state() == channel_state::closed) return;
   enter(channel_state::closed);
-  refuses_ = true;
+  refuse_messages();
   end_attempt();
   abort_connection();
   asio::post(where_.io(), [self = self_as<link_channel>(), reason] { self->finish(reason); });
@@ -152,7 +152,7 @@ void link_channel::cut(const error& reason) {
 void link_channel::half_close() {
   if (sending_ != direction::open || state() == channel_state::closed) return;
   sending_ = direction::ending;
-  refuses_ = true;
+  refuse_messages();
   if (state() == channel_state::up) enter(channel_state::closing);
   post_flush();
 }
@@ -189,7 +189,7 @@ void link_channel::peer_ended() {
 void link_channel::end_with_the_peer() {
   if (std::exchange(peer_end_told_, true) || report_peer_end()) return;
   sending_ = direction::ending;
-  refuses_ = true;
+  refuse_messages();
   enter(channel_state::closing);
   closing_begins({});
 }

@@ -108,6 +108,10 @@ class link_channel : public channel_impl {
   void arm_timer();
 
   [[nodiscard]] static time_point now() { return std::chrono::steady_clock::now(); }
+  void refuse_messages() noexcept {
+    refuses_ = true;
+    straight.shut();
+  }
   [[nodiscard]] bool receiving() const noexcept { return receiving_ == direction::open; }
   [[nodiscard]] bool sending_ends() const noexcept { return sending_ != direction::open; }
   /// A message in part: the peer may not end inside it. @return bytes of it that have come

@@ -3,6 +3,7 @@
 /// wholly is sent again, whole, on the next one.
 
 #include <ferry/buffer_pool.hpp>
+#include <ferry/detail/taken.hpp>
 #include <ferry/message.hpp>
 
 #include <algorithm>
@@ -15,12 +16,6 @@
 #include "codec/framing.hpp"
 
 namespace ferry {
-
-/// What one connection took, counted in whole messages.
-struct taken {
-  std::uint64_t messages = 0;
-  std::uint64_t bytes = 0;  // framing included
-};
 
 template <codec::framing F>
 class outbox {
@@ -83,11 +78,8 @@ class outbox {
 
   /// The same without looking where the messages end: bytes are exact, messages may be fewer than were taken.
   [[nodiscard]] const taken& on_this_connection_at_least() const noexcept { return connection_; }
-  /// One message of `size` bytes, framing included, went past the queue.
-  void count_direct(std::size_t size) noexcept {
-    connection_.messages += 1;
-    connection_.bytes += size;
-  }
+  /// For counting messages that this connection took past the queue. Lives as long as the outbox.
+  [[nodiscard]] taken& on_this_connection_directly() noexcept { return connection_; }
 
   /// The connection is gone: its share is counted, and a frame it took in part is whole again.
   /// @return what it took; `cut` tells whether a frame was cut

@@ -27,6 +27,10 @@ error peer_died() { return {errc::reset, "the peer died, or cut the connection"}
 
 error peer_left() { return {errc::reset, "the peer went away before it had read everything"}; }
 
+message_kind kind_of(const ring_record& record) noexcept {
+  return has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary;
+}
+
 constexpr std::size_t piece_bytes(std::size_t ring_bytes) noexcept { return ring_bytes / 8 - 8; }
 
 // Whether all pieces of a message find room now: with their words, the tag, what padding may cost and the next word.
@@ -59,24 +63,22 @@ void ring_channel::pump() {
   }
   const auto keep = shared_from_this();
   const auto received_before = stats_.messages_received;
-  in_batch_ = true;
-  delivering_begins();
-  result<std::size_t> got = std::size_t{0};
+  batch_begins();
+  std::optional<error> wrong;
   std::size_t total = 0;
   bool more = false;
   for (int look = 0; look < k_looks_per_turn; ++look) {
-    got = take_records();
-    if (!got || !link_ || aborted_ || !wants_messages()) break;
-    total += *got;
-    more = *got != 0 || spin();
+    const std::size_t got = take_records(wrong);
+    if (wrong || !link_ || aborted_ || !wants_messages()) break;
+    total += got;
+    more = got != 0 || spin();
     if (!more || total >= k_records_per_turn) break;
   }
-  in_batch_ = false;
-  delivering_ends();
+  batch_ends();
   where_.totals().messages_received.add(stats_.messages_received - received_before);
   if (state() == channel_state::closed || !link_ || aborted_) return;
   if (total != 0) deadlines_.on_read(now());
-  if (!got) return read_failed(got.error());
+  if (wrong) return read_failed(*wrong);
   count_traffic();
   arm_timer();
   if (!wants_messages()) return rest();  // the peer learns what room there is
@@ -85,42 +87,46 @@ void ring_channel::pump() {
   rest();
 }
 
-result<std::size_t> ring_channel::take_records() {
+std::size_t ring_channel::take_records(std::optional<error>& wrong) {
   std::size_t total = 0;
   for (std::size_t i = 0; i < link_->in.size(); ++i) {
-    auto got = take_records_of(next_ring_, k_records_per_look);
+    total += take_records_of(next_ring_, wrong);
     next_ring_ = next_ring_ + 1 == link_->in.size() ? 0 : next_ring_ + 1;
-    if (!got) return got;
-    total += *got;
-    if (aborted_ || !wants_messages()) break;
+    if (wrong || aborted_ || !wants_messages()) break;
   }
   if (total >= k_bulk_records) bulk_ = true;
   if (total != 0) spin_until_.reset();
   return total;
 }
 
-result<std::size_t> ring_channel::take_records_of(std::size_t ring, std::size_t most) {
+std::size_t ring_channel::take_records_of(std::size_t ring, std::optional<error>& wrong) {
   ring_consumer& from = link_->in[ring];
+  bool in_pieces = assemblies_[ring].total != 0;
   std::size_t taken = 0;
-  for (; taken < most; ++taken) {
+  while (taken < k_records_per_look) {
     const ring_record record = from.front();
     if (!record) {
       link_->tell_writer(from);
       if (from.corrupt())
-        return error(errc::corrupt, "the peer's ring is corrupt at position " + std::to_string(from.position()));
+        wrong = error(errc::corrupt, "the peer's ring is corrupt at position " + std::to_string(from.position()));
       break;
     }
     // Most records are a whole message, handed out where it lies.
-    if (record.marks == ring_marks::none && assemblies_[ring].total == 0 && record.size <= view_limit_) [[likely]] {
-      if (!hand_over({record.body(), message_kind::binary, 0})) break;
+    if (undisturbed() && !in_pieces && !has(record.marks, ring_marks::more | ring_marks::tagged) &&
+        record.size - view_least_ < view_span_) [[likely]] {
+      deliver_undisturbed({record.body(), kind_of(record), 0});
+      count_received(record.size);
     } else {
       const auto done = take_record(ring, record);
-      if (!done) return done.error();
-      if (!*done) break;
+      if (!done) wrong = done.error();
+      if (!done || !*done) break;
+      in_pieces = assemblies_[ring].total != 0;
     }
     from.pop();
     link_->tell_writer(from);
-    if (aborted_ || !wants_messages()) return taken + 1;
+    taken += 1;
+    if (!undisturbed() && (aborted_ || !wants_messages())) [[unlikely]]
+      break;
   }
   return taken;
 }
@@ -137,12 +143,12 @@ result<bool> ring_channel::take_record(std::size_t ring, const ring_record& reco
   if (has(record.marks, ring_marks::more | ring_marks::tagged) || message.total != 0) [[unlikely]]
     return take_piece(message, record, body);
   if (body.size() > options_->max_message) return describe_too_large(body.size(), *options_);
-  return hand_over({body, has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary, 0});
+  return hand_over({body, kind_of(record), 0});
 }
 
 // A record that is not a whole message by itself, or has a type.
 result<bool> ring_channel::take_piece(assembly& message, const ring_record& record, bytes body) {
-  const auto kind = has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary;
+  const auto kind = kind_of(record);
   const bool more = has(record.marks, ring_marks::more);
   if (message.total == 0) {
     if (!has(record.marks, ring_marks::tagged)) return error(errc::protocol, "a message in pieces without a tag");
@@ -188,27 +194,31 @@ result<void> ring_channel::make_room(assembly& message, std::size_t more) {
 bool ring_channel::hand_over(const message_view& m) {
   if (m.payload.empty() && !options_->deliver_empty) return true;
   if (!deliver(m)) return false;
-  stats_.messages_received += 1;
-  stats_.bytes_received += m.payload.size() + 8;
+  count_received(m.payload.size());
   return true;
 }
 
 // Looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
 bool ring_channel::spin() {
-  const options::duration bulk_window = bulk_ ? k_bulk_spin : options::duration{0};
-  const auto window = std::max(options_->spin, bulk_window);
+  const auto window = std::max(options_->spin, bulk_ ? k_bulk_spin : options::duration{0});
   if (window.count() == 0) return false;
-  if (link_->something()) return true;
+  // Most answers come before the clock needs to be read.
+  if (look_for_a_while()) return true;
   const auto begin = now();
   if (!spin_until_) spin_until_ = begin + window;
   for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
-    for (int i = 0; i < k_looks_per_clock; ++i) {
-      if (link_->something()) return true;
-      link_->pause();
-    }
+    if (look_for_a_while()) return true;
   if (now() >= *spin_until_) {
     spin_until_.reset();
     bulk_ = false;
+  }
+  return false;
+}
+
+bool ring_channel::look_for_a_while() noexcept {
+  for (int i = 0; i < k_looks_per_clock; ++i) {
+    if (link_->something()) return true;
+    link_->pause();
   }
   return false;
 }
@@ -230,20 +240,37 @@ std::size_t ring_channel::pending_bytes() const noexcept {
 }
 
 void ring_channel::read_what_is_left() {
-  in_batch_ = true;
-  delivering_begins();
-  while (link_ && !aborted_ && wants_messages()) {
-    const auto got = take_records();
-    if (!got || *got == 0) break;
-  }
-  in_batch_ = false;
-  delivering_ends();
+  batch_begins();
+  std::optional<error> wrong;
+  while (link_ && !aborted_ && wants_messages())
+    if (take_records(wrong) == 0 || wrong) break;
+  batch_ends();
 }
 
 // Sending -----------------------------------------------------------------------------------------
 
 ring_channel::lane& ring_channel::my_lane() noexcept {
   return lanes_.size() == 1 ? *lanes_.front() : *lanes_[thread_number() % lanes_.size()];
+}
+
+// Where nothing is in the way of a message of the context's thread, it goes straight into the ring.
+void ring_channel::open_straight_way() {
+  lane& mine = *lanes_.front();
+  if (many_ || mine.ring == nullptr || !mine.queue.empty() || aborted_ || peer_gone_ || refuses_) return straight.shut();
+  straight.ring_ = mine.ring;
+  straight.limit_ = std::min(options_->max_message, mine.ring->max_body() - sizeof(ring_tag));
+  straight.taken_ = &mine.queue.on_this_connection_directly();
+  straight.reader_sleeps_ = &link_->peer_reads.word();
+  straight.channel_ = this;
+  straight.calls_ = true;
+}
+
+void straight_way::call() { channel_->sent_straight(); }
+
+void ring_channel::sent_straight() {
+  link_->tell_reader();
+  if (!in_batch_) post_flush();
+  straight.calls_ = link_->peer_reads.fenced();  // until this batch or turn is over
 }
 
 result<void> ring_channel::try_send(const message_view& m) {
@@ -258,18 +285,16 @@ result<void> ring_channel::send_through(lane& mine, const message_view& m) {
   if (m.payload.size() > options_->max_message) return describe_too_large(m.payload.size(), *options_);
   if (mine.ring == nullptr || !mine.queue.empty()) return queue_in(mine, m);
   if (m.payload.size() + sizeof(ring_tag) <= mine.ring->max_body()) [[likely]] {
-    if (put(mine, m)) [[likely]] {
-      mine.queue.count_direct(m.payload.size() + 8);
-      if (!many_ && !in_batch_) post_flush();
-      return {};
+    if (!put(mine, m)) {
+      mine.was_full = true;
+      post_flush();
+      return errc::full;
     }
-    mine.was_full = true;
-    post_flush();
-    return errc::full;
+  } else {
+    if (!takes_whole(*mine.ring, m.payload.size())) return queue_in(mine, m);
+    (void)put_pieces(mine, m, 0);
   }
-  if (!takes_whole(*mine.ring, m.payload.size())) return queue_in(mine, m);
-  (void)put_pieces(mine, m, 0);
-  mine.queue.count_direct(m.payload.size() + 8);
+  mine.queue.on_this_connection_directly().count(m.payload.size() + 8);
   if (!many_ && !in_batch_) post_flush();
   return {};
 }
@@ -285,6 +310,7 @@ result<void> ring_channel::queue_in(lane& mine, const message_view& m) {
     return errc::full;
   }
   if (!mine.queue.append(m)) return errc::no_memory;
+  if (!many_) straight.shut();
   if (mine.ring != nullptr && waiting == 0) flush(mine);
   post_flush();
   return {};
@@ -390,6 +416,7 @@ void ring_channel::flush_turn() {
   after_write();
   flush_posted_ = false;  // not before: whoever finds no room meanwhile is seen to here
   if (!link_ || aborted_) return;
+  open_straight_way();
   for (auto& one : lanes_) {
     const auto guard = locked(*one);
     if (!waits(*one)) continue;
@@ -455,7 +482,9 @@ void ring_channel::count_traffic() noexcept {
     const auto guard = locked(*one);
     sent += one->queue.on_this_connection_at_least().bytes;
   }
+  if (sent == bytes_counted_) return;
   where_.totals().bytes_sent.add(sent - std::exchange(bytes_counted_, sent));
+  deadlines_.on_write_progress(now());
 }
 
 channel_stats ring_channel::stats() {

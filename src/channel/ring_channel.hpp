@@ -82,19 +82,36 @@ class ring_channel final : public link_channel, public sleeper {
   void on_socket();
   void pump();
   void pump_later();
-  /// @return how many there were
-  [[nodiscard]] result<std::size_t> take_records();
-  [[nodiscard]] result<std::size_t> take_records_of(std::size_t ring, std::size_t most);
+  /// @return how many there were; `wrong` is set if the peer broke the rules
+  [[nodiscard]] std::size_t take_records(std::optional<error>& wrong);
+  [[nodiscard]] std::size_t take_records_of(std::size_t ring, std::optional<error>& wrong);
   /// @return false: nobody takes it now
   [[nodiscard]] result<bool> take_record(std::size_t ring, const ring_record& record);
   [[nodiscard]] result<bool> take_piece(assembly& message, const ring_record& record, bytes body);
   [[nodiscard]] bool hand_over(const message_view& m);
   [[nodiscard]] result<void> make_room(assembly& message, std::size_t more);
+  void count_received(std::size_t payload) noexcept {
+    stats_.messages_received += 1;
+    stats_.bytes_received += payload + 8;
+  }
+  void batch_begins() noexcept {
+    in_batch_ = true;
+    delivering_begins();
+  }
+  void batch_ends() noexcept {
+    in_batch_ = false;
+    straight.calls_ = true;
+    delivering_ends();
+  }
   [[nodiscard]] bool spin();
+  [[nodiscard]] bool look_for_a_while() noexcept;
   [[nodiscard]] result<void> look_for_end();
   void rest();
 
   // Sending
+  friend class straight_way;
+  void sent_straight();
+  void open_straight_way();
   [[nodiscard]] lane& my_lane() noexcept;
   [[nodiscard]] result<void> send_through(lane& mine, const message_view& m);
   [[nodiscard]] result<void> queue_in(lane& mine, const message_view& m);
@@ -114,7 +131,8 @@ class ring_channel final : public link_channel, public sleeper {
 
   const std::string to_;
   const bool many_;
-  const std::size_t view_limit_;  // messages up to this size are handed out where they lie
+  const std::size_t view_least_;  // messages from this size
+  const std::size_t view_span_;   // up to so many bytes more are handed out where they lie
   std::unique_ptr<connect_attempt> attempt_;
   std::unique_ptr<net::ring_link> link_;  // while up or closing
   net::watched_descriptor socket_;        // the link's
@@ -125,7 +143,7 @@ class ring_channel final : public link_channel, public sleeper {
   std::vector<assembly> assemblies_;  // one for each incoming ring
   pooled_buffer copy_;                // with `copy`
   std::size_t next_ring_ = 0;
-  bool in_batch_ = false;
+  bool in_batch_ = false;  // messages are being handed out
   bool pump_posted_ = false;
   bool bulk_ = false;                     // many records came of late
   std::optional<time_point> spin_until_;  // nothing came lately, and this is how long to look for more

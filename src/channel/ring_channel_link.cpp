@@ -8,7 +8,8 @@ ring_channel::ring_channel(context& where, std::string url, std::shared_ptr<cons
     : link_channel(where, std::move(url), std::move(with), {true, true}, !to.empty()),
       to_(std::move(to)),
       many_(options_->senders == senders_kind::many),
-      view_limit_(options_->copy ? 0 : options_->max_message),
+      view_least_(options_->deliver_empty ? 0 : 1),
+      view_span_(options_->copy ? 0 : options_->max_message + 1 - view_least_),
       socket_(where.io()) {
   for (std::uint32_t i = 0; i < (many_ ? options_->sender_rings : 1); ++i)
     lanes_.push_back(std::make_unique<lane>(where.buffers(), options_->batch_bytes));
@@ -55,12 +56,14 @@ void ring_channel::begin_flow() {
     lanes_[i]->ring = &link_->out[i];
     lanes_[i]->rest = 0;
   }
+  open_straight_way();
   if (write_error_) return;
   watch_socket();
   pump_later();
 }
 
 void ring_channel::abort_connection() noexcept {
+  straight.shut();
   if (!link_ || std::exchange(aborted_, true)) return;
   // A process that lives to cut its end says so, as the kernel does for a socket; only a death leaves nothing behind.
   for (auto& one : lanes_) {
@@ -191,7 +194,7 @@ void ring_channel::on_socket() {
   stats_.reads += 1;
   where_.totals().reads.add(1);
   peer_gone_ = !link_->take_wakes();
-  if (!peer_gone_) watch_socket();
+  peer_gone_ ? straight.shut() : watch_socket();
   link_->we_read.awake();
   if (wants_messages() || peer_gone_) pump();
   if (link_ && write_blocked_) flush_turn();

@@ -215,7 +215,7 @@ bool stream_channel<F>::send_directly(const message_view& m) {
   }
   count_write(*n);
   if (*n == header_size + m.payload.size()) {
-    outbox_.count_direct(*n);
+    outbox_.on_this_connection_directly().count(*n);
     return true;
   }
   if (!outbox_.append(m)) {

@@ -140,12 +140,6 @@ bool ring_link::take_wakes() noexcept {
   return true;
 }
 
-bool ring_link::something() const noexcept {
-  for (const auto& one : in)
-    if (!one.ended() && !one.corrupt() && one.something()) return true;
-  return false;
-}
-
 result<std::string> ring_socket_path(const std::string& name, const options& with, bool create) {
   if (name.empty() || name.find('/') != name.npos || name.front() == '.')
     return error(errc::bad_address, "'" + name +

@@ -47,7 +47,11 @@ struct ring_link {
   /// closed its end
   [[nodiscard]] bool take_wakes() noexcept;
   /// Whether a record, an end or something corrupt waits in any ring.
-  [[nodiscard]] bool something() const noexcept;
+  [[nodiscard]] bool something() const noexcept {
+    for (const auto& one : in)
+      if (one.something() && !one.ended() && !one.corrupt()) return true;
+    return false;
+  }
   /// For loops that look until there is something, after each look in vain.
   void pause() noexcept { in.size() == 1 ? in.front().pause() : ring_pause(); }
 };
