@@ -77,8 +77,7 @@ class ring_connection {
   }
   /// Done with the record that front() gave.
   void pop() noexcept {
-    in_->pop();
-    if (in_->published_lately() || several_) [[unlikely]]
+    if (in_->pop() || several_) [[unlikely]]
       after_pop();
   }
   /// For loops that look with front() until something is there, once after each look in vain: a reader that looks

@@ -101,7 +101,8 @@ std::size_t ring_channel::take_records(std::optional<error>& wrong) {
 
 std::size_t ring_channel::take_records_of(std::size_t ring, std::optional<error>& wrong) {
   ring_consumer& from = link_->in[ring];
-  bool in_pieces = assemblies_[ring].total != 0;
+  const auto span_now = [&] { return assemblies_[ring].total == 0 ? view_span_ : 0; };
+  std::size_t span = span_now();
   std::size_t taken = 0;
   while (taken < k_records_per_look) {
     const ring_record record = from.front();
@@ -112,18 +113,18 @@ std::size_t ring_channel::take_records_of(std::size_t ring, std::optional<error>
       break;
     }
     // Most records are a whole message, handed out where it lies.
-    if (undisturbed() && !in_pieces && !has(record.marks, ring_marks::more | ring_marks::tagged) &&
-        record.size - view_least_ < view_span_) [[likely]] {
+    if (record.size - view_least_ < span && !has(record.marks, ring_marks::more | ring_marks::tagged) && undisturbed())
+        [[likely]] {
       deliver_undisturbed({record.body(), kind_of(record), 0});
       count_received(record.size);
     } else {
       const auto done = take_record(ring, record);
       if (!done) wrong = done.error();
       if (!done || !*done) break;
-      in_pieces = assemblies_[ring].total != 0;
+      span = span_now();
     }
-    from.pop();
-    link_->tell_writer(from);
+    if (from.pop()) [[unlikely]]
+      link_->tell_writer(from);
     taken += 1;
     if (!undisturbed() && (aborted_ || !wants_messages())) [[unlikely]]
       break;
@@ -253,25 +254,15 @@ ring_channel::lane& ring_channel::my_lane() noexcept {
   return lanes_.size() == 1 ? *lanes_.front() : *lanes_[thread_number() % lanes_.size()];
 }
 
-// Where nothing is in the way of a message of the context's thread, it goes straight into the ring.
-void ring_channel::open_straight_way() {
-  lane& mine = *lanes_.front();
-  if (many_ || mine.ring == nullptr || !mine.queue.empty() || aborted_ || peer_gone_ || refuses_) return straight.shut();
-  straight.ring_ = mine.ring;
-  straight.limit_ = std::min(options_->max_message, mine.ring->max_body() - sizeof(ring_tag));
-  straight.taken_ = &mine.queue.on_this_connection_directly();
-  straight.reader_sleeps_ = &link_->peer_reads.word();
-  straight.channel_ = this;
-  straight.calls_ = true;
+void straight_way::open(net::ring_link& link, ring_producer& ring, std::size_t most, taken& count) noexcept {
+  end_ = most + 1;
+  ring_ = &ring;
+  count_ = &count;
+  reader_sleeps_ = &link.peer_reads.word();
+  link_ = &link;
 }
 
-void straight_way::call() { channel_->sent_straight(); }
-
-void ring_channel::sent_straight() {
-  link_->tell_reader();
-  if (!in_batch_) post_flush();
-  straight.calls_ = link_->peer_reads.fenced();  // until this batch or turn is over
-}
+void straight_way::wake_reader() noexcept { link_->tell_reader(); }
 
 result<void> ring_channel::try_send(const message_view& m) {
   lane& mine = my_lane();
@@ -295,7 +286,12 @@ result<void> ring_channel::send_through(lane& mine, const message_view& m) {
     (void)put_pieces(mine, m, 0);
   }
   mine.queue.on_this_connection_directly().count(m.payload.size() + 8);
-  if (!many_ && !in_batch_) post_flush();
+  if (many_) return {};
+  if (!in_batch_) post_flush();
+  // Until this batch or turn is over; unless the reader sleeps without a barrier, and is to be told of every message.
+  if (!peer_gone_ && !link_->peer_reads.fenced())
+    straight.open(*link_, *mine.ring, std::min(options_->max_message, mine.ring->max_body() - sizeof(ring_tag)),
+                  mine.queue.on_this_connection_directly());
   return {};
 }
 
@@ -415,8 +411,8 @@ void ring_channel::flush_turn() {
   count_traffic();
   after_write();
   flush_posted_ = false;  // not before: whoever finds no room meanwhile is seen to here
+  straight.shut();  // the next message brings the next turn about
   if (!link_ || aborted_) return;
-  open_straight_way();
   for (auto& one : lanes_) {
     const auto guard = locked(*one);
     if (!waits(*one)) continue;

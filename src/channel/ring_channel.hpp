@@ -100,7 +100,7 @@ class ring_channel final : public link_channel, public sleeper {
   }
   void batch_ends() noexcept {
     in_batch_ = false;
-    straight.calls_ = true;
+    straight.shut();
     delivering_ends();
   }
   [[nodiscard]] bool spin();
@@ -109,9 +109,6 @@ class ring_channel final : public link_channel, public sleeper {
   void rest();
 
   // Sending
-  friend class straight_way;
-  void sent_straight();
-  void open_straight_way();
   [[nodiscard]] lane& my_lane() noexcept;
   [[nodiscard]] result<void> send_through(lane& mine, const message_view& m);
   [[nodiscard]] result<void> queue_in(lane& mine, const message_view& m);

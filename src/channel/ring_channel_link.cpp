@@ -56,7 +56,6 @@ void ring_channel::begin_flow() {
     lanes_[i]->ring = &link_->out[i];
     lanes_[i]->rest = 0;
   }
-  open_straight_way();
   if (write_error_) return;
   watch_socket();
   pump_later();

@@ -5,40 +5,41 @@
 #include <ferry/detail/taken.hpp>
 #include <ferry/message.hpp>
 
+namespace ferry::net {
+struct ring_link;
+}
+
 namespace ferry::detail {
 
-class ring_channel;
-
-/// Open while the peer is there, nothing waits to be sent before, and nobody but the context's thread sends: then a
-/// message that is one record by itself needs no more than the ring. Whoever finds it shut asks the channel.
+/// Opened by a ring channel for the rest of a turn of the event loop, or of a batch of messages that are handed out, when
+/// a message was sent in it and nothing is in the way of the next ones: those that are one record by themselves need no
+/// more than the ring. Whoever finds it shut asks the channel.
 /// Thread safety: the context's thread.
 class straight_way {
  public:
   /// @return false: shut, full, or not for this message
-  [[nodiscard]] bool try_push(bytes payload, message_kind kind) {
-    if (ring_ == nullptr || payload.size() > limit_) [[unlikely]]
-      return false;
-    if (!ring_->try_push(payload, kind == message_kind::text ? ring_marks::text : ring_marks::none)) [[unlikely]]
-      return false;
-    taken_->count(payload.size() + 8);
+  [[nodiscard]] bool try_push(bytes payload, message_kind kind) noexcept {
+    if (payload.size() >= end_) return false;
+    if (!ring_->try_push(payload, kind == message_kind::text ? ring_marks::text : ring_marks::none)) return false;
+    count_->count(payload.size() + 8);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // the sleeper's barrier sees to the rest
-    if (calls_ || reader_sleeps_->load(std::memory_order_relaxed) != 0) [[unlikely]]
-      call();
+    if (reader_sleeps_->load(std::memory_order_relaxed) != 0) [[unlikely]]
+      wake_reader();
     return true;
   }
-  void shut() noexcept { ring_ = nullptr; }
+
+  /// @param most  the largest payload; all that is given outlives the next shut()
+  void open(net::ring_link& link, ring_producer& ring, std::size_t most, taken& count) noexcept;
+  void shut() noexcept { end_ = 0; }
 
  private:
-  friend class ring_channel;
-  /// Tells the channel that something was pushed.
-  void call();
+  void wake_reader() noexcept;
 
-  ring_producer* ring_ = nullptr;  // null: shut
-  std::size_t limit_ = 0;          // of the payload
-  taken* taken_ = nullptr;
+  std::size_t end_ = 0;  // the largest payload and 1; 0: shut
+  ring_producer* ring_ = nullptr;
+  taken* count_ = nullptr;
   std::atomic<std::uint32_t>* reader_sleeps_ = nullptr;
-  ring_channel* channel_ = nullptr;
-  bool calls_ = false;  // the channel wants to know of every message
+  net::ring_link* link_ = nullptr;
 };
 
 /// The part of every channel_impl that the header may use.

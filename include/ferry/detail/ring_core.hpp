@@ -147,42 +147,21 @@ class ring_producer {
   /// @param size  0 .. max_body()
   /// @return null: no room now, or corrupt(), or the ring has ended
   [[nodiscard]] std::byte* reserve(std::size_t size) noexcept {
-    assert(data_ == nullptr || size <= max_body());
-    const std::uint64_t record = ring_geometry::record_bytes(size);
-    const std::uint64_t offset = tail_ & mask_;
-    at_ = offset + record > mask_ + 1 ? tail_ + (mask_ + 1 - offset) : tail_;
-    if (at_ + record + 8 > limit_) [[unlikely]]
-      if (!look_again(at_ + record + 8)) return nullptr;
-    return data_ + (at_ & mask_) + 8;
+    const auto at = claim(size);
+    if (at == k_no_room) return nullptr;
+    at_ = at;
+    return body_at(at);
   }
   /// Makes the reserved record visible. @param size  at most what was reserved
-  void publish(std::size_t size, ring_marks marks = ring_marks::none) noexcept {
-    const std::uint64_t tail = tail_;
-    const std::uint64_t at = at_;
-    const std::uint64_t sequence = sequence_;
-    const std::uint64_t next = at + ring_geometry::record_bytes(size);
-    const std::uint64_t w = ring_word::k_present | static_cast<std::uint64_t>(marks) |
-                            ((sequence & ring_word::k_sequence_mask) << ring_word::k_sequence_shift) | size;
-    assert(next + 8 <= limit_ && (at & mask_) + (next - at) <= mask_ + 1);
-    const auto end = word(next), first = word(at), before = word(tail);
-    tail_ = next;
-    sequence_ = sequence + 1;
-    end.store(0, std::memory_order_relaxed);
-    if (at != tail) [[unlikely]] {
-      first.store(w, std::memory_order_relaxed);
-      before.store(ring_word::k_pad_word, std::memory_order_release);  // pairs with: ring_consumer::front
-    } else {
-      first.store(w, std::memory_order_release);  // pairs with: ring_consumer::front
-    }
-  }
+  void publish(std::size_t size, ring_marks marks = ring_marks::none) noexcept { publish_at(at_, size, marks); }
   // A reservation that is not published is given up by reserving again.
 
   /// reserve, copy and publish. @return false: as reserve()
   [[nodiscard]] bool try_push(bytes body, ring_marks marks = ring_marks::none) noexcept {
-    std::byte* const to = reserve(body.size());
-    if (to == nullptr) return false;
-    if (!body.empty()) std::memcpy(to, body.data(), body.size());
-    publish(body.size(), marks);
+    const auto at = claim(body.size());
+    if (at == k_no_room) return false;
+    if (!body.empty()) std::memcpy(body_at(at), body.data(), body.size());
+    publish_at(at, body.size(), marks);
     return true;
   }
 
@@ -212,6 +191,35 @@ class ring_producer {
   [[nodiscard]] std::atomic_ref<std::uint64_t> word(std::uint64_t position) const noexcept {
     return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(data_ + (position & mask_)));
   }
+  static constexpr std::uint64_t k_no_room = ~std::uint64_t{0};
+
+  /// Where a record of this size goes now: tail_, or the start of the ring behind a pad.
+  [[nodiscard]] std::uint64_t claim(std::size_t size) noexcept {
+    assert(data_ == nullptr || size <= max_body());
+    const std::uint64_t record = ring_geometry::record_bytes(size);
+    const std::uint64_t offset = tail_ & mask_;
+    const std::uint64_t at = offset + record > mask_ + 1 ? tail_ + (mask_ + 1 - offset) : tail_;
+    return at + record + 8 <= limit_ || look_again(at + record + 8) ? at : k_no_room;
+  }
+  [[nodiscard]] std::byte* body_at(std::uint64_t at) const noexcept { return data_ + (at & mask_) + 8; }
+  void publish_at(std::uint64_t at, std::size_t size, ring_marks marks) noexcept {
+    const std::uint64_t tail = tail_;
+    const std::uint64_t sequence = sequence_;
+    const std::uint64_t next = at + ring_geometry::record_bytes(size);
+    const std::uint64_t w = ring_word::k_present | static_cast<std::uint64_t>(marks) |
+                            ((sequence & ring_word::k_sequence_mask) << ring_word::k_sequence_shift) | size;
+    assert(next + 8 <= limit_ && (at & mask_) + (next - at) <= mask_ + 1);
+    const auto end = word(next), first = word(at), before = word(tail);
+    tail_ = next;
+    sequence_ = sequence + 1;
+    end.store(0, std::memory_order_relaxed);
+    if (at != tail) [[unlikely]] {
+      first.store(w, std::memory_order_relaxed);
+      before.store(ring_word::k_pad_word, std::memory_order_release);  // pairs with: ring_consumer::front
+    } else {
+      first.store(w, std::memory_order_release);  // pairs with: ring_consumer::front
+    }
+  }
   /// Whether a consumer that was at `before` can be at `now`.
   [[nodiscard]] bool possible(std::uint64_t now, std::uint64_t before) const noexcept {
     return before <= now && now <= tail_ && (now & 7) == 0;
@@ -237,7 +245,7 @@ class ring_producer {
   std::uint64_t seen_ = 0;   // last position of the consumer that we believed
   std::uint64_t limit_ = 0;  // everything before it may be written; 0 once ended or corrupt
   std::uint64_t sequence_ = 0;
-  std::uint64_t at_ = 0;  // where the reserved record goes: tail_, or the start of the ring behind a pad
+  std::uint64_t at_ = 0;  // where the reserved record goes
   bool ended_ = false;
   bool corrupt_ = false;
 };
@@ -280,10 +288,14 @@ class ring_consumer {
     return {data + offset + 8, static_cast<std::uint32_t>(size), static_cast<ring_marks>(w & k_marks)};
   }
   /// Done with the record that front() gave; its bytes may be overwritten from now on.
-  void pop() noexcept {
+  /// @return whether the position was published now
+  bool pop() noexcept {
     at_ += record_;
     sequence_ += 1;
-    if (at_ >= publish_at_) publish_position();
+    if (at_ < publish_at_) [[likely]]
+      return false;
+    publish_position();
+    return true;
   }
   /// Whether a record, the end or something corrupt is there, without taking notice of it. For spinning.
   [[nodiscard]] bool something() const noexcept { return word(data_ + (at_ & mask_)) != 0; }
