@@ -6,9 +6,7 @@ namespace ferry {
 namespace {
 
 // Nothing else derives from it.
-detail::channel_impl& whole(detail::channel_front& front) noexcept {
-  return static_cast<detail::channel_impl&>(front);
-}
+detail::channel_impl& whole(detail::channel_front& front) noexcept { return static_cast<detail::channel_impl&>(front); }
 
 }  // namespace
 
@@ -24,7 +22,9 @@ const char* to_string(channel_state state) noexcept {
 }
 
 result<void> channel::try_send_anyhow(const message_view& m) { return whole(*impl_).try_send(m); }
-void channel::on_message(std::function<void(const message_view&)> handler) { whole(*impl_).on_message(std::move(handler)); }
+void channel::on_message(std::function<void(const message_view&)> handler) {
+  whole(*impl_).on_message(std::move(handler));
+}
 result<message> channel::try_receive() { return whole(*impl_).try_receive(); }
 std::size_t channel::messages_waiting() const { return whole(*impl_).messages_waiting(); }
 void channel::pause() { whole(*impl_).pause(); }

@@ -93,6 +93,7 @@ class outbox {
       connection_.bytes -= first.begin - first.walked;
       first.begin = first.walked;
     }
+    settle();
     return std::exchange(connection_, {});
   }
 
@@ -114,10 +115,12 @@ class outbox {
     consume(first_frame().size());
     if (!chunks_.empty()) count_taken(chunks_[head_]);
     connection_ = before;
+    settle();
   }
 
   /// Takes over everything that `other` holds, behind what is here.
   void splice(outbox& other) {
+    if (!other.empty()) settle();
     chunks_.insert(chunks_.end(),
                    std::make_move_iterator(other.chunks_.begin() + static_cast<std::ptrdiff_t>(other.head_)),
                    std::make_move_iterator(other.chunks_.end()));
@@ -130,6 +133,11 @@ class outbox {
   void clear() noexcept {
     chunks_.clear();
     head_ = bytes_ = messages_ = 0;
+  }
+
+  /// An empty one keeps the buffer that it used last, for what follows; here it is given back.
+  void settle() noexcept {
+    if (empty()) clear();
   }
 
  private:
@@ -149,6 +157,7 @@ class outbox {
     const std::size_t grown = chunks_.empty() ? k_first : std::min(batch_bytes_, 4 * chunks_.back().buffer.capacity());
     chunk fresh{pool_->acquire(std::max(needed, grown))};
     if (!fresh.buffer) return false;
+    settle();
     chunks_.push_back(std::move(fresh));
     return true;
   }
@@ -157,11 +166,15 @@ class outbox {
     chunk& first = chunks_[head_];
     messages_ -= first.messages;
     connection_.messages += first.messages;
-    first = chunk{};
-    if (++head_ == chunks_.size()) {
+    if (head_ + 1 == chunks_.size()) {
+      chunk last{std::move(first.buffer)};
       chunks_.clear();
       head_ = 0;
-    } else if (head_ >= 32) {
+      if (last.buffer.capacity() <= batch_bytes_) chunks_.push_back(std::move(last));
+      return;
+    }
+    first = chunk{};
+    if (++head_ >= 32) {
       chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(head_));
       head_ = 0;
     }

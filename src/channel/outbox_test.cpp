@@ -120,7 +120,41 @@ TYPED_TEST(any_outbox, gives_a_large_message_a_buffer_of_its_own_and_gives_all_b
   ASSERT_TRUE(this->box.append({as_bytes("small")}));
   EXPECT_EQ(this->box.messages(), 3u);
   this->box.consume(this->box.byte_count());
+  this->box.settle();
   EXPECT_EQ(this->pool.stats().bytes_lent, 0u);
+}
+
+TYPED_TEST(any_outbox, keeps_the_buffer_of_a_batch_for_the_next_one_until_it_settles) {
+  ASSERT_TRUE(this->box.append({as_bytes("one")}));
+  this->box.consume(this->box.byte_count());
+  const auto lent = this->pool.stats().bytes_lent;
+  EXPECT_GT(lent, 0u);
+  const auto acquired = [this] { return this->pool.stats().hits + this->pool.stats().misses; };
+  const auto before = acquired();
+  ASSERT_TRUE(this->box.append({as_bytes("two")}));
+  EXPECT_EQ(acquired(), before);
+  this->box.settle();
+  EXPECT_EQ(this->box.messages(), 1u) << "what waits stays";
+  this->box.consume(this->box.byte_count());
+  this->box.settle();
+  EXPECT_EQ(this->pool.stats().bytes_lent, 0u);
+}
+
+TYPED_TEST(any_outbox, keeps_no_buffer_that_is_larger_than_a_batch) {
+  ASSERT_TRUE(this->box.append({as_bytes(std::string(4'000'000, 'x'))}));
+  this->box.consume(this->box.byte_count());
+  EXPECT_EQ(this->pool.stats().bytes_lent, 0u);
+}
+
+TYPED_TEST(any_outbox, takes_a_message_that_the_kept_buffer_has_no_room_for) {
+  ASSERT_TRUE(this->box.append({as_bytes("one")}));
+  this->box.consume(this->box.byte_count());
+  const std::string large(20'000, 'x');
+  ASSERT_TRUE(this->box.append({as_bytes(large)}));
+  std::array<bytes, 4> parts;
+  ASSERT_EQ(this->box.gather(parts), 1u);
+  EXPECT_EQ(parts[0].size(), this->box.byte_count());
+  EXPECT_EQ(this->box.first_frame().size(), this->box.byte_count());
 }
 
 TYPED_TEST(any_outbox, stays_as_it_was_when_there_is_no_memory) {

@@ -352,7 +352,7 @@ std::size_t ring_channel::put_pieces(lane& mine, const message_view& m, std::siz
 // What is queued goes into the ring as far as there is room.
 void ring_channel::flush(lane& one) {
   std::array<bytes, 1> first;
-  while (one.ring != nullptr && !one.queue.empty()) {
+  for (; one.ring != nullptr && !one.queue.empty(); one.queue.settle()) {
     (void)one.queue.gather(first);
     // Our own frame: it is whole, and its header as we wrote it.
     message_view m;
@@ -411,7 +411,7 @@ void ring_channel::flush_turn() {
   count_traffic();
   after_write();
   flush_posted_ = false;  // not before: whoever finds no room meanwhile is seen to here
-  straight.shut();  // the next message brings the next turn about
+  straight.shut();        // the next message brings the next turn about
   if (!link_ || aborted_) return;
   for (auto& one : lanes_) {
     const auto guard = locked(*one);

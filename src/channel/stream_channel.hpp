@@ -66,13 +66,16 @@ class stream_channel final : public link_channel, private stream_events {
   void arm_read();
   void pump_later(bool more);
   void count_read(std::size_t n);
-  result<void> take_messages();
+  // `wrong` is set if the peer broke the rules, or the connection broke.
+  void take_messages(std::optional<error>& wrong);
   /// @return bytes that came now, 0: none
-  result<std::size_t> read_more();
-  result<std::size_t> spin_for_bytes();
+  [[nodiscard]] std::size_t read_more(std::optional<error>& wrong);
+  [[nodiscard]] std::size_t read_into(mutable_bytes room, std::optional<error>& wrong);
+  [[nodiscard]] std::size_t spin_for_bytes(std::optional<error>& wrong);
 
   // Writing
-  [[nodiscard]] result<void> admit(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages);
+  [[nodiscard]] bool admits(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) const;
+  [[nodiscard]] error refusal(const message_view& m) const;
   [[nodiscard]] result<void> try_send_shared(const message_view& m);
   [[nodiscard]] bool send_directly(const message_view& m);
   void count_write(std::size_t n);

@@ -15,6 +15,7 @@ inline constexpr std::size_t k_direct_bytes = 64u << 10;  // payloads of this si
 inline constexpr std::size_t k_bulk_bytes = 16u << 10;    // a read of so much is part of a long flow
 inline constexpr auto k_bulk_spin = std::chrono::microseconds(15);  // and it costs less to look again than to be woken
 inline constexpr auto k_spin_turn = std::chrono::microseconds(20);
+inline constexpr int k_looks_per_clock = 8;
 
 // Reading -----------------------------------------------------------------------------------------
 
@@ -58,28 +59,27 @@ void stream_channel<F>::pump(bool more) {
   const auto keep = this->shared_from_this();
   in_batch_ = true;
   delivering_begins();
-  result<void> outcome;
+  std::optional<error> wrong;
   bool untaken = true;  // bytes are here that nobody has looked at
   for (int turn = 0; turn < k_reads_per_turn; ++turn) {
     untaken = false;
-    outcome = take_messages();
-    if (!outcome || !stream_ || !wants_messages()) break;
+    take_messages(wrong);
+    if (wrong || !stream_ || !wants_messages()) break;
     write_some();
-    const auto got = more ? read_more() : spin_for_bytes();
-    if (!got) outcome = got.error();
-    if (!got || (*got == 0 && !more)) break;
-    more = *got >= k_probably_more;
-    untaken = *got != 0;
+    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(wrong);
+    if (wrong || (got == 0 && !more)) break;
+    more = got >= k_probably_more;
+    untaken = got != 0;
   }
   in_batch_ = false;
   delivering_ends();
   if (state() == channel_state::closed || !stream_) return;
   deadlines_.on_read(now());
-  if (!outcome) return read_failed(outcome.error());
+  if (wrong) return read_failed(*wrong);
   write_some();
   after_write();
-  if (!stream_ || !wants_messages()) return;
-  if (untaken || more || spin_until_) return pump_later(more);
+  if (stream_ && wants_messages() && (untaken || more || spin_until_)) return pump_later(more);
+  outbox_.settle();
   arm_read();
 }
 
@@ -93,47 +93,62 @@ void stream_channel<F>::pump_later(bool more) {
 }
 
 template <codec::framing F>
-result<void> stream_channel<F>::take_messages() {
+void stream_channel<F>::take_messages(std::optional<error>& wrong) {
   const auto before = stats_.messages_received;
-  auto outcome = inbound_.take([this](const message_view& m) {
+  const auto outcome = inbound_.take([this](const message_view& m) {
     if (m.payload.empty() && !options_->deliver_empty) return true;
-    if (!deliver(m)) return false;
+    if (undisturbed()) [[likely]]
+      deliver_undisturbed(m);
+    else if (!deliver(m))
+      return false;
     stats_.messages_received += 1;
     return true;
   });
   where_.totals().messages_received.add(stats_.messages_received - before);
-  return outcome;
+  if (!outcome) wrong = outcome.error();
 }
 
 template <codec::framing F>
-result<std::size_t> stream_channel<F>::read_more() {
+std::size_t stream_channel<F>::read_more(std::optional<error>& wrong) {
   const auto room = inbound_.room(true);
-  if (!room) return room.error();
-  const auto n = stream_->try_read(*room);
-  if (!n && n.error() == errc::would_block) return std::size_t{0};
-  if (!n) return n;
+  if (room) return read_into(*room, wrong);
+  wrong = room.error();
+  return 0;
+}
+
+template <codec::framing F>
+inline std::size_t stream_channel<F>::read_into(mutable_bytes room, std::optional<error>& wrong) {
+  const auto n = stream_->try_read(room);
+  if (!n) {
+    if (n.error() != errc::would_block) wrong = n.error();
+    return 0;
+  }
   count_read(*n);
   spin_until_.reset();
   bulk_ = bulk_ || *n >= k_bulk_bytes;
-  return n;
+  return *n;
 }
 
 // With `spin`, looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
 template <codec::framing F>
-result<std::size_t> stream_channel<F>::spin_for_bytes() {
-  const options::duration bulk_window = bulk_ ? k_bulk_spin : options::duration{0};
-  const auto window = std::max(options_->spin, bulk_window);
-  if (window.count() == 0) return std::size_t{0};
+std::size_t stream_channel<F>::spin_for_bytes(std::optional<error>& wrong) {
+  const auto window = std::max(options_->spin, bulk_ ? k_bulk_spin : options::duration{0});
+  if (window.count() == 0) return 0;
+  const auto room = inbound_.room(true);
+  if (!room) {
+    wrong = room.error();
+    return 0;
+  }
   const auto begin = now();
   if (!spin_until_) spin_until_ = begin + window;
   for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
-    for (int i = 0; i < 8; ++i)
-      if (const auto got = read_more(); !got || *got != 0) return got;
+    for (int i = 0; i < k_looks_per_clock; ++i)
+      if (const std::size_t n = read_into(*room, wrong); n != 0 || wrong) return n;
   if (now() >= *spin_until_) {
     spin_until_.reset();
     bulk_ = false;
   }
-  return std::size_t{0};
+  return 0;
 }
 
 // Before a connection that cannot be written to is given up: the peer may have said something before it went.
@@ -141,10 +156,8 @@ template <codec::framing F>
 void stream_channel<F>::read_what_is_left() {
   in_batch_ = true;
   delivering_begins();
-  while (stream_ && wants_messages()) {
-    const auto got = read_more();
-    if (!got || *got == 0 || !take_messages()) break;
-  }
+  std::optional<error> wrong;
+  while (stream_ && wants_messages() && read_more(wrong) != 0 && !wrong) take_messages(wrong);
   in_batch_ = false;
   delivering_ends();
 }
@@ -152,15 +165,21 @@ void stream_channel<F>::read_what_is_left() {
 // Writing -----------------------------------------------------------------------------------------
 
 template <codec::framing F>
-result<void> stream_channel<F>::admit(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) {
-  if (refuses_.load(std::memory_order_relaxed)) return errc::closed;
-  if (m.payload.size() > options_->max_message) return describe_too_large(m.payload.size(), *options_);
-  if (!F::k_carries_type && m.type != 0) return describe_no_type(m.type, F::k_name);
+bool stream_channel<F>::admits(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) const {
   // A queue that is empty takes one message of any size.
   const bool full = waiting_bytes != 0 && waiting_bytes + m.payload.size() > options_->send_queue_bytes;
   const bool many = options_->send_queue_messages != 0 && waiting_messages >= options_->send_queue_messages;
-  if (full || many) return errc::full;
-  return {};
+  return !refuses_.load(std::memory_order_relaxed) && m.payload.size() <= options_->max_message &&
+         (F::k_carries_type || m.type == 0) && !full && !many;
+}
+
+// Why a message was not admitted.
+template <codec::framing F>
+error stream_channel<F>::refusal(const message_view& m) const {
+  if (refuses_.load(std::memory_order_relaxed)) return errc::closed;
+  if (m.payload.size() > options_->max_message) return describe_too_large(m.payload.size(), *options_);
+  if (!F::k_carries_type && m.type != 0) return describe_no_type(m.type, F::k_name);
+  return errc::full;
 }
 
 template <codec::framing F>
@@ -168,9 +187,10 @@ result<void> stream_channel<F>::try_send(const message_view& m) {
   if (options_->senders == senders_kind::many) return try_send_shared(m);
   std::size_t messages = outbox_.messages_at_most();
   if (options_->send_queue_messages != 0 && messages >= options_->send_queue_messages) messages = outbox_.messages();
-  if (auto admitted = admit(m, outbox_.byte_count(), messages); !admitted) {
-    was_full_ = was_full_ || admitted.error() == errc::full;
-    return admitted;
+  if (!admits(m, outbox_.byte_count(), messages)) [[unlikely]] {
+    const error why = refusal(m);
+    was_full_ = was_full_ || why == errc::full;
+    return why;
   }
   const bool direct = m.payload.size() >= k_direct_bytes && send_directly(m);
   if (!direct && !outbox_.append(m)) return errc::no_memory;
@@ -185,15 +205,16 @@ result<void> stream_channel<F>::try_send_shared(const message_view& m) {
   const std::lock_guard guard(staging_lock_);
   const std::size_t waiting = staging_.byte_count() + outbox_bytes_.load(std::memory_order_relaxed);
   const std::size_t messages = staging_.messages_at_most() + outbox_messages_.load(std::memory_order_relaxed);
-  if (auto admitted = admit(m, waiting, messages); !admitted) {
-    if (admitted.error() != errc::full) return admitted;
+  if (!admits(m, waiting, messages)) {
+    const error why = refusal(m);
+    if (why != errc::full) return why;
     // The event loop looks by itself after each write; other threads tell it once, so that it misses no drain event.
     if (where_.io().get_executor().running_in_this_thread()) {
       was_full_ = true;
     } else if (!std::exchange(staging_was_full_, true) && !std::exchange(staged_, true)) {
       post_staged();
     }
-    return admitted;
+    return why;
   }
   if (!staging_.append(m)) return errc::no_memory;
   staged_bytes_.store(staging_.byte_count(), std::memory_order_relaxed);
@@ -273,6 +294,7 @@ void stream_channel<F>::on_writable() {
   write_some();
   if (outbox_.byte_count() != before) deadlines_.on_write_progress(now());
   after_write();
+  outbox_.settle();
 }
 
 template <codec::framing F>
@@ -290,6 +312,7 @@ void stream_channel<F>::flush_turn() {
   if (flush_without_connection()) return;
   write_some();
   after_write();
+  outbox_.settle();
 }
 
 // Whether try_send has returned full since this was last asked.

@@ -11,10 +11,9 @@ struct ring_link;
 
 namespace ferry::detail {
 
-/// Opened by a ring channel for the rest of a turn of the event loop, or of a batch of messages that are handed out, when
-/// a message was sent in it and nothing is in the way of the next ones: those that are one record by themselves need no
-/// more than the ring. Whoever finds it shut asks the channel.
-/// Thread safety: the context's thread.
+/// Opened by a ring channel for the rest of a turn of the event loop, or of a batch of messages that are handed out,
+/// when a message was sent in it and nothing is in the way of the next ones: those that are one record by themselves
+/// need no more than the ring. Whoever finds it shut asks the channel. Thread safety: the context's thread.
 class straight_way {
  public:
   /// @return false: shut, full, or not for this message
