@@ -195,7 +195,7 @@ void step(world& ring, input& in) {
       const auto offset = sizeof(ring_header) + sizeof(ring_line) + in.byte() * 8u;
       const auto size = in.number(2);
       const auto sequence = std::uint64_t{in.byte()} << ring_word::k_sequence_shift;
-      ring.overwrite(offset, ring_word::k_present | static_cast<std::uint64_t>(marks) | sequence | size, 8);
+      ring.overwrite(offset, ring_word::k_present | word_bits(marks) | sequence | size, 8);
       break;
     }
   }

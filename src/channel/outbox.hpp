@@ -141,6 +141,8 @@ class outbox {
   }
 
  private:
+  static constexpr std::size_t k_first = 4096;  // bytes of the first buffer
+
   struct chunk {
     pooled_buffer buffer;
     std::size_t begin = 0;     // first byte not taken
@@ -153,7 +155,6 @@ class outbox {
 
   // Small first, so that a channel with one short message holds little; then larger while data flows.
   bool add_chunk(std::size_t needed) {
-    constexpr std::size_t k_first = 4096;
     const std::size_t grown = chunks_.empty() ? k_first : std::min(batch_bytes_, 4 * chunks_.back().buffer.capacity());
     chunk fresh{pool_->acquire(std::max(needed, grown))};
     if (!fresh.buffer) return false;
@@ -170,7 +171,7 @@ class outbox {
       chunk last{std::move(first.buffer)};
       chunks_.clear();
       head_ = 0;
-      if (last.buffer.capacity() <= batch_bytes_) chunks_.push_back(std::move(last));
+      if (last.buffer.capacity() <= std::max(batch_bytes_, k_first)) chunks_.push_back(std::move(last));
       return;
     }
     first = chunk{};

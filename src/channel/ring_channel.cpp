@@ -27,7 +27,7 @@ error peer_died() { return {errc::reset, "the peer died, or cut the connection"}
 
 error peer_left() { return {errc::reset, "the peer went away before it had read everything"}; }
 
-message_kind kind_of(const ring_record& record) noexcept {
+message_kind kind_of(ring_record record) noexcept {
   return has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary;
 }
 
@@ -132,7 +132,7 @@ std::size_t ring_channel::take_records_of(std::size_t ring, std::optional<error>
   return taken;
 }
 
-result<bool> ring_channel::take_record(std::size_t ring, const ring_record& record) {
+result<bool> ring_channel::take_record(std::size_t ring, ring_record record) {
   bytes body = record.body();
   if (options_->copy && !body.empty()) {
     if (!copy_ || copy_.capacity() < body.size()) copy_ = where_.buffers().acquire(body.size());
@@ -148,7 +148,7 @@ result<bool> ring_channel::take_record(std::size_t ring, const ring_record& reco
 }
 
 // A record that is not a whole message by itself, or has a type.
-result<bool> ring_channel::take_piece(assembly& message, const ring_record& record, bytes body) {
+result<bool> ring_channel::take_piece(assembly& message, ring_record record, bytes body) {
   const auto kind = kind_of(record);
   const bool more = has(record.marks, ring_marks::more);
   if (message.total == 0) {

@@ -86,8 +86,8 @@ class ring_channel final : public link_channel, public sleeper {
   [[nodiscard]] std::size_t take_records(std::optional<error>& wrong);
   [[nodiscard]] std::size_t take_records_of(std::size_t ring, std::optional<error>& wrong);
   /// @return false: nobody takes it now
-  [[nodiscard]] result<bool> take_record(std::size_t ring, const ring_record& record);
-  [[nodiscard]] result<bool> take_piece(assembly& message, const ring_record& record, bytes body);
+  [[nodiscard]] result<bool> take_record(std::size_t ring, ring_record record);
+  [[nodiscard]] result<bool> take_piece(assembly& message, ring_record record, bytes body);
   [[nodiscard]] bool hand_over(const message_view& m);
   [[nodiscard]] result<void> make_room(assembly& message, std::size_t more);
   void count_received(std::size_t payload) noexcept {

@@ -199,15 +199,14 @@ TEST_F(hostile_memory, with_a_record_that_reaches_beyond_the_end_of_the_ring_is_
 }
 
 struct piece {
-  std::uint64_t marks;
+  ring_marks marks;
   std::uint16_t reserved;
   std::uint32_t remaining;
   std::size_t size;  // without the tag
 };
 
 TEST_F(hostile_memory, with_pieces_that_do_not_fit_together_ends_the_channel) {
-  constexpr auto tagged = ring_word::k_tagged;
-  constexpr auto more = ring_word::k_more;
+  using enum ring_marks;
   const struct {
     const char* what;
     std::vector<piece> pieces;
@@ -220,8 +219,8 @@ TEST_F(hostile_memory, with_pieces_that_do_not_fit_together_ends_the_channel) {
       {"more to come of nothing", {{tagged | more, 0, 100, 100}}, errc::protocol},
       {"a message beyond max_message", {{tagged | more, 0, 0xffff'ffff, 100}}, errc::message_too_large},
       {"a tag inside", {{tagged | more, 0, 300, 100}, {tagged, 0, 200, 200}}, errc::protocol},
-      {"too long a piece", {{tagged | more, 0, 300, 100}, {0, 0, 0, 201}}, errc::protocol},
-      {"an end too early", {{tagged | more, 0, 300, 100}, {0, 0, 0, 100}}, errc::protocol},
+      {"too long a piece", {{tagged | more, 0, 300, 100}, {none, 0, 0, 201}}, errc::protocol},
+      {"an end too early", {{tagged | more, 0, 300, 100}, {none, 0, 0, 100}}, errc::protocol},
       {"an end that does not come", {{tagged | more, 0, 300, 100}, {more, 0, 0, 200}}, errc::protocol},
   };
   for (const auto& one : cases) {
@@ -229,12 +228,12 @@ TEST_F(hostile_memory, with_pieces_that_do_not_fit_together_ends_the_channel) {
     join(peer);
     ASSERT_FALSE(HasFatalFailure());
     for (const piece& p : one.pieces) {
-      const std::size_t tag_bytes = (p.marks & tagged) != 0 ? sizeof(ring_tag) : 0;
+      const std::size_t tag_bytes = has(p.marks, tagged) ? sizeof(ring_tag) : 0;
       std::byte* const at = peer.producer->reserve(tag_bytes + p.size);
       ASSERT_NE(at, nullptr);
       const ring_tag tag{0, p.reserved, p.remaining};
       if (tag_bytes != 0) std::memcpy(at, &tag, sizeof tag);
-      peer.producer->publish(tag_bytes + p.size, static_cast<ring_marks>(p.marks));
+      peer.producer->publish(tag_bytes + p.size, p.marks);
     }
     peer.wake();
     expect_end({one.expected});
