@@ -258,6 +258,7 @@ void link_channel::on_timer() {
     retry_at_.reset();
     dial();
   }
+  if (attached()) catch_up();
   if (const auto which = deadlines_.check(now())) on_deadline(*which);
   if (state() != channel_state::closed) arm_timer();
 }

@@ -84,6 +84,8 @@ class link_channel : public channel_impl {
   [[nodiscard]] virtual bool take_was_full() = 0;
   /// Why writing failed, if it has.
   [[nodiscard]] virtual const std::optional<error>& write_error() const noexcept = 0;
+  /// Tells deadlines and totals of messages that went out unnoticed by the event loop.
+  virtual void catch_up() {}
   /// Whether the peer has taken something since this was last asked, though what is queued still waits.
   [[nodiscard]] virtual bool peer_takes_slowly() noexcept { return false; }
   /// Whether what is queued waits for the peer to take something.

@@ -70,6 +70,7 @@ class ring_channel final : public link_channel, public sleeper {
   [[nodiscard]] bool take_was_full() override;
   [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
+  void catch_up() override { count_traffic(); }
   [[nodiscard]] bool peer_takes_slowly() noexcept override;
   [[nodiscard]] std::size_t pending_bytes() const noexcept override;
 

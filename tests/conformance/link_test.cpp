@@ -1,4 +1,6 @@
 // Connecting, losing the connection, and coming back.
+#include <boost/asio/steady_timer.hpp>
+
 #include "tests/conformance/transport.hpp"
 
 namespace ferry::test {
@@ -288,6 +290,34 @@ TEST_P(transport, times_out_when_idle_and_says_so) {
   EXPECT_EQ(at_client.downs[0].reason, errc::idle);
   EXPECT_NE(at_client.downs[0].reason.text().find("15ms (idle_timeout)"), std::string::npos)
       << at_client.downs[0].reason.text();
+}
+
+TEST_P(transport, is_not_idle_in_writing_while_it_sends) {
+  options with = settings();
+  with.write_idle_timeout = std::chrono::milliseconds(250);
+  auto both = connect(settings(), with);
+  life at_client, at_server;
+  at_client.receive(both.client);
+  at_server.watch(both.server);
+  boost::asio::steady_timer clock(io);
+  constexpr std::size_t k_ticks = 40;
+  std::size_t ticks = 0;
+  const std::function<void()> tick = [&] {
+    EXPECT_TRUE(both.server.try_send("tick"));
+    if (++ticks == k_ticks) return;
+    clock.expires_after(std::chrono::milliseconds(8));
+    clock.async_wait([&](const error_code& cancelled) {
+      if (!cancelled) tick();
+    });
+  };
+  // The first one out of a message handler.
+  both.server.on_message([&](const message_view&) { tick(); });
+  ASSERT_TRUE(both.client.try_send("go on"));
+  ASSERT_TRUE(turn([&] { return at_client.messages.size() == k_ticks || !at_server.downs.empty(); }, "all ticks"));
+  EXPECT_EQ(at_client.messages.size(), k_ticks);
+  EXPECT_TRUE(at_server.downs.empty());
+  ASSERT_TRUE(turn([&] { return at_server.downs.size() == 1; }, "the deadline"));
+  EXPECT_EQ(at_server.downs[0].reason, errc::idle);
 }
 
 }  // namespace

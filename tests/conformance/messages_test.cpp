@@ -236,5 +236,24 @@ TEST_P(transport, echoes_a_hundred_thousand_messages_of_random_sizes_both_ways_a
   run_ready(io);
 }
 
+TEST_P(transport, counts_what_it_sends_in_the_totals_of_its_context) {
+  if (is_ring() && settings().senders == senders_kind::many)
+    GTEST_SKIP() << "other threads do not tell the event loop of every message";
+  auto both = connect();
+  life at_client;
+  at_client.receive(both.client);
+  both.server.on_message([&](const message_view&) { EXPECT_TRUE(both.server.try_send("an answer")); });
+  run_ready(io);
+  ASSERT_TRUE(both.client.try_send("a question"));
+  ASSERT_TRUE(turn([&] { return at_client.messages.size() == 1; }, "the answer"));
+  run_ready(io);
+  for (std::size_t i = 2; i < 6; ++i) {
+    ASSERT_TRUE(both.server.try_send("more"));
+    ASSERT_TRUE(turn([&] { return at_client.messages.size() == i; }, "the next message"));
+  }
+  const auto sent = both.client.stats().bytes_sent + both.server.stats().bytes_sent;
+  EXPECT_TRUE(turn([&] { return where.totals().bytes_sent.value() == sent; }, "the totals"));
+}
+
 }  // namespace
 }  // namespace ferry::test
