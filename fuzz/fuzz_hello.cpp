@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/utf8.hpp"
 #include "ring/ring_hello.hpp"
 
 namespace {
@@ -18,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ferry::bytes in(reinterpret_cast<const std::byte*>(data), size);
   const auto read = ferry::ring::decode_hello(in);
   if (!read) return 0;
-  for (const char c : read->text) require(c >= ' ' && c <= '~');
+  require(ferry::printable(read->text) == read->text);
   if (read->kind == ferry::ring::hello_kind::refusal) {
     require(!ferry::ring::refusal_of(*read).text().empty());
     return 0;
