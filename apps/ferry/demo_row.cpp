@@ -181,7 +181,7 @@ listener listening(bench::child& me, loop& mine, board& shared, const std::strin
                    std::function<void(const error&)> ended) {
   auto opened = listener::open(mine.channels, url);
   if (!opened) give_up(me, opened.error());
-  const auto bound = opened->url() + url.substr(std::min(url.find('?'), url.size()));
+  const auto bound = opened->url();
   if (bound.size() >= sizeof shared.url) me.fail(errc::bad_url, "the URL is too long");
   std::memcpy(shared.url, bound.c_str(), bound.size() + 1);
   opened->on_channel([&mine, &shared, lines, ended = std::move(ended)](channel arrived) {

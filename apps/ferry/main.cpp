@@ -119,6 +119,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return run(argc, argv);
+  } catch (const ferry::failure& why) {
+    return ferry::app::complain({why.reason(), why.what(), why.system_errno()});
   } catch (const std::exception& unexpected) {
     say(std::string("unexpected error: ") + unexpected.what());
     return ferry::app::k_failed;

@@ -36,6 +36,7 @@ class listener {
   /// The same for a URL taken apart.
   [[nodiscard]] static result<listener> open(context& where, const endpoint& at, const options& with = {});
   /// Listens on an acceptor that somebody else made: an inherited descriptor, a scheme of one's own.
+  /// Throws failure if no descriptor is left for the event loop.
   [[nodiscard]] static listener on(context& where, std::unique_ptr<acceptor> arrivals, const options& with = {});
 
   explicit operator bool() const noexcept { return impl_ != nullptr; }
