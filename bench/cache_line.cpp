@@ -65,10 +65,10 @@ result<cache_line_run> measure_cache_line(std::chrono::nanoseconds duration, pla
   if (!pinned) return pinned.error();
 
   shared<court> between;
-  const auto outcome = run_together(
-      {{"cache line answerer", pinned->second, [&](child& me) { answer(me, between->ball); }},
-       {"cache line asker", pinned->first, [&](child& me) { ask(me, *between, duration.count()); }}},
-      patience(duration));
+  const auto outcome =
+      run_together({{"cache line answerer", pinned->second, [&](child& me) { answer(me, between->ball); }},
+                    {"cache line asker", pinned->first, [&](child& me) { ask(me, *between, duration.count()); }}},
+                   patience(duration));
   if (!outcome) return outcome.error();
   return between->figures;
 }

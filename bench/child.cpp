@@ -10,7 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "base/utf8.hpp"
 
 namespace ferry::bench {
 
@@ -54,7 +55,7 @@ void child::rendezvous() noexcept {
 
 void child::fail(const char* what) noexcept {
   mine_.system_errno = errno;
-  std::strncpy(mine_.what, what, sizeof mine_.what - 1);
+  utf8_beginning(what, sizeof mine_.what - 1).copy(mine_.what, sizeof mine_.what - 1);
   leave(mine_, k_failed);
   ::abort();  // not reached: leave() does not return
 }

@@ -92,7 +92,8 @@ class child_group {
   ~child_group();
 
   /// Forks; the child pins itself to `core` if there is one, runs `body`, and ends without running destructors or
-  /// exit handlers. The body's return is success, a ferry::failure that it throws is its failure. `role` names it in errors.
+  /// exit handlers. The body's return is success, a ferry::failure that it throws is its failure. `role` names it in
+  /// errors.
   [[nodiscard]] result<void> start(std::string role, std::optional<int> core, const std::function<void(child&)>& body);
 
   /// Waits until all have ended. The first failure, or the end of `limit`, kills the others.

@@ -141,8 +141,8 @@ result<oneway_run> run_oneway(stream_kind kind, std::size_t size, std::chrono::n
       !outcome)
     return outcome.error();
   pair->second.reset();
-  if (auto outcome =
-          children.start(role(kind, "writer"), core_of(cores, &core_pair::first), [&](child& me) { write(me, pair->first.get(), *sums); });
+  if (auto outcome = children.start(role(kind, "writer"), core_of(cores, &core_pair::first),
+                                    [&](child& me) { write(me, pair->first.get(), *sums); });
       !outcome)
     return outcome.error();
   pair->first.reset();

@@ -337,8 +337,9 @@ result<ring_comparison> compare(const ring_measurement& what, placement cores, c
                         body(what, *between);
                       }};
   };
-  const auto outcome = run_together({role("ring reader", pinned->second, second), role("ring writer", pinned->first, first)},
-                                    patience(std::chrono::seconds(60)));
+  const auto outcome =
+      run_together({role("ring reader", pinned->second, second), role("ring writer", pinned->first, first)},
+                   patience(std::chrono::seconds(60)));
   if (!outcome) return outcome.error();
   if (between->wrong != 0) return error(errc::corrupt, "what arrived is not what was sent");
   const auto samples = [&](const auto& from) { return std::vector<double>(from.begin(), from.begin() + what.rounds); };

@@ -179,8 +179,7 @@ result<producers_result> measure_producers(const producers_plan& asked) {
   const auto own = bench::core_of(plan.pin, &bench::core_pair::first);
   std::vector<bench::child_part> parts{{"consumer", bench::core_of(plan.pin, &bench::core_pair::second),
                                         [&](bench::child& me) { consumer(me, plan, *shared).run(); }}};
-  if (plan.threads)
-    parts.push_back({"producers", own, [&](bench::child& me) { produce_together(me, plan, *shared); }});
+  if (plan.threads) parts.push_back({"producers", own, [&](bench::child& me) { produce_together(me, plan, *shared); }});
   for (std::uint32_t i = 0; !plan.threads && i < plan.producers; ++i)
     parts.push_back({"producer", own, [&, i](bench::child& me) { produce_alone(me, plan, *shared, i); }});
   if (const auto ended = bench::run_together(parts, bench::patience(plan.duration)); !ended) return ended.error();

@@ -79,9 +79,7 @@ std::uint64_t receive(ring_connection& link, std::uint64_t n, std::uint64_t what
 void send(ring_connection& link, bytes m) {
   if (!link.try_push(m)) gone();  // with one message under way there is room
 }
-void send(channel& link, bytes m) {
-  or_fail(link.try_send(m));
-}
+void send(channel& link, bytes m) { or_fail(link.try_send(m)); }
 
 class asker {
  public:

@@ -73,8 +73,9 @@ result<void> run_ring_sides(const ring_plan& plan, const bench::core_pair& cores
   const auto part = [&](const char* name, int core, const ring_side& side) {
     return bench::child_part{name, core, [&](bench::child& me) { side(me, url, board); }};
   };
-  if (auto outcome = bench::run_together({part("ring bench peer", cores.second, second), part("ring bench", cores.first, first)},
-                                         bench::patience(plan.idle + std::chrono::seconds(10)));
+  if (auto outcome =
+          bench::run_together({part("ring bench peer", cores.second, second), part("ring bench", cores.first, first)},
+                              bench::patience(plan.idle + std::chrono::seconds(10)));
       !outcome)
     return outcome;
   if (board.wrong != 0) return error(errc::corrupt, "what arrived is not what was sent");

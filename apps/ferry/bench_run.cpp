@@ -33,8 +33,7 @@ bench_result add_up(const bench_plan& plan, const bench_board& board) {
 std::vector<bench::child_part> parts_of(const bench_plan& plan, bench_pair& pair, bench_board& board) {
   const auto own = bench::core_of(plan.pin, &bench::core_pair::first);
   const std::string name = to_string(plan.kind);
-  if (pair.one_process())
-    return {{name, own, [&](bench::child& me) { pair.serve_and_drive(me, plan, board); }}};
+  if (pair.one_process()) return {{name, own, [&](bench::child& me) { pair.serve_and_drive(me, plan, board); }}};
   std::vector<bench::child_part> parts;
   if (!plan.external)
     parts.push_back({name + " server", bench::core_of(plan.pin, &bench::core_pair::second),

@@ -32,11 +32,19 @@ TEST(utf8_beginning, of_what_is_no_utf8_is_as_long_as_allowed) {
 }
 
 TEST(printable, keeps_characters_and_replaces_what_moves_the_cursor) {
-  EXPECT_EQ(printable("/run/gr\xc3\xb6\xc3\x9f" "e: \xe2\x82\xac \xf0\x9f\x98\x80"),
-            "/run/gr\xc3\xb6\xc3\x9f" "e: \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(printable("/run/gr\xc3\xb6\xc3\x9f"
+                      "e: \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "/run/gr\xc3\xb6\xc3\x9f"
+            "e: \xe2\x82\xac \xf0\x9f\x98\x80");
   EXPECT_EQ(printable("\x1b[2J\n\x7f"), "?[2J??");
-  EXPECT_EQ(printable("\xc2\x9b" "2J\xc2\xa0"), "?2J\xc2\xa0");
-  EXPECT_EQ(printable("a\xe2\x80\xa8" "b\xe2\x80\xae" "c\xe2\x81\xa9" "d\xe2\x80\x94"), "a?b?c?d\xe2\x80\x94");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "2J\xc2\xa0"),
+            "?2J\xc2\xa0");
+  EXPECT_EQ(printable("a\xe2\x80\xa8"
+                      "b\xe2\x80\xae"
+                      "c\xe2\x81\xa9"
+                      "d\xe2\x80\x94"),
+            "a?b?c?d\xe2\x80\x94");
   EXPECT_EQ(printable("x\xe2\x82"), "x??");
 }
 

@@ -122,8 +122,8 @@ ring_connection ring_connection::connect(std::string_view url, const options& wi
     }
     if (clock::now() >= until)
       throw failure(errc::timeout, 0,
-                    "connect to " + there.url + ": no answer within " +
-                        get_option(there.with, "connect_timeout") + " (connect_timeout)");
+                    "connect to " + there.url + ": no answer within " + get_option(there.with, "connect_timeout") +
+                        " (connect_timeout)");
   }
 }
 

@@ -230,7 +230,8 @@ std::string ring_acceptor::local_url() const { return state_->url(); }
 
 result<void> ring_acceptor::refuse_new() {
   if (state_->closed) return errc::closed;
-  if (::shutdown(state_->listening.get(), SHUT_RD) != 0) return error::from_errno(errno, "stop listening on " + local_url());
+  if (::shutdown(state_->listening.get(), SHUT_RD) != 0)
+    return error::from_errno(errno, "stop listening on " + local_url());
   state_->let_in();
   return {};
 }

@@ -50,7 +50,8 @@ std::array<std::byte, k_hello_bytes> encode(const hello& h) noexcept {
 
 result<hello> decode_hello(bytes in) {
   wire_hello w;
-  if (in.size() != sizeof w) return not_ours("it sent " + std::to_string(in.size()) + " bytes instead of " + std::to_string(sizeof w));
+  if (in.size() != sizeof w)
+    return not_ours("it sent " + std::to_string(in.size()) + " bytes instead of " + std::to_string(sizeof w));
   std::memcpy(&w, in.data(), sizeof w);
   if (w.magic != k_hello_magic) return not_ours("its first bytes are not FERRYSHM");
   hello h;

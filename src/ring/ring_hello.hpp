@@ -31,7 +31,8 @@ struct hello {
   geometry memory;        ///< as in the header of the memory that comes along
   std::uint64_t epoch = 0;
   errc reason{};     ///< of a refusal
-  std::string text;  ///< the endpoint's name; of a refusal: why. At most k_hello_text_bytes of UTF-8, cut between two characters if longer
+  std::string text;  ///< the endpoint's name; of a refusal: why. At most k_hello_text_bytes of UTF-8, cut between two
+                     ///< characters if longer
 };
 
 [[nodiscard]] std::array<std::byte, k_hello_bytes> encode(const hello& h) noexcept;

@@ -71,8 +71,10 @@ TEST(ring_hello, carries_the_whole_text_of_a_long_refusal) {
   hello no;
   no.kind = hello_kind::refusal;
   no.reason = errc::no_memory;
-  no.text = "no room for 1073750016 bytes of shared memory in /run/gr\xc3\xb6\xc3\x9f" "e: choose a smaller ring_bytes, or raise " +
-            std::string(300, '.');
+  no.text =
+      "no room for 1073750016 bytes of shared memory in /run/gr\xc3\xb6\xc3\x9f"
+      "e: choose a smaller ring_bytes, or raise " +
+      std::string(300, '.');
   const auto read = decode_hello(encode(no));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->text, no.text);
