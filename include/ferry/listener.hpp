@@ -61,7 +61,8 @@ class listener {
   /// close(), but whoever has connected already, and waits in the kernel, still arrives first, during the call. Only
   /// for Unix sockets that no other process listens on too, and with on_channel set; else the same as close().
   void drain();
-  /// The URL to connect to, with the port that was bound.
+  /// The URL to connect to, with the port that was bound, and with the option that the other end must have too if it
+  /// is not the default: runtime_dir of shm, framing of streams.
   [[nodiscard]] std::string url() const;
   [[nodiscard]] listener_stats stats() const;
   [[nodiscard]] boost::asio::io_context::executor_type executor() const;
