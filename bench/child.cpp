@@ -94,7 +94,7 @@ void child_group::run_child(std::size_t index, std::optional<int> core, int pare
   default_signals();
   me.check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
   if (::getppid() != parent) ::_exit(1);  // it died before the line above; nobody is left to read a report
-  if (core && !pin_to(*core)) me.fail("sched_setaffinity");
+  if (core && !pin_to(*core)) me.fail(("run on core " + std::to_string(*core)).c_str());
   try {
     body(me);
   } catch (const failure& why) {

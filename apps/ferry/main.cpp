@@ -70,7 +70,7 @@ int explain(const CLI::App& app, const CLI::ParseError& wrong) {
   const auto left = command.remaining();
   if (!left.empty()) {
     say(not_understood(command, left.front()));
-  } else if (&command == &app) {
+  } else if (!command.get_subcommands({}).empty()) {
     say("a command is needed: " + joined_names(command));
   } else {
     say(wrong.what());

@@ -40,7 +40,7 @@ std::string_view example_of(std::string_view scheme) {
   if (scheme == "shm") return "shm://NAME";
   if (scheme == "ipc") return "ipc:///PATH or ipc://@NAME";
   if (scheme == "tcp") return "tcp://HOST:PORT";
-  return "SCHEME://HOST:PORT/PATH";
+  return "tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or shm://NAME";
 }
 
 error bad(std::string text) { return {errc::bad_url, std::move(text)}; }

@@ -216,10 +216,10 @@ TEST_P(transport, refuses_connections_above_the_limit_and_leaves_the_others_alon
   };
   ASSERT_TRUE(turn([&] { return closed() == 3; }, "the refused ones to notice"));
   int got = 0;
-  for (auto& server : servers) server.on_message([&](const message_view&) { ++got; });
-  for (auto& client : clients) {
-    if (client.state() == channel_state::closed) continue;
-    ASSERT_TRUE(client.try_send("x"));
+  for (auto& one : servers) one.on_message([&](const message_view&) { ++got; });
+  for (auto& one : clients) {
+    if (one.state() == channel_state::closed) continue;
+    ASSERT_TRUE(one.try_send("x"));
   }
   ASSERT_TRUE(turn([&] { return got == 2; }, "the others"));
   servers.pop_back();
