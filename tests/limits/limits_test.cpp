@@ -261,7 +261,7 @@ int finds_no_descriptor_for_an_event_loop(const std::string& path) {
   };
   if (!throws_it([&] { (void)listener::on(where, nullptr); })) return 4;
   if (!throws_it([] { const runner thread; })) return 5;
-  if (!throws_it([&] { (void)blocking::connect(url); })) return 6;
+  if (!throws_it([&] { (void)ferry::connect(url); })) return 6;
   for (const int fd : hoard) ::close(fd);
   return listener::open(where, url) && channel::open(where, url) ? 0 : 7;
 }
