@@ -65,16 +65,11 @@ result<cache_line_run> measure_cache_line(std::chrono::nanoseconds duration, pla
   if (!pinned) return pinned.error();
 
   shared<court> between;
-  child_group children(2);
-  if (auto outcome =
-          children.start("cache line answerer", pinned->second, [&](child& me) { answer(me, between->ball); });
-      !outcome)
-    return outcome.error();
-  if (auto outcome =
-          children.start("cache line asker", pinned->first, [&](child& me) { ask(me, *between, duration.count()); });
-      !outcome)
-    return outcome.error();
-  if (auto outcome = children.wait(patience(duration)); !outcome) return outcome.error();
+  const auto outcome =
+      run_together({{"cache line answerer", pinned->second, [&](child& me) { answer(me, between->ball); }},
+                    {"cache line asker", pinned->first, [&](child& me) { ask(me, *between, duration.count()); }}},
+                   patience(duration));
+  if (!outcome) return outcome.error();
   return between->figures;
 }
 

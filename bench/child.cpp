@@ -10,7 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "base/utf8.hpp"
 
 namespace ferry::bench {
 
@@ -54,7 +55,7 @@ void child::rendezvous() noexcept {
 
 void child::fail(const char* what) noexcept {
   mine_.system_errno = errno;
-  std::strncpy(mine_.what, what, sizeof mine_.what - 1);
+  utf8_beginning(what, sizeof mine_.what - 1).copy(mine_.what, sizeof mine_.what - 1);
   leave(mine_, k_failed);
   ::abort();  // not reached: leave() does not return
 }
@@ -93,8 +94,12 @@ void child_group::run_child(std::size_t index, std::optional<int> core, int pare
   default_signals();
   me.check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
   if (::getppid() != parent) ::_exit(1);  // it died before the line above; nobody is left to read a report
-  if (core && !pin_to(*core)) me.fail("sched_setaffinity");
-  body(me);
+  if (core && !pin_to(*core)) me.fail(("run on core " + std::to_string(*core)).c_str());
+  try {
+    body(me);
+  } catch (const failure& why) {
+    me.fail(why.reason(), why.what());
+  }
   leave(mine, k_done);
   ::abort();  // not reached: leave() does not return
 }
@@ -152,6 +157,13 @@ result<void> child_group::wait(std::chrono::nanoseconds limit) {
       }
     }
   }
+}
+
+result<void> run_together(const std::vector<child_part>& parts, std::chrono::nanoseconds limit) {
+  child_group children(static_cast<std::uint32_t>(parts.size()));
+  for (const auto& one : parts)
+    if (auto started = children.start(one.role, one.core, one.body); !started) return started;
+  return children.wait(limit);
 }
 
 }  // namespace ferry::bench

@@ -48,7 +48,7 @@ struct report {
   std::atomic<int> outcome;  // 0 running, 1 done, 2 failed
   int code;                  // errc of a failure that is no system call's, else 0
   int system_errno;
-  char what[96];
+  char what[512];
 };
 inline constexpr std::size_t k_max_children = 8;
 struct board {
@@ -92,7 +92,8 @@ class child_group {
   ~child_group();
 
   /// Forks; the child pins itself to `core` if there is one, runs `body`, and ends without running destructors or
-  /// exit handlers. The body's return is success. `role` names it in errors.
+  /// exit handlers. The body's return is success, a ferry::failure that it throws is its failure. `role` names it in
+  /// errors.
   [[nodiscard]] result<void> start(std::string role, std::optional<int> core, const std::function<void(child&)>& body);
 
   /// Waits until all have ended. The first failure, or the end of `limit`, kills the others.
@@ -114,6 +115,15 @@ class child_group {
   shared<detail::board> board_;
   std::vector<member> members_;
 };
+
+/// What one child of a measurement does.
+struct child_part {
+  std::string role;
+  std::optional<int> core;
+  std::function<void(child&)> body;
+};
+/// Starts a child for each part, in this order, and waits for all. @return as child_group::start and wait
+[[nodiscard]] result<void> run_together(const std::vector<child_part>& parts, std::chrono::nanoseconds limit);
 
 /// How long to wait for children that measure for `duration`: generous, since only a defect or a stopped machine needs
 /// it.

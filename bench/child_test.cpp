@@ -52,6 +52,18 @@ TEST(child_group, passes_on_the_code_of_a_failure_that_no_system_call_reported) 
   EXPECT_EQ(outcome.error().text(), "the checker: wrong bytes");
 }
 
+TEST(child_group, passes_on_the_whole_text_of_what_a_body_throws) {
+  const std::string text = "bind /run/a: " + std::string(400, '.') + " raise the limit";
+  const auto outcome =
+      run_together({{"waiter", std::nullopt, [](child&) { hang(); }},
+                    {"thrower", std::nullopt, [&](child&) { throw failure(errc::busy, EMFILE, text); }}},
+                   20s);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().reason(), errc::busy);
+  EXPECT_EQ(outcome.error().text(), "the thrower: " + text);
+  EXPECT_TRUE(children_are_gone());
+}
+
 TEST(child_group, notices_a_child_that_is_killed) {
   child_group children(1);
   ASSERT_TRUE(children.start("victim", std::nullopt, [](child&) { ::kill(::getpid(), SIGKILL); }));

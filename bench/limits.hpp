@@ -41,6 +41,11 @@ struct core_pair {
 /// Where the processes of one measurement run; nullopt: where the scheduler puts them.
 using placement = std::optional<core_pair>;
 
+/// The core of one of the two processes: core_of(where, &core_pair::first).
+[[nodiscard]] inline std::optional<int> core_of(const placement& where, int core_pair::*which) {
+  return where ? std::optional((*where).*which) : std::nullopt;
+}
+
 /// The first two cores that this process may use, or errc::unsupported.
 [[nodiscard]] result<core_pair> two_cores();
 

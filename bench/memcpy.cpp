@@ -61,16 +61,12 @@ result<memcpy_run> measure_memcpy(std::chrono::nanoseconds duration, placement c
   if (walk % k_step != 0) return error(errc::misuse, "the region to walk through is no multiple of 64 KiB");
 
   shared<memcpy_run> figures;
-  child_group children(1);
-  const auto core = cores ? std::optional(cores->first) : std::nullopt;
-  if (auto outcome = children.start("memcpy", core,
-                                    [&](child&) {
-                                      figures->hot_bytes_per_second = hot(duration.count() / 4);
-                                      figures->walking_bytes_per_second = walking(duration.count() / 4 * 3, walk);
-                                    });
-      !outcome)
-    return outcome.error();
-  if (auto outcome = children.wait(patience(duration)); !outcome) return outcome.error();
+  const auto measure = [&](child&) {
+    figures->hot_bytes_per_second = hot(duration.count() / 4);
+    figures->walking_bytes_per_second = walking(duration.count() / 4 * 3, walk);
+  };
+  const auto outcome = run_together({{"memcpy", core_of(cores, &core_pair::first), measure}}, patience(duration));
+  if (!outcome) return outcome.error();
   return *figures;
 }
 

@@ -75,9 +75,7 @@ result<pingpong_run> play(stream_kind kind, placement cores, std::chrono::nanose
 
   shared<pingpong_run> figures;
   child_group children(2);
-  const auto asker = cores ? std::optional(cores->first) : std::nullopt;
-  const auto answerer = cores ? std::optional(cores->second) : std::nullopt;
-  if (auto outcome = children.start(role(kind, "ping-pong asker"), asker,
+  if (auto outcome = children.start(role(kind, "ping-pong asker"), core_of(cores, &core_pair::first),
                                     [&](child& me) {
                                       pair->second.reset();
                                       ask<mode>(me, pair->first.get(), duration.count(), count, *figures);
@@ -85,7 +83,7 @@ result<pingpong_run> play(stream_kind kind, placement cores, std::chrono::nanose
       !outcome)
     return outcome.error();
   pair->first.reset();
-  if (auto outcome = children.start(role(kind, "ping-pong answerer"), answerer,
+  if (auto outcome = children.start(role(kind, "ping-pong answerer"), core_of(cores, &core_pair::second),
                                     [&](child& me) { answer<mode>(me, pair->second.get()); });
       !outcome)
     return outcome.error();

@@ -133,9 +133,7 @@ result<oneway_run> run_oneway(stream_kind kind, std::size_t size, std::chrono::n
 
   shared<tally> sums;
   child_group children(2);
-  const auto writer = cores ? std::optional(cores->first) : std::nullopt;
-  const auto reader = cores ? std::optional(cores->second) : std::nullopt;
-  if (auto outcome = children.start(role(kind, "reader"), reader,
+  if (auto outcome = children.start(role(kind, "reader"), core_of(cores, &core_pair::second),
                                     [&](child& me) {
                                       pair->first.reset();
                                       read(me, pair->second.get(), *sums);
@@ -143,8 +141,8 @@ result<oneway_run> run_oneway(stream_kind kind, std::size_t size, std::chrono::n
       !outcome)
     return outcome.error();
   pair->second.reset();
-  if (auto outcome =
-          children.start(role(kind, "writer"), writer, [&](child& me) { write(me, pair->first.get(), *sums); });
+  if (auto outcome = children.start(role(kind, "writer"), core_of(cores, &core_pair::first),
+                                    [&](child& me) { write(me, pair->first.get(), *sums); });
       !outcome)
     return outcome.error();
   pair->first.reset();

@@ -59,8 +59,8 @@ result<relay_run> measure_relay(stream_kind kind, std::size_t clients, std::size
                                 std::chrono::nanoseconds duration, placement cores) {
   if (auto outcome = in_range("the number of clients", clients, 1, 500); !outcome) return outcome.error();
   if (auto outcome = in_range("the messages in flight", in_flight, 1, 256); !outcome) return outcome.error();
-  const auto own = cores ? std::optional(cores->first) : std::nullopt;
-  const auto others = cores ? std::optional(cores->second) : std::nullopt;
+  const auto own = core_of(cores, &core_pair::first);
+  const auto others = core_of(cores, &core_pair::second);
   auto outer = connected_pairs(kind, clients);  // load, relay
   if (!outer) return outer.error();
   auto inner = connected_pairs(kind, clients);  // relay, echo server

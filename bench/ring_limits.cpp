@@ -331,16 +331,16 @@ result<ring_comparison> compare(const ring_measurement& what, placement cores, c
   if (!pinned) return pinned.error();
 
   shared<arena> between;
-  child_group children(2);
   const auto role = [&](const char* name, int core, const role_body& body) {
-    return children.start(name, core, [&](child& me) {
-      me.rendezvous();
-      body(what, *between);
-    });
+    return child_part{name, core, [&](child& me) {
+                        me.rendezvous();
+                        body(what, *between);
+                      }};
   };
-  if (auto outcome = role("ring reader", pinned->second, second); !outcome) return outcome.error();
-  if (auto outcome = role("ring writer", pinned->first, first); !outcome) return outcome.error();
-  if (auto outcome = children.wait(patience(std::chrono::seconds(60))); !outcome) return outcome.error();
+  const auto outcome =
+      run_together({role("ring reader", pinned->second, second), role("ring writer", pinned->first, first)},
+                   patience(std::chrono::seconds(60)));
+  if (!outcome) return outcome.error();
   if (between->wrong != 0) return error(errc::corrupt, "what arrived is not what was sent");
   const auto samples = [&](const auto& from) { return std::vector<double>(from.begin(), from.begin() + what.rounds); };
   return ring_comparison{samples(between->ring), samples(between->other)};

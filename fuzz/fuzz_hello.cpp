@@ -2,23 +2,18 @@
 // back the same when it is written again, and brings no control characters to a log.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
+#include "base/utf8.hpp"
+#include "fuzz/checks.hpp"
 #include "ring/ring_hello.hpp"
 
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+using ferry::fuzz::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ferry::bytes in(reinterpret_cast<const std::byte*>(data), size);
   const auto read = ferry::ring::decode_hello(in);
   if (!read) return 0;
-  for (const char c : read->text) require(c >= ' ' && c <= '~');
+  require(ferry::printable(read->text) == read->text);
   if (read->kind == ferry::ring::hello_kind::refusal) {
     require(!ferry::ring::refusal_of(*read).text().empty());
     return 0;

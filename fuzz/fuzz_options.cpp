@@ -4,27 +4,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
-namespace {
+#include "fuzz/checks.hpp"
 
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-std::string written(const ferry::options& all) {
-  std::string text;
-  for (const auto& option : ferry::option_table()) text += ferry::get_option(all, option.name) + '\n';
-  return text;
-}
-
-bool is_one_line(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
-}
-
-}  // namespace
+using ferry::fuzz::is_one_line;
+using ferry::fuzz::require;
+using ferry::fuzz::written;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string entry(reinterpret_cast<const char*>(data), size);

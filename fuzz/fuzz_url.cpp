@@ -5,31 +5,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "fuzz/checks.hpp"
+
 namespace {
 
+using ferry::fuzz::require;
+using ferry::fuzz::written;
+
 const std::vector<std::string> k_schemes{"inproc", "ipc", "shm", "tcp", "ws", "wss", "mine"};
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-std::string written(const ferry::options& all) {
-  std::string text;
-  for (const auto& option : ferry::option_table()) text += ferry::get_option(all, option.name) + '\n';
-  return text;
-}
-
-bool has_control_character(std::string_view text) {
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < ' ') return true;
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -39,12 +26,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto parsed = ferry::parse_url(url, first, k_schemes);
   if (!parsed) {
     const auto text = parsed.error().text();
-    require(!text.empty() && !has_control_character(text));
+    require(!text.empty() && ferry::fuzz::is_one_line(text));
     require(written(first) == written({}));
     return 0;
   }
   const auto text = parsed->text();
-  require(!has_control_character(text));
+  require(ferry::fuzz::is_one_line(text));
   ferry::options second;
   const auto again = ferry::parse_url(text, second, k_schemes);
   if (text.size() > 65'536) return 0;  // percent-encoding has made it longer than a URL may be

@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/posted_attempt.hpp"
+
 namespace ferry::test {
 
 /// What goes wrong, and when. May be changed at any time; holds for every stream of the transport.
@@ -218,21 +220,6 @@ class faulty_acceptor final : public acceptor {
   std::string name_;
 };
 
-class faulty_attempt final : public connect_attempt {
- public:
-  faulty_attempt(boost::asio::io_context& io, result<std::shared_ptr<stream>> outcome,
-                 stream_transport::connect_handler done)
-      : done_(std::make_shared<stream_transport::connect_handler>(std::move(done))) {
-    boost::asio::post(io, [done = done_, outcome = std::move(outcome)] {
-      if (auto report = std::exchange(*done, nullptr)) report(outcome);
-    });
-  }
-  ~faulty_attempt() override { *done_ = nullptr; }
-
- private:
-  std::shared_ptr<stream_transport::connect_handler> done_;
-};
-
 }  // namespace detail
 
 class faulty_transport final : public stream_transport {
@@ -251,7 +238,7 @@ class faulty_transport final : public stream_transport {
 
   [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to, const options&,
                                                          connect_handler done) override {
-    return std::make_unique<detail::faulty_attempt>(where.io(), meet(where.io(), to.host + to.path), std::move(done));
+    return std::make_unique<net::posted_attempt>(where.io(), meet(where.io(), to.host + to.path), std::move(done));
   }
 
  private:

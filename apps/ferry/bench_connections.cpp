@@ -2,7 +2,6 @@
 
 #include <ferry/channel.hpp>
 #include <ferry/listener.hpp>
-#include <ferry/url.hpp>
 
 #include <sys/resource.h>
 
@@ -19,7 +18,7 @@
 #include <vector>
 
 #include "apps/ferry/bench_payload.hpp"
-#include "bench/child.hpp"
+#include "apps/ferry/bench_sides.hpp"
 
 namespace ferry::app {
 namespace {
@@ -34,7 +33,7 @@ constexpr int k_quiet_looks = 50;  // before memory is read: what was under way 
 enum stage : int { few_wanted, few_measured, all_wanted, all_measured, active_done };
 
 struct board {
-  char url[512];
+  meeting_point where;
   std::atomic<int> stage;                // pairs: each side's store with the other's load
   std::atomic<std::uint32_t> connected;  // as the load counts
   connections_result figures;
@@ -52,11 +51,6 @@ std::uint64_t open_descriptors() {
   return static_cast<std::uint64_t>(std::distance(begin(all), end(all)));
 }
 
-struct loop {
-  boost::asio::io_context io{1};
-  context channels{io};
-};
-
 class server {
  public:
   server(bench::child& me, const connections_plan& plan, board& shared)
@@ -64,13 +58,11 @@ class server {
 
   void run() {
     auto opened = listener::open(mine_.channels, plan_.url, plan_.with);
-    if (!opened) me_.fail(opened.error().reason(), opened.error().text().c_str());
+    if (!opened) give_up(me_, opened.error());
     arrivals_ = std::move(*opened);
-    const auto url = arrivals_.url();
-    if (url.size() >= sizeof shared_.url) me_.fail(errc::bad_url, "the URL is too long");
-    std::memcpy(shared_.url, url.c_str(), url.size() + 1);
+    shared_.where.publish(me_, arrivals_.url());
     arrivals_.on_channel([this](channel one) { welcome(std::move(one)); });
-    arrivals_.on_error([this](const error& why) { me_.fail(why.reason(), why.text().c_str()); });
+    arrivals_.on_error([this](const error& why) { give_up(me_, why); });
     look_again();
     me_.rendezvous();
     mine_.io.run();
@@ -122,8 +114,7 @@ class load {
 
   void run() {
     me_.rendezvous();
-    const auto query = plan_.url.find('?');
-    url_ = shared_.url + (query == std::string::npos ? "" : plan_.url.substr(query));
+    url_ = shared_.where.url();
     connections_.reserve(plan_.count);
     begun_ = bench::now_ns();
     wanted_ = shared_.figures.first_count;
@@ -143,7 +134,7 @@ class load {
   void connect_more() {
     while (connecting_ < k_connecting_at_a_time && connections_.size() < wanted_) {
       auto opened = channel::open(mine_.channels, url_, plan_.with);
-      if (!opened) me_.fail(opened.error().reason(), opened.error().text().c_str());
+      if (!opened) give_up(me_, opened.error());
       connecting_ += 1;
       connections_.push_back(std::make_unique<connection>(connection{*opened}));
       auto& one = *connections_.back();
@@ -231,16 +222,6 @@ class load {
   std::int64_t deadline_ = 0;
 };
 
-result<void> check(const connections_plan& plan) {
-  loop scratch;
-  options all = plan.with;
-  const auto schemes = scratch.channels.schemes();
-  const auto at = parse_url(plan.url, all, schemes);
-  if (!at) return at.error();
-  if (!scratch.channels.is_local(at->scheme)) return {};
-  return error(errc::unsupported, at->scheme + ":// stays in one process: its two ends cannot be told apart");
-}
-
 }  // namespace
 
 result<void> make_room_for(std::uint32_t count) {
@@ -259,22 +240,19 @@ result<void> make_room_for(std::uint32_t count) {
 
 result<connections_result> measure_connections(const connections_plan& asked) {
   auto plan = asked;
+  if (const auto at = look_up_between_processes(plan.url, plan.with); !at) return at.error();
   plan.with.max_connections = std::max(plan.with.max_connections, plan.count);
-  if (const auto checked = check(plan); !checked) return checked.error();
   if (const auto room = make_room_for(plan.count); !room) return room.error();
 
   const bench::shared<board> shared;
   shared->figures.first_count = std::max<std::uint32_t>(plan.count / 9, 1);
-  bench::child_group children(2);
-  const auto server_core = plan.pin ? std::optional(plan.pin->first) : std::nullopt;
-  const auto load_core = plan.pin ? std::optional(plan.pin->second) : std::nullopt;
-  auto started =
-      children.start("connections server", server_core, [&](bench::child& me) { server(me, plan, *shared).run(); });
-  if (started)
-    started = children.start("connections load", load_core, [&](bench::child& me) { load(me, plan, *shared).run(); });
-  if (!started) return started.error();
   const auto connecting = std::chrono::milliseconds(10) * plan.count;  // far more than it takes
-  if (const auto ended = children.wait(bench::patience(plan.duration + connecting)); !ended) return ended.error();
+  const auto ended = bench::run_together({{"connections server", bench::core_of(plan.pin, &bench::core_pair::first),
+                                           [&](bench::child& me) { server(me, plan, *shared).run(); }},
+                                          {"connections load", bench::core_of(plan.pin, &bench::core_pair::second),
+                                           [&](bench::child& me) { load(me, plan, *shared).run(); }}},
+                                         bench::patience(plan.duration + connecting));
+  if (!ended) return ended.error();
   return shared->figures;
 }
 

@@ -1,12 +1,19 @@
 #include "apps/ferry/bench_flags.hpp"
 
+#include <ferry/listener.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 
 #include "apps/ferry/app.hpp"
+#include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/flags.hpp"
+#include "apps/ferry/workplace.hpp"
 
 namespace ferry::app {
 namespace {
@@ -21,12 +28,25 @@ std::optional<bench::core_pair> parse_pin(const std::string& text) {
   return cores;
 }
 
+// Who listens where nobody does any more replaces the socket that was left, and takes its own away.
+void remove_socket(const std::string& url, const channel_flags& flags) {
+  auto with = options_from(flags);
+  if (!with) return;
+  const auto at = look_up(url, *with);
+  if (!at || (at->scheme != "ipc" && at->scheme != "shm")) return;
+  loop mine;
+  if (auto left = listener::open(mine.channels, *at, *with)) left->close();
+}
+
 }  // namespace
 
 CLI::Option* add_pin(CLI::App& command, bench::placement& pin, const std::string& help) {
   const auto read = [&pin](const std::string& text) {
     pin = parse_pin(text);
     if (!pin) throw CLI::ValidationError("--pin " + shown(text, 64) + ": must be two core numbers, such as 0,1");
+    const auto last = static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF)) - 1;
+    if (std::max(pin->first, pin->second) > last)
+      throw CLI::ValidationError("--pin " + text + ": this machine has cores 0 .. " + std::to_string(last));
   };
   return command.add_option_function<std::string>("--pin", read, help)->type_name("A,B");
 }
@@ -42,6 +62,12 @@ CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanosecon
     duration = std::chrono::nanoseconds(std::llround(*value * 1e9));
   };
   return command.add_option_function<std::string>("--seconds", read, help)->type_name("S");
+}
+
+int measure_at(const std::string& url, const channel_flags& channels, const std::function<int()>& body) {
+  const auto outcome = in_child(body);
+  if (outcome && *outcome > 128) remove_socket(url, channels);
+  return told_of(outcome);
 }
 
 int print(const std::string& text) {

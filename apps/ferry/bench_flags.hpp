@@ -5,9 +5,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
+#include "apps/ferry/settings.hpp"
 #include "bench/limits.hpp"
 
 namespace CLI {
@@ -25,6 +27,10 @@ CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanosecon
 /// Writes one line of JSON or a text that ends with a newline to standard output. @return k_ok, or k_failed and says
 /// why
 [[nodiscard]] int print(const std::string& text);
+
+/// Runs a measurement in a child process. Ctrl-C ends it at once, and leaves neither processes nor the socket of `url`.
+/// @return the exit status
+[[nodiscard]] int measure_at(const std::string& url, const channel_flags& channels, const std::function<int()>& body);
 
 // Each adds one command below `bench`; as add_bench.
 void add_bench_limits(CLI::App& bench, int& exit_code);

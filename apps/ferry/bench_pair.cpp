@@ -1,39 +1,20 @@
 #include "apps/ferry/bench_pair.hpp"
 
-#include <ferry/context.hpp>
-#include <ferry/url.hpp>
-
-#include <boost/asio/io_context.hpp>
-#include <cstring>
 #include <string>
 
 #include "apps/ferry/bench_client.hpp"
 #include "apps/ferry/bench_payload.hpp"
 #include "apps/ferry/bench_raw.hpp"
 #include "apps/ferry/bench_service.hpp"
+#include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/bench_uds_pair.hpp"
 
 namespace ferry::app {
 namespace {
 
-/// The event loop of one side.
-struct loop {
-  boost::asio::io_context io{1};
-  context channels{io};
-};
-
-[[noreturn]] void give_up(bench::child& me, const error& why) { me.fail(why.reason(), why.text().c_str()); }
-
-void publish(bench::child& me, bench_board& board, const std::string& url) {
-  if (url.size() >= sizeof board.url) me.fail(errc::bad_url, "the URL is too long");
-  std::memcpy(board.url, url.c_str(), url.size() + 1);
-}
-
-/// The URL to connect to: where the server listens, with the options of the plan's URL.
+/// The URL to connect to.
 std::string to_connect(const bench_plan& plan, const bench_board& board) {
-  if (plan.external) return plan.url;
-  const auto query = plan.url.find('?');
-  return board.url + (query == std::string::npos ? "" : plan.url.substr(query));
+  return plan.external ? plan.url : board.where.url();
 }
 
 bool in_order(const error& why) { return why == errc::closed || why == errc::end_of_stream; }
@@ -75,7 +56,7 @@ class channel_pair final : public bench_pair {
   static bench_service listening(bench::child& me, loop& mine, const bench_plan& plan, bench_board& board) {
     auto service = bench_service::open(mine.channels, plan.url, plan.with);
     if (!service) give_up(me, service.error());
-    publish(me, board, service->url());
+    board.where.publish(me, service->url());
     return std::move(*service);
   }
 
@@ -97,7 +78,7 @@ class raw_pair final : public bench_pair {
     const auto task = plan.kind == bench_kind::write_only ? raw_peer::task::discard : raw_peer::task::repeat;
     const auto peer = raw_peer::open(mine.channels, plan.url, plan.with, task, plan.size);
     if (!peer) give_up(me, peer.error());
-    publish(me, board, (*peer)->url());
+    board.where.publish(me, (*peer)->url());
     me.rendezvous();
     mine.io.run();
     if (task == raw_peer::task::discard) board.wire_bytes[1] = (*peer)->moved();
@@ -119,18 +100,15 @@ void bench_pair::serve_and_drive(bench::child& me, const bench_plan&, bench_boar
   me.fail(errc::unsupported, "these two sides do not share a process");
 }
 
-result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan) {
-  loop scratch;  // knows the schemes, and is never run
-  options all = plan.with;
-  const auto schemes = scratch.channels.schemes();
-  const auto at = parse_url(plan.url, all, schemes);
+result<std::unique_ptr<bench_pair>> make_bench_pair(bench_plan& plan) {
+  const auto at = look_up(plan.url, plan.with);
   if (!at) return at.error();
-  const bool local = scratch.channels.is_local(at->scheme);
+  const bool local = stays_in_process(at->scheme);
   const bool raw = plan.kind == bench_kind::write_only || plan.kind == bench_kind::read_only;
-  if (plan.size < k_bench_min_size || plan.size > all.max_message)
+  if (plan.size < k_bench_min_size || plan.size > plan.with.max_message)
     return error(errc::misuse, "messages of " + std::to_string(plan.size) + " bytes: must be " +
                                    std::to_string(k_bench_min_size) + " (the sequence number) .. " +
-                                   std::to_string(all.max_message) + " (max_message)");
+                                   std::to_string(plan.with.max_message) + " (max_message)");
   if (local && (raw || plan.external))
     return error(errc::unsupported, at->scheme + ":// stays in one process: it has no raw or external other side");
   if (raw && at->scheme == "shm")

@@ -23,10 +23,11 @@ class bench_pair {
   virtual void serve_and_drive(bench::child& me, const bench_plan& plan, bench_board& board);
 };
 
-/// The pair for this plan: channels, or a channel and a raw peer.
+/// The pair for this plan: channels, or a channel and a raw peer. The options of the plan's URL are in plan.with
+/// afterwards, for both sides.
 /// @return bad_url | unknown_scheme | unknown_option | bad_option | unsupported (write_only or read_only where messages
 ///         do not leave the process; uds_pair without ipc) | misuse (a size below 8 or above max_message; an external
 ///         raw peer)
-[[nodiscard]] result<std::unique_ptr<bench_pair>> make_bench_pair(const bench_plan& plan);
+[[nodiscard]] result<std::unique_ptr<bench_pair>> make_bench_pair(bench_plan& plan);
 
 }  // namespace ferry::app

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "apps/ferry/bench_histogram.hpp"
+#include "apps/ferry/bench_sides.hpp"
 #include "bench/limits.hpp"
 
 namespace ferry::app {
@@ -48,7 +49,7 @@ struct bench_side {
 
 /// In memory that both processes share; read by the parent when they are gone.
 struct bench_board {
-  char url[512];           ///< where the server listens, before the rendezvous
+  meeting_point where;     ///< published before the rendezvous
   std::atomic<bool> over;  ///< the client has what it wants; what breaks afterwards is no failure
   bench_side client;
   bench_side server;

@@ -1,22 +1,16 @@
 #include "apps/ferry/bench_producers.hpp"
 
 #include <ferry/channel.hpp>
-#include <ferry/context.hpp>
 #include <ferry/listener.hpp>
-#include <ferry/url.hpp>
 
 #include <array>
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <cstring>
 #include <span>
 #include <thread>
 #include <vector>
 
+#include "apps/ferry/bench_sides.hpp"
 #include "base/endian.hpp"
-#include "bench/child.hpp"
 
 namespace ferry::app {
 namespace {
@@ -28,17 +22,9 @@ constexpr unsigned k_producer_shift = 56;
 constexpr std::uint64_t k_last = std::uint64_t{1} << 55;
 
 struct board {
-  char url[512];
-  std::atomic<bool> listening;
+  meeting_point where;
   producers_result figures;
 };
-
-struct loop {
-  boost::asio::io_context io{1};
-  context channels{io};
-};
-
-[[noreturn]] void give_up(bench::child& me, const error& why) { me.fail(why.reason(), why.text().c_str()); }
 
 std::array<std::uint64_t, k_size / 8> message(std::uint64_t producer, std::uint64_t number) noexcept {
   std::array<std::uint64_t, k_size / 8> made;
@@ -54,14 +40,11 @@ class consumer {
   void run() {
     auto opened = listener::open(mine_.channels, plan_.url, plan_.with);
     if (!opened) give_up(me_, opened.error());
-    const auto url = opened->url();
-    if (url.size() >= sizeof shared_.url) me_.fail(errc::bad_url, "the URL is too long");
-    std::memcpy(shared_.url, url.c_str(), url.size() + 1);
     opened->on_channel([this](channel one) {
       one.on_message([this](const message_view& m) { take(m.payload); });
       arrived_.push_back(std::move(one));
     });
-    shared_.listening.store(true, std::memory_order_release);  // pairs with: url_of
+    shared_.where.publish(me_, opened->url());
     while (arrived_.size() < (plan_.threads ? 1 : plan_.producers)) mine_.io.run_one();
     me_.rendezvous();
     mine_.io.run();
@@ -97,15 +80,9 @@ class consumer {
   std::int64_t begun_ = 0;
 };
 
-std::string url_of(const producers_plan& plan, const board& shared) {
-  while (!shared.listening.load(std::memory_order_acquire)) std::this_thread::yield();  // pairs with: consumer::run
-  const auto query = plan.url.find('?');
-  return shared.url + (query == std::string::npos ? "" : plan.url.substr(query));
-}
-
 /// A channel that is up.
 channel connected(bench::child& me, loop& mine, const producers_plan& plan, const board& shared) {
-  auto opened = channel::open(mine.channels, url_of(plan, shared), plan.with);
+  auto opened = channel::open(mine.channels, shared.where.url(), plan.with);
   if (!opened) give_up(me, opened.error());
   bool up = false;
   opened->async_wait_up([&](error_code failed) {
@@ -191,35 +168,21 @@ void produce_together(bench::child& me, const producers_plan& plan, const board&
   mine.io.run();
 }
 
-result<void> check(const producers_plan& plan) {
-  if (plan.producers < 1 || plan.producers > bench::detail::k_max_children - 1)
-    return error(errc::misuse, "there can be 1 .. " + std::to_string(bench::detail::k_max_children - 1) + " producers");
-  loop scratch;
-  options all = plan.with;
-  const auto schemes = scratch.channels.schemes();
-  const auto at = parse_url(plan.url, all, schemes);
-  if (!at) return at.error();
-  if (!scratch.channels.is_local(at->scheme)) return {};
-  return error(errc::unsupported, at->scheme + ":// stays in one process: its two ends cannot be told apart");
-}
-
 }  // namespace
 
-result<producers_result> measure_producers(const producers_plan& plan) {
-  if (const auto checked = check(plan); !checked) return checked.error();
+result<producers_result> measure_producers(const producers_plan& asked) {
+  auto plan = asked;
+  if (plan.producers < 1 || plan.producers > bench::detail::k_max_children - 1)
+    return error(errc::misuse, "there can be 1 .. " + std::to_string(bench::detail::k_max_children - 1) + " producers");
+  if (const auto at = look_up_between_processes(plan.url, plan.with); !at) return at.error();
   const bench::shared<board> shared;
-  const std::uint32_t processes = plan.threads ? 1 : plan.producers;
-  bench::child_group children(processes + 1);
-  const auto producer_core = plan.pin ? std::optional(plan.pin->first) : std::nullopt;
-  const auto consumer_core = plan.pin ? std::optional(plan.pin->second) : std::nullopt;
-  auto started =
-      children.start("consumer", consumer_core, [&](bench::child& me) { consumer(me, plan, *shared).run(); });
-  for (std::uint32_t i = 0; started && i < processes; ++i)
-    started = children.start("producer", producer_core, [&, i](bench::child& me) {
-      plan.threads ? produce_together(me, plan, *shared) : produce_alone(me, plan, *shared, i);
-    });
-  if (!started) return started.error();
-  if (const auto ended = children.wait(bench::patience(plan.duration)); !ended) return ended.error();
+  const auto own = bench::core_of(plan.pin, &bench::core_pair::first);
+  std::vector<bench::child_part> parts{{"consumer", bench::core_of(plan.pin, &bench::core_pair::second),
+                                        [&](bench::child& me) { consumer(me, plan, *shared).run(); }}};
+  if (plan.threads) parts.push_back({"producers", own, [&](bench::child& me) { produce_together(me, plan, *shared); }});
+  for (std::uint32_t i = 0; !plan.threads && i < plan.producers; ++i)
+    parts.push_back({"producer", own, [&, i](bench::child& me) { produce_alone(me, plan, *shared, i); }});
+  if (const auto ended = bench::run_together(parts, bench::patience(plan.duration)); !ended) return ended.error();
   return shared->figures;
 }
 

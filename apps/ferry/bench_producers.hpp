@@ -32,6 +32,6 @@ struct producers_result {
 /// The consumer is one thread of one process; order is checked producer by producer, and every word of every message.
 /// @return the figures | errc::misuse | errc::unsupported (they stay in one process) | errc::timeout | errors of the
 /// URL
-[[nodiscard]] result<producers_result> measure_producers(const producers_plan& plan);
+[[nodiscard]] result<producers_result> measure_producers(const producers_plan& asked);
 
 }  // namespace ferry::app

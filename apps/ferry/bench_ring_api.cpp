@@ -8,6 +8,7 @@
 #include "apps/ferry/bench_ring_ends.hpp"
 #include "base/endian.hpp"
 #include "bench/statistics.hpp"
+#include "channel/fail.hpp"
 
 namespace ferry::app {
 namespace {
@@ -78,9 +79,7 @@ std::uint64_t receive(ring_connection& link, std::uint64_t n, std::uint64_t what
 void send(ring_connection& link, bytes m) {
   if (!link.try_push(m)) gone();  // with one message under way there is room
 }
-void send(channel& link, bytes m) {
-  if (const auto sent = link.try_send(m); !sent) throw failure(sent.error().reason(), 0, sent.error().text());
-}
+void send(channel& link, bytes m) { or_fail(link.try_send(m)); }
 
 class asker {
  public:
@@ -225,7 +224,7 @@ class writer {
     for (; next_ < k_messages; ++next_) {
       const auto sent = ends_.channel.link().try_send(messages_[next_]);
       if (sent) continue;
-      if (sent.error() != errc::full) throw failure(sent.error().reason(), 0, sent.error().text());
+      if (sent.error() != errc::full) fail(sent.error());
       return;
     }
     ends_.channel.done();

@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include "channel/fail.hpp"
+
 namespace ferry::app {
 namespace {
 
@@ -22,12 +24,6 @@ auto tried_until_there(const Connect& connect) {
       if (!later || bench::now_ns() > until) throw;
       std::this_thread::yield();
     }
-}
-
-template <class T>
-T or_throw(result<T> got) {
-  if (!got) throw failure(got.error().reason(), got.error().system_errno(), got.error().text());
-  return std::move(*got);
 }
 
 }  // namespace
@@ -48,7 +44,7 @@ channel_end::channel_end(const std::string& url, const options& with, bool accep
 }
 
 void channel_end::accept(const std::string& url, const options& with) {
-  arrivals_ = or_throw(listener::open(channels_, url, with));
+  arrivals_ = or_fail(listener::open(channels_, url, with));
   arrivals_->on_channel([this](channel one) {
     link_ = std::move(one);
     done();
@@ -61,7 +57,7 @@ void channel_end::connect(const std::string& url, const options& with) {
   again.reconnect = true;
   again.reconnect_base = std::chrono::milliseconds(1);
   again.reconnect_factor = 1;
-  link_ = or_throw(channel::open(channels_, url, again));
+  link_ = or_fail(channel::open(channels_, url, again));
   link_.on_up([this](const peer_info&) { done(); });
 }
 
@@ -74,19 +70,14 @@ result<void> run_ring_sides(const ring_plan& plan, const bench::core_pair& cores
                             const ring_side& second, ring_board& board) {
   static int number = 0;
   const auto url = "shm://ferry-bench-" + std::to_string(::getpid()) + "-" + std::to_string(++number);
-  bench::child_group children(2);
-  const auto start = [&](const char* name, int core, const ring_side& side) {
-    return children.start(name, core, [&](bench::child& me) {
-      try {
-        side(me, url, board);
-      } catch (const failure& why) {
-        me.fail(why.reason(), why.what());
-      }
-    });
+  const auto part = [&](const char* name, int core, const ring_side& side) {
+    return bench::child_part{name, core, [&](bench::child& me) { side(me, url, board); }};
   };
-  if (auto outcome = start("ring bench peer", cores.second, second); !outcome) return outcome;
-  if (auto outcome = start("ring bench", cores.first, first); !outcome) return outcome;
-  if (auto outcome = children.wait(bench::patience(plan.idle + std::chrono::seconds(10))); !outcome) return outcome;
+  if (auto outcome =
+          bench::run_together({part("ring bench peer", cores.second, second), part("ring bench", cores.first, first)},
+                              bench::patience(plan.idle + std::chrono::seconds(10)));
+      !outcome)
+    return outcome;
   if (board.wrong != 0) return error(errc::corrupt, "what arrived is not what was sent");
   return {};
 }

@@ -1,10 +1,6 @@
 #include "apps/ferry/bench_run.hpp"
 
-#include <ferry/context.hpp>
-#include <ferry/url.hpp>
-
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <string>
 
 #include "apps/ferry/bench_pair.hpp"
@@ -34,21 +30,16 @@ bench_result add_up(const bench_plan& plan, const bench_board& board) {
   return all;
 }
 
-result<void> start_both(bench::child_group& children, const bench_plan& plan, bench_pair& pair, bench_board& board) {
-  const auto core = [&](int bench::core_pair::*which) {
-    return plan.pin ? std::optional((*plan.pin).*which) : std::nullopt;
-  };
+std::vector<bench::child_part> parts_of(const bench_plan& plan, bench_pair& pair, bench_board& board) {
+  const auto own = bench::core_of(plan.pin, &bench::core_pair::first);
   const std::string name = to_string(plan.kind);
-  if (pair.one_process())
-    return children.start(name, core(&bench::core_pair::first),
-                          [&](bench::child& me) { pair.serve_and_drive(me, plan, board); });
-  if (!plan.external) {
-    auto started = children.start(name + " server", core(&bench::core_pair::second),
-                                  [&](bench::child& me) { pair.serve(me, plan, board); });
-    if (!started) return started;
-  }
-  return children.start(name + " client", core(&bench::core_pair::first),
-                        [&](bench::child& me) { pair.drive(me, plan, board); });
+  if (pair.one_process()) return {{name, own, [&](bench::child& me) { pair.serve_and_drive(me, plan, board); }}};
+  std::vector<bench::child_part> parts;
+  if (!plan.external)
+    parts.push_back({name + " server", bench::core_of(plan.pin, &bench::core_pair::second),
+                     [&](bench::child& me) { pair.serve(me, plan, board); }});
+  parts.push_back({name + " client", own, [&](bench::child& me) { pair.drive(me, plan, board); }});
+  return parts;
 }
 
 result<bench::stream_kind> limit_kind(const bench_plan& plan) {
@@ -94,9 +85,7 @@ result<bench_limit> run_limit(const bench_plan& plan) {
 
 bool spins(const bench_plan& plan) {
   options all = plan.with;
-  boost::asio::io_context io;
-  const auto schemes = context(io).schemes();
-  return parse_url(plan.url, all, schemes) && all.spin.count() != 0;
+  return look_up(plan.url, all) && all.spin.count() != 0;
 }
 
 double bench_result::ratio() const noexcept {
@@ -105,13 +94,13 @@ double bench_result::ratio() const noexcept {
   return messages_per_second() / limit->messages_per_second;
 }
 
-result<bench_result> run_bench(const bench_plan& plan) {
+result<bench_result> run_bench(const bench_plan& asked) {
+  auto plan = asked;
   const auto pair = make_bench_pair(plan);
   if (!pair) return pair.error();
   const bench::shared<bench_board> board;
-  bench::child_group children((*pair)->one_process() || plan.external ? 1 : 2);
-  if (const auto started = start_both(children, plan, **pair, *board); !started) return started.error();
-  if (const auto ended = children.wait(bench::patience(plan.duration)); !ended) return ended.error();
+  const auto ended = bench::run_together(parts_of(plan, **pair, *board), bench::patience(plan.duration));
+  if (!ended) return ended.error();
   return add_up(plan, *board);
 }
 

@@ -42,7 +42,7 @@ struct bench_result {
 
 /// Blocks until both processes are gone; the plan's duration bounds it. The calling thread must live until then.
 /// @return what they found | as make_bench_pair | what a side failed with | errc::timeout (a side hung)
-[[nodiscard]] result<bench_result> run_bench(const bench_plan& plan);
+[[nodiscard]] result<bench_result> run_bench(const bench_plan& asked);
 
 struct bench_series {
   std::uint32_t repeat = 1;

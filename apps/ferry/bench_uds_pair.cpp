@@ -1,27 +1,22 @@
 #include "apps/ferry/bench_uds_pair.hpp"
 
 #include <ferry/compat/uds.hpp>
-#include <ferry/context.hpp>
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 
 #include "apps/ferry/bench_allocations.hpp"
 #include "apps/ferry/bench_dialogue.hpp"
 #include "apps/ferry/bench_payload.hpp"
+#include "apps/ferry/bench_sides.hpp"
+#include "channel/fail.hpp"
 
 namespace ferry::app {
 namespace {
 
-/// The event loop of one side, and what it has cost so far.
-struct loop {
-  boost::asio::io_context io{1};
-  context channels{io};
-
-  [[nodiscard]] std::uint64_t system_calls() {
-    return channels.totals().reads.value() + channels.totals().writes.value();
-  }
-};
+/// What a side has cost so far.
+std::uint64_t calls_so_far(loop& of) {
+  return of.channels.totals().reads.value() + of.channels.totals().writes.value();
+}
 
 /// reading --mark--> counting --finish--> over
 class uds_server {
@@ -34,7 +29,7 @@ class uds_server {
       checker_.take(payload);
     } else if (bench_word_of(payload) == bench_word::mark) {
       checker_.restart(bench_number(payload, 0));
-      system_calls_ = mine_.system_calls();
+      system_calls_ = calls_so_far(mine_);
       allocations_ = allocations();
       begun_ns_ = bench::now_ns();
     } else if (bench_word_of(payload) == bench_word::finish) {
@@ -52,7 +47,7 @@ class uds_server {
                      seen.lost,
                      seen.duplicated,
                      seen.corrupt,
-                     mine_.system_calls() - system_calls_,
+                     calls_so_far(mine_) - system_calls_,
                      allocations() - allocations_};
     board_.over = true;
     mine_.io.stop();
@@ -77,11 +72,11 @@ class uds_client {
     const std::chrono::nanoseconds warm_up = std::chrono::milliseconds(200);
     write_for(std::min(warm_up, plan_.duration / 4), plan_.count);
     write({bench_word::mark, {next_}});
-    const auto system_calls = mine_.system_calls();
+    const auto system_calls = calls_so_far(mine_);
     const auto before = allocations();
     const auto first = next_;
     write_for(plan_.duration, plan_.count);
-    board.client = {next_ - first, 0, 0, 0, mine_.system_calls() - system_calls, allocations() - before};
+    board.client = {next_ - first, 0, 0, 0, calls_so_far(mine_) - system_calls, allocations() - before};
     write({bench_word::finish, {next_}});
     (void)writer_.stop();
   }
@@ -110,7 +105,7 @@ class uds_client {
     for (bool again = false;; again = true) {
       const auto queued = writer_.write_message(message);
       if (queued) return;
-      if (queued.error() != errc::full) throw failure(queued.error().reason(), 0, queued.error().text());
+      if (queued.error() != errc::full) fail(queued.error());
       mine_.io.poll();
       // Sleeps only while nothing can be written: the reader may need this core.
       if (again && writer_.metrics().queue_depth != 0) mine_.io.run_one();
@@ -136,9 +131,7 @@ class uds_pair final : public bench_pair {
     uds_server server(mine, plan, board);
     uds_reader reader(
         mine.channels, [&](bytes m) { return server.take(m); }, path_);
-    if (const auto listening = reader.start(); !listening) {
-      me.fail(listening.error().reason(), listening.error().text().c_str());
-    }
+    if (const auto listening = reader.start(); !listening) give_up(me, listening.error());
     me.rendezvous();
     mine.io.run();
     mine.io.restart();
@@ -149,11 +142,7 @@ class uds_pair final : public bench_pair {
     loop mine;
     uds_client client(mine, plan, path_);
     me.rendezvous();
-    try {
-      client.run(board);
-    } catch (const failure& why) {
-      me.fail(why.reason(), why.what());
-    }
+    client.run(board);
   }
 
  private:

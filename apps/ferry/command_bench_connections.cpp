@@ -97,16 +97,22 @@ void add_bench_connections(CLI::App& bench, int& exit_code) {
       add_command(bench, "connections", "Connections that say nothing, and what one of them costs", k_examples);
   command.add_option("URL", flags->plan.url, "Where they meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0")->required();
   add_whole(command, "--count", flags->count, option_unit::count, 1, "So many connections (9000)", 1'000'000);
+  const auto read_percent = [flags](const std::string& text) {
+    const auto value = parse_number(text);
+    if (!value || *value < 0 || *value > 100)
+      throw CLI::ValidationError("--active " + shown(text, 64) + ": must be a number, 0 .. 100");
+    flags->plan.active_percent = *value;
+  };
   command
-      .add_option("--active", flags->plan.active_percent,
-                  "So many of 100, at least one, then have one message of 64 bytes in flight (0)")
-      ->type_name("PERCENT")
-      ->check(CLI::Range(0.0, 100.0));
+      .add_option_function<std::string>("--active", read_percent,
+                                        "So many of 100, at least one, then have one message of 64 bytes in flight (0)")
+      ->type_name("PERCENT");
   add_seconds(command, flags->duration, "How long those talk (1)");
   add_pin(command, flags->plan.pin, "Keep the server on core A and the load on core B");
   command.add_flag("--json", flags->json, "One object");
   add_channel_flags(command, flags->channels);
-  command.callback([flags, &exit_code] { exit_code = run(*flags); });
+  command.callback(
+      [flags, &exit_code] { exit_code = measure_at(flags->plan.url, flags->channels, [&] { return run(*flags); }); });
 }
 
 }  // namespace ferry::app

@@ -12,6 +12,7 @@
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/progress.hpp"
 #include "apps/ferry/settings.hpp"
+#include "apps/ferry/workplace.hpp"
 #include "bench/statistics.hpp"
 #include "bench/table.hpp"
 
@@ -169,11 +170,13 @@ std::vector<ring_row> chosen(const std::vector<std::string>& only) {
   return all;
 }
 
-int run(ring_flags& flags) {
+// Its sockets lie in `directory`, unless runtime_dir is given.
+int run(ring_flags& flags, const std::string& directory) {
   const auto with = options_from(flags.channels);
   if (!with) return complain(with.error());
   auto& plan = flags.plan;
   plan.with = *with;
+  if (plan.with.runtime_dir.empty()) plan.with.runtime_dir = directory;
   plan.rounds = flags.quick ? 2 : static_cast<int>(flags.rounds);
   plan.idle = flags.idle.value_or(flags.quick ? std::chrono::milliseconds(200) : plan.idle);
   const auto wanted = chosen(flags.only);
@@ -208,7 +211,9 @@ void add_bench_ring(CLI::App& bench, int& exit_code) {
   command.add_flag("--quick", flags->quick, "Two rounds of each");
   command.add_flag("--json", flags->json, "One object");
   add_channel_flags(command, flags->channels);
-  command.callback([flags, &exit_code] { exit_code = run(*flags); });
+  command.callback([flags, &exit_code] {
+    exit_code = told_of(in_own_directory([&](const std::string& directory) { return run(*flags, directory); }));
+  });
 }
 
 }  // namespace ferry::app

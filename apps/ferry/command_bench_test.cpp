@@ -1,10 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "bench/limits.hpp"
@@ -239,6 +243,33 @@ TEST(bench, takes_the_limits_it_is_asked_for) {
   EXPECT_NE(ferry_bench({"limits", "--list"}).out.find("unix.pipeline_oneway.64.262144\n"), std::string::npos);
 }
 
+// Ends with the socket of a measurement at this URL, which is the only thing in `directory`, or after a minute.
+bool wait_for_socket(const ferry::test::temp_dir& directory) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  const auto is_socket = [](const auto& one) { return one.is_socket(); };
+  for (;;) {
+    const std::filesystem::directory_iterator all(directory.path());
+    if (std::any_of(begin(all), end(all), is_socket)) return true;
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::yield();
+  }
+}
+
+TEST(bench, leaves_no_socket_behind_when_it_is_interrupted) {
+  for (const std::string kind : {"rtt", "oneway", "producers", "connections"})
+    for (const bool shm : {false, true}) {
+      const ferry::test::temp_dir directory;
+      const auto url =
+          shm ? "shm://bench?runtime_dir=" + directory.path().string() : "ipc://" + directory.file("bench");
+      child bench({FERRY_PROGRAM_PATH, "bench", kind, url, "--seconds", "60"});
+      ASSERT_TRUE(wait_for_socket(directory)) << kind << ' ' << url;
+      bench.kill(SIGINT);
+      EXPECT_EQ(bench.finish(), 128 + SIGINT) << kind << ' ' << url;
+      EXPECT_EQ(bench.error_output(), "ferry: interrupted; nothing is left behind\n");
+      EXPECT_TRUE(std::filesystem::is_empty(directory.path())) << kind << ' ' << url;
+    }
+}
+
 TEST(bench, refuses_what_makes_no_sense_and_says_what_does) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> refused{
       {{"rtt", "ipc://@x", "--size", "7"}, "--size 7: must be a size in bytes"},
@@ -253,7 +284,9 @@ TEST(bench, refuses_what_makes_no_sense_and_says_what_does) {
       {{"ring", "--only", "nothing"}, "there are round_trip, "},
       {{"producers", "inproc://x"}, "stays in one process"},
       {{"producers", "shm://x", "--producers", "8"}, "at most 7"},
-      {{}, "subcommand"},
+      {{"rtt", "ipc://@x", "--pin", "0,9999"}, "--pin 0,9999: this machine has cores 0 .. "},
+      {{"connections", "ipc://@x", "--active", "200"}, "--active 200: must be a number, 0 .. 100"},
+      {{}, "a command is needed: rtt, "},
   };
   for (const auto& [arguments, said] : refused) {
     const auto done = ferry_bench(arguments);

@@ -1,8 +1,6 @@
 // `ferry demo`: the lines of a real file through every transport, there and back.
 #include <ferry/context.hpp>
 
-#include <unistd.h>
-
 #include <boost/asio/io_context.hpp>
 #include <memory>
 #include <vector>
@@ -11,8 +9,8 @@
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/demo_row.hpp"
 #include "apps/ferry/demo_text.hpp"
-#include "apps/ferry/demo_workplace.hpp"
 #include "apps/ferry/flags.hpp"
+#include "apps/ferry/workplace.hpp"
 #include "bench/table.hpp"
 
 namespace ferry::app {
@@ -61,6 +59,7 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
   if (flags.file.empty())
     if (const auto made = make_demo_text(path, flags.megabytes * 1'000'000); !made) return complain(made.error());
   const auto text = demo_text::open(path, options().max_message);
+  if (!text && !flags.file.empty()) return complain({errc::bad_option, "--file: " + text.error().text()});
   if (!text) return complain(text.error());
 
   const std::string source = flags.file.empty() ? "a text made from files of this machine" : flags.file;
@@ -82,13 +81,7 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
 }
 
 int demo(const demo_flags& flags) {
-  const auto status = in_own_directory([&](const std::string& directory) { return move_lines(flags, directory); });
-  if (!status) return complain(status.error());
-  if (*status > 128) {
-    if (::isatty(STDERR_FILENO) == 1) static_cast<void>(::write(STDERR_FILENO, "\r\033[K", 4) < 0);  // the bar
-    say("interrupted; nothing is left behind");
-  }
-  return *status;
+  return told_of(in_own_directory([&](const std::string& directory) { return move_lines(flags, directory); }));
 }
 
 }  // namespace

@@ -92,7 +92,8 @@ TEST(demo, says_which_file_it_cannot_use) {
   };
   for (const auto& [file, said] : refused) {
     child demo({FERRY_PROGRAM_PATH, "demo", "--file", file}, in(directory));
-    EXPECT_NE(demo.finish(), 0) << file;
+    EXPECT_EQ(demo.finish(), 2) << file;
+    EXPECT_TRUE(demo.error_output().starts_with("ferry: --file: ")) << demo.error_output();
     EXPECT_NE(demo.error_output().find(said), std::string::npos) << demo.error_output();
     EXPECT_TRUE(is_empty(directory));
   }

@@ -93,6 +93,9 @@ TEST(command_line, refuses_what_it_does_not_understand_and_says_what_was_meant) 
 }
 
 TEST(command_line, asks_for_a_command_and_lists_them) {
+  const auto bench = run_ferry({"bench"});
+  EXPECT_EQ(bench.status, 2);
+  EXPECT_TRUE(bench.err.starts_with("ferry: a command is needed: rtt, oneway, serve")) << bench.err;
   const auto got = run_ferry({});
   EXPECT_EQ(got.status, 2);
   EXPECT_TRUE(got.err.starts_with("ferry: a command is needed: listen, send, connect, bridge")) << got.err;

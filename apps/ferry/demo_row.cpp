@@ -3,15 +3,13 @@
 #include <ferry/channel.hpp>
 #include <ferry/listener.hpp>
 
-#include <boost/asio/io_context.hpp>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/progress.hpp"
-#include "bench/child.hpp"
 
 namespace ferry::app {
 namespace {
@@ -22,17 +20,10 @@ constexpr std::string_view k_question = "a line of sixty-four bytes, as many rou
 static_assert(k_question.size() == 64);
 
 struct board {
-  char url[512];
+  meeting_point where;
   std::atomic<bool> over;
   demo_figures figures;
 };
-
-struct loop {
-  boost::asio::io_context io{1};
-  context channels{io};
-};
-
-[[noreturn]] void give_up(bench::child& me, const error& why) { me.fail(why.reason(), why.text().c_str()); }
 
 /// Sends back what comes, and stops taking more while there is no room for an answer.
 class echoer : public std::enable_shared_from_this<echoer> {
@@ -181,9 +172,7 @@ listener listening(bench::child& me, loop& mine, board& shared, const std::strin
                    std::function<void(const error&)> ended) {
   auto opened = listener::open(mine.channels, url);
   if (!opened) give_up(me, opened.error());
-  const auto bound = opened->url() + url.substr(std::min(url.find('?'), url.size()));
-  if (bound.size() >= sizeof shared.url) me.fail(errc::bad_url, "the URL is too long");
-  std::memcpy(shared.url, bound.c_str(), bound.size() + 1);
+  shared.where.publish(me, opened->url());
   opened->on_channel([&mine, &shared, lines, ended = std::move(ended)](channel arrived) {
     std::make_shared<echoer>(std::move(arrived), shared.figures, lines, mine.channels)->start(ended);
   });
@@ -199,7 +188,7 @@ void serve(bench::child& me, board& shared, const std::string& url, std::uint64_
 
 void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, const std::string& title) {
   asker client(mine, text, shared.figures, title);
-  if (const auto started = client.start(shared.url); !started) give_up(me, started.error());
+  if (const auto started = client.start(shared.where.url()); !started) give_up(me, started.error());
   mine.io.run();
   if (!client.finished()) give_up(me, client.reason());
 }
@@ -207,13 +196,9 @@ void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, con
 }  // namespace
 
 demo_row run_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
-  const bool local = [&] {
-    loop scratch;
-    return scratch.channels.is_local(scheme);
-  }();
+  const bool local = stays_in_process(scheme);
   const auto url = url_for(scheme, local, directory);
   const bench::shared<board> shared;
-  bench::child_group children(local ? 1 : 2);
   const auto client = [&](bench::child& me) {
     loop mine;
     std::optional<listener> own;
@@ -221,14 +206,11 @@ demo_row run_demo_row(const std::string& scheme, const demo_text& text, const st
     me.rendezvous();
     ask(me, mine, *shared, text, scheme);
   };
-  result<void> outcome;
+  std::vector<bench::child_part> parts{{scheme + " client", {}, client}};
   if (!local)
-    outcome =
-        children.start(scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); });
-  if (outcome) outcome = children.start(scheme + " client", {}, client);
+    parts.push_back({scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); }});
   // A hundredth of the slowest speed that was ever seen is still time enough.
-  const auto patience = std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000);
-  if (outcome) outcome = children.wait(patience);
+  const auto outcome = bench::run_together(parts, std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000));
   return {scheme, shared->figures, outcome ? "" : outcome.error().text()};
 }
 

@@ -40,6 +40,12 @@ std::string text_of(const fs::path& path) {
   return content;
 }
 
+error cannot_write(const std::string& what) {
+  const auto why = error::from_errno(errno, what);
+  if (why.system_errno() != ENOSPC) return why;
+  return {why.reason(), why.text() + ": choose a smaller --size, or with TMPDIR a directory with more room", ENOSPC};
+}
+
 /// Appends texts until `size` is reached. @return bytes appended, or the error of writing
 result<std::uint64_t> append_texts(std::FILE* to, std::uint64_t size) {
   std::uint64_t written = 0;
@@ -50,8 +56,7 @@ result<std::uint64_t> append_texts(std::FILE* to, std::uint64_t size) {
       std::error_code unknown;
       if (!at->is_regular_file(unknown) || unknown) continue;
       const auto text = text_of(at->path());
-      if (std::fwrite(text.data(), 1, text.size(), to) != text.size())
-        return error::from_errno(errno, "write the text");
+      if (std::fwrite(text.data(), 1, text.size(), to) != text.size()) return cannot_write("write the text");
       written += text.size();
     }
   }
@@ -66,8 +71,7 @@ result<void> repeat_text(std::FILE* to, std::uint64_t have, std::uint64_t size) 
   block.resize(block.rfind('\n') + 1);
   std::fseek(to, 0, SEEK_END);
   for (; have < size; have += block.size())
-    if (std::fwrite(block.data(), 1, block.size(), to) != block.size())
-      return error::from_errno(errno, "write the text");
+    if (std::fwrite(block.data(), 1, block.size(), to) != block.size()) return cannot_write("write the text");
   return {};
 }
 
@@ -75,13 +79,13 @@ result<void> repeat_text(std::FILE* to, std::uint64_t have, std::uint64_t size) 
 
 result<void> make_demo_text(const std::string& path, std::uint64_t size) {
   file to(std::fopen(path.c_str(), "w+be"), &std::fclose);
-  if (!to) return error::from_errno(errno, "write " + path);
+  if (!to) return cannot_write("write " + path);
   const auto written = append_texts(to.get(), size);
   if (!written) return written.error();
   if (*written == 0)
     return error(errc::not_found, "no text found below /usr/share or /usr/include: give one with --file");
   if (const auto repeated = repeat_text(to.get(), *written, size); !repeated) return repeated;
-  if (std::fclose(to.release()) != 0) return error::from_errno(errno, "write " + path);
+  if (std::fclose(to.release()) != 0) return cannot_write("write " + path);
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -95,6 +96,14 @@ TEST(demo_row, is_perfect_only_if_everything_came_back_once_in_order_and_unchang
   bad = good;
   bad.failure = "the client ended";
   EXPECT_FALSE(bad.perfect(*text));
+}
+
+TEST(demo_text, on_a_full_disk_says_what_to_do) {
+  const auto made = ferry::app::make_demo_text("/dev/full", 1'000'000);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().system_errno(), ENOSPC);
+  EXPECT_NE(made.error().text().find("choose a smaller --size, or with TMPDIR"), std::string::npos)
+      << made.error().text();
 }
 
 }  // namespace

@@ -69,6 +69,13 @@ TEST_F(ending, of_send_to_nobody_says_so_and_how_to_start_somebody) {
                 "ferry: sent 0 messages, of which at most 0 may be lost; 1 queued and not sent\n");
 }
 
+TEST_F(ending, of_send_to_nobody_names_a_command_that_a_shell_takes_as_it_is) {
+  const std::string shm = "shm://nobody?runtime_dir=" + directory.path().string();
+  const auto got = run_ferry({"send", shm + "&ring_bytes=64KiB", "-m", "x", "--wait", "10ms"});
+  EXPECT_EQ(got.status, 1);
+  EXPECT_NE(got.err.find("start a listener with: ferry listen '" + shm + "'\n"), std::string::npos) << got.err;
+}
+
 TEST_F(ending, of_send_without_reconnecting_comes_at_the_first_failure) {
   const auto got = run_ferry({"send", url() + "?reconnect=off", "-m", "x"});
   EXPECT_EQ(got.status, 1);

@@ -7,14 +7,19 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "apps/ferry/log.hpp"
+#include "channel/fail.hpp"
+#include "net/event_loop.hpp"
 
 namespace ferry::app {
 
-/// One thread uses it; must outlive all channels made with its context.
+/// One thread uses it; must outlive all channels made with its context. Throws failure if no descriptor is
+/// left for the event loop.
 class host {
  public:
   explicit host(log_level level = log_level::warn)
-      : log_(level), context_(io_, {.log = &log_, .level = level, .blocking_executor = names_.get_executor()}) {}
+      : log_(level), context_(io_, {.log = &log_, .level = level, .blocking_executor = names_.get_executor()}) {
+    or_fail(net::make_ready(io_));
+  }
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] context& channels() noexcept { return context_; }

@@ -70,7 +70,7 @@ int explain(const CLI::App& app, const CLI::ParseError& wrong) {
   const auto left = command.remaining();
   if (!left.empty()) {
     say(not_understood(command, left.front()));
-  } else if (&command == &app) {
+  } else if (!command.get_subcommands({}).empty()) {
     say("a command is needed: " + joined_names(command));
   } else {
     say(wrong.what());
@@ -119,6 +119,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return run(argc, argv);
+  } catch (const ferry::failure& why) {
+    return ferry::app::complain({why.reason(), why.what(), why.system_errno()});
   } catch (const std::exception& unexpected) {
     say(std::string("unexpected error: ") + unexpected.what());
     return ferry::app::k_failed;

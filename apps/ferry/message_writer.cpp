@@ -4,26 +4,16 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/utf8.hpp"
+
 namespace ferry::app {
 
 bool is_utf8(bytes data) noexcept {
-  const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(data[i]); };
-  for (std::size_t i = 0; i < data.size();) {
-    const unsigned first = at(i);
-    if (first < 0x80) {
-      ++i;
-      continue;
-    }
-    const std::size_t more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-    if (first < 0xc2 || first > 0xf4 || data.size() - i <= more) return false;
-    // Only the second byte's range depends on the first.
-    const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (at(i + 1) < low || at(i + 1) > high) return false;
-    for (std::size_t k = 2; k <= more; ++k) {
-      if ((at(i + k) & 0xc0) != 0x80) return false;
-    }
-    i += 1 + more;
+  std::string_view left(reinterpret_cast<const char*>(data.data()), data.size());
+  while (!left.empty()) {
+    const std::size_t size = utf8_character(left);
+    if (size == 0) return false;
+    left.remove_prefix(size);
   }
   return true;
 }

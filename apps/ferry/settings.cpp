@@ -2,8 +2,9 @@
 
 #include <unistd.h>
 
-#include <cstring>
+#include <algorithm>
 
+#include "apps/ferry/app.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/options_toml.hpp"
 #include "channel/option_table.hpp"
@@ -31,6 +32,20 @@ result<void> set(options& target, std::string_view text) {
   const auto problem = set_option(target, text.substr(0, equals), text.substr(equals + 1));
   if (!problem) return {};
   return error(problem->unknown ? errc::unknown_option : errc::bad_option, "-o: " + problem->text);
+}
+
+// A variable of another name may be somebody else's, one that is nearly right is a mistake.
+void warn_of_nearly_right_names(std::span<const char* const> environment) {
+  constexpr std::string_view prefix = "FERRY_";
+  const auto known = option_names();
+  for (const std::string_view entry : environment) {
+    if (!entry.starts_with(prefix)) continue;
+    const auto variable = entry.substr(0, entry.find('='));
+    const auto name = canonical_option_name(variable.substr(prefix.size()));
+    const auto near = did_you_mean(name, known);
+    if (!near.empty() && std::find(known.begin(), known.end(), name) == known.end())
+      say("environment variable " + shown(variable, 64) + " sets nothing: unknown option '" + name + "'" + near);
+  }
 }
 
 }  // namespace
@@ -68,6 +83,7 @@ result<options> options_from(const channel_flags& flags, const options& defaults
   if (const auto problem = set_options_from_environment(all, environment)) {
     return error(errc::bad_option, problem->text);
   }
+  warn_of_nearly_right_names(environment);
   for (const auto& text : flags.sets) {
     if (const auto done = set(all, text); !done) return done.error();
   }

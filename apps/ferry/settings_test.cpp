@@ -43,6 +43,17 @@ TEST(settings, let_the_command_line_win_over_the_environment_over_the_file_over_
   EXPECT_EQ(get_option(*all, "reconnect"), "on");
 }
 
+TEST(settings, warn_of_a_variable_whose_name_is_nearly_that_of_an_option) {
+  const environment_variable wrong("FERRY_MAX_MESAGE", "1KiB");
+  const environment_variable fine("FERRY_MAX_MESSAGE", "1KiB");
+  const environment_variable other("FERRY_SOMETHING_ELSE", "1");
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(options_from({}));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "ferry: environment variable FERRY_MAX_MESAGE sets nothing: unknown option 'max_mesage', did you mean "
+            "'max_message'?\n");
+}
+
 TEST(settings, take_hyphens_capitals_and_values_with_an_equals_sign) {
   const auto all = options_from({.sets = {"Max-Message=2KiB", "socket_owner=a=b:c"}});
   ASSERT_TRUE(all) << all.error().text();

@@ -7,8 +7,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <csignal>
-#include <system_error>
 #include <utility>
+
+#include "channel/fail.hpp"
 
 namespace ferry::app {
 namespace {
@@ -41,7 +42,7 @@ struct stop_signals::parts {
 stop_signals::stop_signals(boost::asio::io_context& io, std::function<void(int)> stop)
     : parts_(std::make_shared<parts>(io, std::move(stop))) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) fail(error::from_errno(errno, "make a pipe for signals"));
   parts_->told.assign(ends[0]);
   wake_fd = ends[1];
   parts_->told.async_wait(boost::asio::posix::stream_descriptor::wait_read,

@@ -38,13 +38,22 @@ std::string counted(std::uint64_t n, const std::string& thing) {
   return std::to_string(n) + " " + thing + (n == 1 ? "" : "s");
 }
 
+std::string for_shell(const std::string& word) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-~%:/@,+=";
+  if (word.find_first_not_of(plain) == word.npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 error with_advice(const error& why, const std::string& url) {
   const auto text = [&](const std::string& advice) {
     return error(why.reason(), why.text() + advice, why.system_errno());
   };
   switch (why.reason()) {
-    case errc::refused: return text("; nobody listens there, start one with: ferry listen " + url);
-    case errc::not_found: return text("; check the name or path, or start a listener with: ferry listen " + url);
+    case errc::refused: return text("; nobody listens there, start one with: ferry listen " + for_shell(url));
+    case errc::not_found:
+      return text("; check the name or path, or start a listener with: ferry listen " + for_shell(url));
     case errc::address_in_use: return text("; end the one that listens there, or choose another address");
     case errc::permission: return text("; choose an address that this user may use, or run as one who may");
     case errc::timeout: return text("; check address and firewall, or raise the option named");

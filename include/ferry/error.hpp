@@ -41,7 +41,8 @@ class error {
       : code_(code), system_errno_(system_errno), text_(std::make_shared<const std::string>(std::move(text))) {}
 
   /// The error of a failed system call: its errno becomes the nearest code; `what` says what was tried on what
-  /// ("connect to /run/a.sock"), and the text becomes "connect to /run/a.sock: Connection refused".
+  /// ("connect to /run/a.sock"), and the text becomes "connect to /run/a.sock: Connection refused". Where descriptors
+  /// ran out, it also says what to do.
   [[nodiscard]] static error from_errno(int system_errno, const std::string& what);
 
   [[nodiscard]] errc reason() const noexcept { return code_; }

@@ -36,6 +36,7 @@ class listener {
   /// The same for a URL taken apart.
   [[nodiscard]] static result<listener> open(context& where, const endpoint& at, const options& with = {});
   /// Listens on an acceptor that somebody else made: an inherited descriptor, a scheme of one's own.
+  /// Throws failure if no descriptor is left for the event loop.
   [[nodiscard]] static listener on(context& where, std::unique_ptr<acceptor> arrivals, const options& with = {});
 
   explicit operator bool() const noexcept { return impl_ != nullptr; }
@@ -60,7 +61,8 @@ class listener {
   /// close(), but whoever has connected already, and waits in the kernel, still arrives first, during the call. Only
   /// for Unix sockets that no other process listens on too, and with on_channel set; else the same as close().
   void drain();
-  /// The URL to connect to, with the port that was bound.
+  /// The URL to connect to, with the port that was bound, and with the option that the other end must have too if it
+  /// is not the default: runtime_dir of shm, framing of streams.
   [[nodiscard]] std::string url() const;
   [[nodiscard]] listener_stats stats() const;
   [[nodiscard]] boost::asio::io_context::executor_type executor() const;

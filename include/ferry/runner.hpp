@@ -17,7 +17,7 @@ class context;
 /// it.
 class runner {
  public:
-  runner();
+  runner();   ///< throws failure if no descriptor is left for the event loop
   ~runner();  ///< stops the io_context and waits for the thread
   runner(const runner&) = delete;
   runner& operator=(const runner&) = delete;

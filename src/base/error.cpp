@@ -57,7 +57,9 @@ errc nearest(int system_errno) noexcept {
     case EMFILE:
     case ENFILE: return errc::busy;
     case ENOMEM:
-    case ENOBUFS: return errc::no_memory;
+    case ENOBUFS:
+    case ENOSPC:
+    case EDQUOT: return errc::no_memory;
     case EACCES:
     case EPERM: return errc::permission;
     case ETIMEDOUT: return errc::timeout;
@@ -68,6 +70,15 @@ errc nearest(int system_errno) noexcept {
     case EAGAIN: return errc::would_block;
     case ECANCELED: return errc::cancelled;
     default: return errc::network;
+  }
+}
+
+/// What to do about it, where the system's text alone does not tell.
+const char* advice_for(int system_errno) noexcept {
+  switch (system_errno) {
+    case EMFILE: return ": raise the limit of this process (ulimit -n, LimitNOFILE= in a systemd unit)";
+    case ENFILE: return ": raise the limit of the whole system (sysctl fs.file-max)";
+    default: return "";
   }
 }
 
@@ -147,7 +158,8 @@ const boost::system::error_category& error_category() noexcept { return k_catego
 const boost::system::error_category& condition_category() noexcept { return k_conditions; }
 
 error error::from_errno(int system_errno, const std::string& what) {
-  return {nearest(system_errno), what + ": " + std::generic_category().message(system_errno), system_errno};
+  return {nearest(system_errno), what + ": " + std::generic_category().message(system_errno) + advice_for(system_errno),
+          system_errno};
 }
 
 void throw_exception_from_error(const error& e, const boost::source_location&) {

@@ -93,6 +93,13 @@ TEST(error, keeps_the_errno_and_says_what_was_tried) {
   EXPECT_EQ(e.code(), condition::reconnect);
 }
 
+TEST(error, says_which_limit_to_raise_when_descriptors_ran_out) {
+  EXPECT_EQ(error::from_errno(EMFILE, "accept").text(),
+            "accept: Too many open files: raise the limit of this process (ulimit -n, LimitNOFILE= in a systemd unit)");
+  EXPECT_EQ(error::from_errno(ENFILE, "accept").text(),
+            "accept: Too many open files in system: raise the limit of the whole system (sysctl fs.file-max)");
+}
+
 TEST(error, maps_each_errno_to_the_nearest_code) {
   const struct {
     int system_errno;
@@ -107,6 +114,8 @@ TEST(error, maps_each_errno_to_the_nearest_code) {
       {ENFILE, errc::busy},
       {ENOMEM, errc::no_memory},
       {ENOBUFS, errc::no_memory},
+      {ENOSPC, errc::no_memory},
+      {EDQUOT, errc::no_memory},
       {EACCES, errc::permission},
       {EPERM, errc::permission},
       {ETIMEDOUT, errc::timeout},

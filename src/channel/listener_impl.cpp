@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "channel/link_channel.hpp"
+#include "channel/printed_url.hpp"
 
 namespace ferry {
 namespace detail {
@@ -28,7 +29,7 @@ listener_impl::listener_impl(context& where, std::unique_ptr<arrivals> from, std
       residents_(where.residents()),
       arrivals_(std::move(from)),
       options_(std::move(with)),
-      url_(arrivals_->local_url()),
+      url_(printed_url(arrivals_->local_url(), *options_)),
       pause_(where.io()),
       open_(std::make_shared<open_count>()) {
   residents_->add(this);

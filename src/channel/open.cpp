@@ -4,9 +4,12 @@
 
 #include <boost/asio/dispatch.hpp>
 
+#include "channel/fail.hpp"
 #include "channel/listener_impl.hpp"
+#include "channel/printed_url.hpp"
 #include "channel/ring_channel.hpp"
 #include "channel/stream_channel.hpp"
+#include "net/event_loop.hpp"
 
 namespace ferry {
 namespace {
@@ -25,6 +28,7 @@ result<target> look_up(context& in, endpoint where, std::shared_ptr<const option
   auto transport = in.transport(where.scheme);
   if (!transport && !is_ring(where))
     return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
+  if (const auto ready = net::make_ready(in.io()); !ready) return ready.error();
   return target{std::move(where), std::move(transport), std::move(with)};
 }
 
@@ -36,7 +40,7 @@ result<target> look_up(context& in, std::string_view url, const options& with) {
 }
 
 channel prepared(context& where, target to) {
-  std::string text = to.where.text();
+  std::string text = printed_url(to.where.text(), *to.with);
   if (is_ring(to.where))
     return detail::hold(detail::make_ring_connecting(where, std::move(text), std::move(to.with), to.where.path));
   auto there = std::make_unique<detail::destination>(detail::destination{std::move(to.transport), std::move(to.where)});
@@ -98,6 +102,7 @@ result<listener> listener::open(context& where, const endpoint& at, const option
 }
 
 listener listener::on(context& where, std::unique_ptr<acceptor> arrivals, const options& with) {
+  or_fail(net::make_ready(where.io()));
   return listener(detail::hold(std::make_shared<detail::listener_impl>(
       where, detail::stream_arrivals(std::move(arrivals), false), std::make_shared<options>(with))));
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "channel/fail.hpp"
+#include "channel/printed_url.hpp"
 #include "net/ring_link.hpp"
 #include "os/barrier.hpp"
 #include "os/socket.hpp"
@@ -27,13 +28,16 @@ constexpr unsigned k_records_per_ring = 64;              // then the next one ha
 
 struct place {
   std::string name;
+  std::string url;
   options with;
 };
 
 place place_of(std::string_view url, const options& with) {
   static const std::array<std::string, 1> known{"shm"};
-  place there{{}, with};
-  there.name = or_fail(parse_url(url, there.with, known)).path;
+  place there{{}, {}, with};
+  const auto at = or_fail(parse_url(url, there.with, known));
+  there.name = at.path;
+  there.url = printed_url(at.text(), there.with);
   if (const auto problem = check_options(there.with)) throw failure(errc::bad_option, 0, problem->text);
   return there;
 }
@@ -114,12 +118,12 @@ ring_connection ring_connection::connect(std::string_view url, const options& wi
         all->spin = there.with.spin;
         return ring_connection(std::move(all));
       }
-      if (made.error() != errc::would_block) fail(made.error().in("connect to shm://" + there.name));
+      if (made.error() != errc::would_block) fail(made.error().in("connect to " + there.url));
     }
     if (clock::now() >= until)
       throw failure(errc::timeout, 0,
-                    "connect to shm://" + there.name + ": no answer within " +
-                        get_option(there.with, "connect_timeout") + " (connect_timeout)");
+                    "connect to " + there.url + ": no answer within " + get_option(there.with, "connect_timeout") +
+                        " (connect_timeout)");
   }
 }
 
@@ -272,6 +276,6 @@ std::optional<ring_connection> ring_listener::accept(duration within) {
   }
 }
 
-std::string ring_listener::url() const { return "shm://" + parts_->where.name; }
+std::string ring_listener::url() const { return parts_->where.url; }
 
 }  // namespace ferry

@@ -201,6 +201,7 @@ TEST_F(ring_poll, gives_up_connecting_to_a_listener_that_does_not_answer) {
   } catch (const failure& why) {
     EXPECT_EQ(why.reason(), errc::timeout);
     EXPECT_NE(std::string(why.what()).find("20ms (connect_timeout)"), std::string::npos) << why.what();
+    EXPECT_NE(std::string(why.what()).find(at.url()), std::string::npos) << why.what();
   }
 }
 
@@ -209,7 +210,15 @@ TEST_F(ring_poll, lets_only_one_listen_and_the_next_one_take_over) {
     const auto at = ring_listener::open("shm://a", settings());
     EXPECT_THROW((void)ring_listener::open("shm://a", settings()), failure);
   }
-  EXPECT_EQ(ring_listener::open("shm://a", settings()).url(), "shm://a");
+  EXPECT_NO_THROW((void)ring_listener::open("shm://a", settings()));
+}
+
+TEST_F(ring_poll, prints_a_url_that_connects_whoever_copies_it) {
+  auto at = ring_listener::open("shm://100%25", settings());
+  EXPECT_EQ(at.url(), "shm://100%25?runtime_dir=" + dir.path().string());
+  std::thread other([&] { client.emplace(ring_connection::connect(at.url())); });
+  EXPECT_TRUE(at.accept(10s));
+  other.join();
 }
 
 }  // namespace

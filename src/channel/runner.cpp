@@ -7,6 +7,9 @@
 #include <future>
 #include <thread>
 
+#include "channel/fail.hpp"
+#include "net/event_loop.hpp"
+
 namespace ferry {
 namespace {
 
@@ -19,11 +22,15 @@ context_options with_names_looked_up_on(boost::asio::thread_pool& pool) {
 }  // namespace
 
 struct runner::parts {
+  parts() {
+    or_fail(net::make_ready(io));
+    thread = std::thread([this] { io.run(); });
+  }
   boost::asio::io_context io{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
   boost::asio::thread_pool names{1};
   context where{io, with_names_looked_up_on(names)};
-  std::thread thread{[this] { io.run(); }};
+  std::thread thread;
 };
 
 runner::runner() : parts_(std::make_unique<parts>()) {}

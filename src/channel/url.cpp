@@ -12,6 +12,7 @@
 
 #include "channel/option_table.hpp"
 #include "channel/option_value.hpp"
+#include "channel/printed_url.hpp"
 #include "channel/wording.hpp"
 
 namespace ferry {
@@ -39,7 +40,7 @@ std::string_view example_of(std::string_view scheme) {
   if (scheme == "shm") return "shm://NAME";
   if (scheme == "ipc") return "ipc:///PATH or ipc://@NAME";
   if (scheme == "tcp") return "tcp://HOST:PORT";
-  return "SCHEME://HOST:PORT/PATH";
+  return "tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or shm://NAME";
 }
 
 error bad(std::string text) { return {errc::bad_url, std::move(text)}; }
@@ -330,6 +331,15 @@ std::string endpoint::text() const {
   }
   return start + host_text(host) + (port == 0 ? "" : port_text) + plain_path +
          (query_belongs_to_request(scheme) ? query_text(*this) : "");
+}
+
+std::string printed_url(std::string url, const options& with) {
+  const std::string scheme = url.substr(0, url.find(':'));
+  if (query_belongs_to_request(scheme)) return url;
+  const std::string needed = scheme == "shm" ? "runtime_dir" : "framing";
+  const auto value = get_option(with, needed);
+  if (value == get_option({}, needed)) return url;
+  return url + (is_one_of('?', url) ? '&' : '?') + needed + '=' + encoded(value, "/");
 }
 
 result<endpoint> parse_url(std::string_view url, options& target, std::span<const std::string> known_schemes) {

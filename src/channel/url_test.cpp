@@ -162,9 +162,12 @@ TEST(url, with_an_option_twice_is_refused) {
 
 TEST(url, that_is_bad_says_what_to_write_instead) {
   const std::vector<std::pair<std::string, std::string>> refused{
-      {"", "bad URL '': not of the form SCHEME://WHERE: write SCHEME://HOST:PORT/PATH"},
-      {"localhost:5000", "bad URL 'localhost:5000': not of the form SCHEME://WHERE: write SCHEME://HOST:PORT/PATH"},
-      {"://x", "bad URL '://x': not of the form SCHEME://WHERE: write SCHEME://HOST:PORT/PATH"},
+      {"", "bad URL '': not of the form SCHEME://WHERE: write tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or shm://NAME"},
+      {"localhost:5000",
+       "bad URL 'localhost:5000': not of the form SCHEME://WHERE: write tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or "
+       "shm://NAME"},
+      {"://x",
+       "bad URL '://x': not of the form SCHEME://WHERE: write tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or shm://NAME"},
       {"ipc:/run/a", "bad URL 'ipc:/run/a': not of the form SCHEME://WHERE: write ipc:///PATH or ipc://@NAME"},
       {"TCP:h:1", "bad URL 'TCP:h:1': not of the form SCHEME://WHERE: write tcp://HOST:PORT"},
       {"ipc://run/a.sock",

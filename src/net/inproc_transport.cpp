@@ -251,7 +251,7 @@ class inproc_acceptor final : public acceptor {
     for (auto& [in, out] : unwanted) inproc_stream(io_, std::move(in), std::move(out), name_).close();
   }
 
-  [[nodiscard]] std::string local_url() const override { return "inproc://" + name_; }
+  [[nodiscard]] std::string local_url() const override { return endpoint{"inproc", {}, 0, name_, {}}.text(); }
 
  private:
   asio::io_context& io_;

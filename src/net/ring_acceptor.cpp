@@ -1,5 +1,7 @@
 #include "net/ring_acceptor.hpp"
 
+#include <ferry/url.hpp>
+
 #include <sys/socket.h>
 
 #include <boost/asio/post.hpp>
@@ -179,7 +181,7 @@ struct ring_acceptor::state : std::enable_shared_from_this<state> {
     });
   }
 
-  [[nodiscard]] std::string url() const { return "shm://" + name; }
+  [[nodiscard]] std::string url() const { return endpoint{"shm", {}, 0, name, {}}.text(); }
 
   asio::io_context& io;
   os::unix_listener listening;
@@ -208,7 +210,7 @@ result<std::unique_ptr<ring_acceptor>> ring_acceptor::open(asio::io_context& io,
 
 ring_acceptor::ring_acceptor(asio::io_context& io, os::unix_listener at, std::string name,
                              std::shared_ptr<const options> with)
-    : name_(name), state_(std::make_shared<state>(io, std::move(at), std::move(name), std::move(with))) {}
+    : state_(std::make_shared<state>(io, std::move(at), std::move(name), std::move(with))) {}
 
 result<std::unique_ptr<ring_link>> ring_acceptor::try_accept() {
   if (state_->closed) return errc::closed;
@@ -224,9 +226,12 @@ void ring_acceptor::async_wait(std::function<void()> ready) {
   state_->wait_for_arrivals();
 }
 
+std::string ring_acceptor::local_url() const { return state_->url(); }
+
 result<void> ring_acceptor::refuse_new() {
   if (state_->closed) return errc::closed;
-  if (::shutdown(state_->listening.get(), SHUT_RD) != 0) return error::from_errno(errno, "stop listening on " + name_);
+  if (::shutdown(state_->listening.get(), SHUT_RD) != 0)
+    return error::from_errno(errno, "stop listening on " + local_url());
   state_->let_in();
   return {};
 }

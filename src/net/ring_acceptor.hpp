@@ -39,12 +39,11 @@ class ring_acceptor {
   void async_wait(std::function<void()> ready);
   result<void> refuse_new();
   void close() noexcept;
-  [[nodiscard]] std::string local_url() const { return "shm://" + name_; }
+  [[nodiscard]] std::string local_url() const;
 
  private:
   struct guest;
   struct state;
-  std::string name_;
   std::shared_ptr<state> state_;
 };
 

@@ -15,7 +15,8 @@ namespace ferry::net {
 [[nodiscard]] std::shared_ptr<stream_transport> make_inproc_transport();
 
 /// A Unix socket that listens already and belongs to somebody else (a service manager): takes the descriptor, leaves
-/// its file alone. @return misuse if the descriptor is not a listening Unix stream socket.
+/// its file alone. @return misuse if the descriptor is not a listening Unix stream socket |
+/// busy if none is left for the event loop.
 [[nodiscard]] result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listening_fd,
                                                                     const options& with);
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "net/event_loop.hpp"
 #include "net/posted_attempt.hpp"
 #include "net/socket_stream.hpp"
 #include "net/transports.hpp"
@@ -22,7 +23,7 @@ class unix_transport final : public stream_transport {
     if (!opened) return opened.error();
     // std::function wants something that can be copied.
     auto owner = std::make_shared<os::unix_listener>(std::move(*opened));
-    return accept_on(where.io(), owner->get(), AF_UNIX, with, "ipc://" + at.path, [owner] { owner->close(); });
+    return accept_on(where.io(), owner->get(), AF_UNIX, with, at.text(), [owner] { owner->close(); });
   }
 
   [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to, const options& with,
@@ -39,6 +40,7 @@ std::shared_ptr<stream_transport> make_unix_transport() { return std::make_share
 
 result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listening_fd, const options& with) {
   const auto owner = std::make_shared<os::unique_fd>(listening_fd);
+  if (const auto ready = make_ready(where.io()); !ready) return ready.error();
   int listens = 0;
   socklen_t size = sizeof listens;
   const auto address = os::local_address(listening_fd);
@@ -51,7 +53,8 @@ result<std::unique_ptr<acceptor>> adopt_unix_acceptor(context& where, int listen
       ::fcntl(listening_fd, F_SETFD, FD_CLOEXEC) != 0)
     return error::from_errno(errno, "prepare descriptor " + std::to_string(listening_fd));
   return accept_on(
-      where.io(), listening_fd, AF_UNIX, with, "ipc://" + address->text(), [owner] { owner->reset(); }, true);
+      where.io(), listening_fd, AF_UNIX, with, endpoint{"ipc", {}, 0, address->text(), {}}.text(),
+      [owner] { owner->reset(); }, true);
 }
 
 }  // namespace ferry::net

@@ -44,6 +44,13 @@ result<void> reserve(int fd, std::size_t size, const std::string& what) {
   return {};
 }
 
+error no_address_space(std::size_t size) {
+  return {errc::no_memory,
+          "no address space for " + bytes_text(size) +
+              ": choose a smaller ring_bytes, or raise the limit (ulimit -v, sysctl vm.max_map_count)",
+          ENOMEM};
+}
+
 }  // namespace
 
 mapping::~mapping() {
@@ -53,11 +60,7 @@ mapping::~mapping() {
 result<mapping> mapping::of(int fd, std::size_t size, bool writable, bool prefault) {
   const int rights = PROT_READ | (writable ? PROT_WRITE : 0);
   void* const at = ::mmap(nullptr, size, rights, MAP_SHARED | (prefault ? MAP_POPULATE : 0), fd, 0);
-  if (at == MAP_FAILED && errno == ENOMEM)
-    return error(
-        errc::no_memory,
-        "no address space for " + bytes_text(size) + ": choose a smaller ring_bytes, or raise the limit (ulimit -v)",
-        ENOMEM);
+  if (at == MAP_FAILED && errno == ENOMEM) return no_address_space(size);
   if (at == MAP_FAILED) return error::from_errno(errno, "map " + bytes_text(size));
   return mapping(std::span(static_cast<std::byte*>(at), size));
 }
@@ -65,6 +68,7 @@ result<mapping> mapping::of(int fd, std::size_t size, bool writable, bool prefau
 result<void> mapping::make_writable(int fd, std::size_t offset, std::size_t size) {
   void* const at =
       ::mmap(at_.data() + offset, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset));
+  if (at == MAP_FAILED && errno == ENOMEM) return no_address_space(size);
   if (at == MAP_FAILED) return error::from_errno(errno, "map the shared page of a ring");
   return {};
 }

@@ -109,10 +109,8 @@ result<std::vector<socket_address>> resolve(const std::string& host, std::uint16
   addrinfo* found = nullptr;
   const bool unnamed = any || host == "localhost";  // which needs no file and no server (RFC 6761, section 6.3)
   const int failed = ::getaddrinfo(unnamed ? nullptr : host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (failed != 0) {
-    const int system_errno = failed == EAI_SYSTEM ? errno : 0;
-    return error(errc::not_found, "host '" + host + "' not found: " + ::gai_strerror(failed), system_errno);
-  }
+  if (failed == EAI_SYSTEM) return error::from_errno(errno, "look up host '" + host + "'");
+  if (failed != 0) return error(errc::not_found, "host '" + host + "' not found: " + ::gai_strerror(failed));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> guard(found, &::freeaddrinfo);
   std::vector<socket_address> addresses;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {

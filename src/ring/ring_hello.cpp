@@ -1,14 +1,14 @@
 #include "ring/ring_hello.hpp"
 
-#include <algorithm>
 #include <cstring>
+
+#include "base/utf8.hpp"
 
 namespace ferry::ring {
 namespace {
 
 constexpr std::uint64_t k_hello_magic = 0x4d48'5359'5252'4546;  // "FERRYSHM"
 constexpr std::uint32_t k_flag_barriers = 1;
-constexpr std::size_t k_text_bytes = 64;
 
 /// As it travels; little endian.
 struct wire_hello {
@@ -22,20 +22,11 @@ struct wire_hello {
   std::uint32_t reason = 0;
   std::uint64_t epoch = 0;
   std::array<std::uint64_t, 2> reserved{};
-  std::array<char, k_text_bytes> text{};
+  std::array<char, k_hello_text_bytes + 1> text{};  // the last one is 0
 };
 static_assert(sizeof(wire_hello) == k_hello_bytes && offsetof(wire_hello, kind) == 12 &&
               offsetof(wire_hello, ring_bytes) == 24 && offsetof(wire_hello, epoch) == 40 &&
               offsetof(wire_hello, text) == 64);
-
-std::string printable(const std::array<char, k_text_bytes>& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\0') break;
-    out += c >= ' ' && c <= '~' ? c : '?';
-  }
-  return out;
-}
 
 error not_ours(const std::string& what) { return {errc::protocol, "the peer does not speak shm: " + what}; }
 
@@ -50,7 +41,8 @@ std::array<std::byte, k_hello_bytes> encode(const hello& h) noexcept {
   w.rings = h.memory.rings;
   w.reason = static_cast<std::uint32_t>(h.reason);
   w.epoch = h.epoch;
-  std::memcpy(w.text.data(), h.text.data(), std::min(h.text.size(), k_text_bytes - 1));
+  const auto text = utf8_beginning(h.text, k_hello_text_bytes);
+  std::memcpy(w.text.data(), text.data(), text.size());
   std::array<std::byte, k_hello_bytes> out{};
   std::memcpy(out.data(), &w, sizeof w);
   return out;
@@ -58,11 +50,12 @@ std::array<std::byte, k_hello_bytes> encode(const hello& h) noexcept {
 
 result<hello> decode_hello(bytes in) {
   wire_hello w;
-  if (in.size() != sizeof w) return not_ours("it sent " + std::to_string(in.size()) + " bytes instead of 128");
+  if (in.size() != sizeof w)
+    return not_ours("it sent " + std::to_string(in.size()) + " bytes instead of " + std::to_string(sizeof w));
   std::memcpy(&w, in.data(), sizeof w);
   if (w.magic != k_hello_magic) return not_ours("its first bytes are not FERRYSHM");
   hello h;
-  h.text = printable(w.text);
+  h.text = printable({w.text.data(), ::strnlen(w.text.data(), w.text.size())});
   if (w.kind == static_cast<std::uint32_t>(hello_kind::refusal)) {
     h.kind = hello_kind::refusal;
     h.reason =

@@ -1,5 +1,5 @@
 #pragma once
-/// What two ends tell each other on the connection's Unix socket before records flow: 128 bytes each way, each with
+/// What two ends tell each other on the connection's Unix socket before records flow: 512 bytes each way, each with
 /// the sender's outgoing memory attached as a file descriptor. Afterwards the socket carries bytes without meaning,
 /// one to wake whoever sleeps, and its end says that the process is gone.
 ///
@@ -20,7 +20,8 @@
 
 namespace ferry::ring {
 
-inline constexpr std::size_t k_hello_bytes = 128;
+inline constexpr std::size_t k_hello_bytes = 512;
+inline constexpr std::size_t k_hello_text_bytes = 447;
 
 enum class hello_kind : std::uint32_t { hello = 1, welcome = 2, refusal = 3 };
 
@@ -30,7 +31,8 @@ struct hello {
   geometry memory;        ///< as in the header of the memory that comes along
   std::uint64_t epoch = 0;
   errc reason{};     ///< of a refusal
-  std::string text;  ///< the endpoint's name; of a refusal: why. At most 63 bytes, cut if longer
+  std::string text;  ///< the endpoint's name; of a refusal: why. At most k_hello_text_bytes of UTF-8, cut between two
+                     ///< characters if longer
 };
 
 [[nodiscard]] std::array<std::byte, k_hello_bytes> encode(const hello& h) noexcept;

@@ -27,7 +27,7 @@ std::string hex(bytes of) {
   return text;
 }
 
-TEST(ring_hello, lies_in_its_128_bytes_as_the_page_says) {
+TEST(ring_hello, lies_in_its_512_bytes_as_the_page_says) {
   const auto out = encode(sample());
   EXPECT_EQ(hex(bytes(out).first(72)),
             "464552525953484d"  // "FERRYSHM"
@@ -41,6 +41,7 @@ TEST(ring_hello, lies_in_its_128_bytes_as_the_page_says) {
             "efcdab8967452301"  // epoch
             "00000000000000000000000000000000"
             "6f72646572730000");  // "orders"
+  ASSERT_EQ(out.size(), 512u);
   for (const std::byte b : bytes(out).subspan(70)) EXPECT_EQ(b, std::byte{0});
 }
 
@@ -66,6 +67,30 @@ TEST(ring_hello, carries_a_refusal_with_its_reason) {
   EXPECT_EQ(why.text(), "the listener refused: no room for 1 GiB");
 }
 
+TEST(ring_hello, carries_the_whole_text_of_a_long_refusal) {
+  hello no;
+  no.kind = hello_kind::refusal;
+  no.reason = errc::no_memory;
+  no.text =
+      "no room for 1073750016 bytes of shared memory in /run/gr\xc3\xb6\xc3\x9f"
+      "e: choose a smaller ring_bytes, or raise " +
+      std::string(300, '.');
+  const auto read = decode_hello(encode(no));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->text, no.text);
+}
+
+TEST(ring_hello, cuts_a_text_that_is_too_long_between_two_characters) {
+  hello no;
+  no.kind = hello_kind::refusal;
+  for (std::size_t before = k_hello_text_bytes - 3; before <= k_hello_text_bytes; ++before) {
+    no.text = std::string(before, 'x') + "\xe2\x82\xac and more";
+    const auto read = decode_hello(encode(no));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->text, no.text.substr(0, before + 3 <= k_hello_text_bytes ? before + 3 : before)) << before;
+  }
+}
+
 TEST(ring_hello, understands_a_refusal_of_a_version_that_it_does_not_know) {
   hello no;
   no.kind = hello_kind::refusal;
@@ -81,14 +106,14 @@ TEST(ring_hello, understands_a_refusal_of_a_version_that_it_does_not_know) {
 TEST(ring_hello, does_not_believe_a_reason_or_a_text) {
   hello no;
   no.kind = hello_kind::refusal;
-  no.text = std::string("\x1b[2J") + std::string(100, 'x');
+  no.text = std::string("\x1b[2J") + std::string(500, 'x');
   auto out = encode(no);
   out[36] = std::byte{0xff};
   const auto read = decode_hello(out);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->reason, errc::protocol);
   EXPECT_EQ(read->text.substr(0, 5), "?[2Jx");
-  EXPECT_EQ(read->text.size(), 63u);
+  EXPECT_EQ(read->text.size(), 447u);
 }
 
 TEST(ring_hello, says_which_version_does_not_fit) {

@@ -30,9 +30,7 @@ struct cancelled_operation {
 };
 
 TEST_P(transport, cancels_one_waiting_receive_and_serves_the_others) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   cancelled_operation one;
   std::vector<std::string> got;
   const auto take = [&](error_code failed, const message& m) {
@@ -53,9 +51,7 @@ TEST_P(transport, cancels_one_waiting_receive_and_serves_the_others) {
 TEST_P(transport, cancels_a_waiting_send_and_a_waiting_flush_without_sending_more) {
   options with = settings();
   with.send_queue_bytes = 1000;
-  auto both = connect(with, settings());
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, settings());
   server.pause();
   const std::string large = pattern(1, 6u << 20);
   ASSERT_TRUE(client.try_send(as_bytes(large)));
@@ -85,8 +81,7 @@ TEST_P(transport, cancels_a_waiting_accept) {
   accept.cancel();
   ASSERT_TRUE(turn([&] { return accept.told; }, "the cancellation"));
   EXPECT_EQ(accept.code, errc::cancelled);
-  auto both = connect();
-  channel& server = both.server;
+  join();
   EXPECT_TRUE(server);
 }
 
@@ -97,7 +92,7 @@ TEST_P(transport, cancels_waiting_for_a_connection_and_goes_on_connecting) {
   const std::string url = listening.url();
   const std::string to = connect_url(listening);
   listening = listener{};
-  channel client = open(to, with);
+  client = open(to, with);
   cancelled_operation wait;
   client.async_wait_up(wait.handler());
   run_ready(io);
@@ -127,9 +122,7 @@ TEST_P(transport, cancels_async_connect_and_gives_the_attempt_up) {
 }
 
 TEST_P(transport, cancels_waiting_for_a_close_that_then_goes_on) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   server.pause();
   ASSERT_TRUE(client.try_send(as_bytes(pattern(1, 6u << 20))));
   cancelled_operation close;
@@ -146,16 +139,14 @@ TEST_P(transport, cancels_waiting_for_a_close_that_then_goes_on) {
 
 TEST_P(transport, ends_the_loser_of_two_awaited_operations) {
   using namespace asio::experimental::awaitable_operators;
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   std::size_t winner = 9;
   std::string then;
-  const auto race = [&, server = &server]() -> asio::awaitable<void> {
+  const auto race = [&]() -> asio::awaitable<void> {
     asio::steady_timer soon(io, std::chrono::milliseconds(1));
-    const auto first = co_await (server->async_receive(asio::use_awaitable) || soon.async_wait(asio::use_awaitable));
+    const auto first = co_await (server.async_receive(asio::use_awaitable) || soon.async_wait(asio::use_awaitable));
     winner = first.index();
-    const message m = co_await server->async_receive(asio::use_awaitable);
+    const message m = co_await server.async_receive(asio::use_awaitable);
     then = m.text();
   };
   bool over = false;
@@ -171,17 +162,16 @@ TEST_P(transport, ends_the_loser_of_two_awaited_operations) {
 }
 
 TEST_P(transport, gives_errors_to_coroutines_as_exceptions_or_as_codes) {
-  auto both = connect();
-  channel& client = both.client;
+  join();
   std::vector<error_code> codes;
-  const auto receive = [&, client = &client]() -> asio::awaitable<void> {
+  const auto receive = [&]() -> asio::awaitable<void> {
     try {
-      (void)co_await client->async_receive(asio::use_awaitable);
+      (void)co_await client.async_receive(asio::use_awaitable);
     } catch (const boost::system::system_error& thrown) {
       codes.push_back(thrown.code());
     }
     error_code failed;
-    (void)co_await client->async_receive(asio::redirect_error(asio::use_awaitable, failed));
+    (void)co_await client.async_receive(asio::redirect_error(asio::use_awaitable, failed));
     codes.push_back(failed);
   };
   bool over = false;

@@ -19,9 +19,7 @@ struct outcome {
 
 TEST_P(transport, drains_and_reports_a_clean_close_when_the_peer_has_read_everything) {
   if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client, at_server;
   at_client.watch(client);
   at_server.watch(server);
@@ -50,8 +48,7 @@ TEST_P(transport, drains_and_reports_a_clean_close_when_the_peer_has_read_everyt
 }
 
 TEST_P(transport, gives_the_same_report_to_who_asks_again_after_the_close_and_misuse_meanwhile) {
-  auto both = connect();
-  channel& client = both.client;
+  join();
   outcome first, second, third;
   client.async_close(first.handler());
   client.async_close(second.handler());
@@ -65,14 +62,11 @@ TEST_P(transport, gives_the_same_report_to_who_asks_again_after_the_close_and_mi
 }
 
 TEST_P(transport, delivers_to_who_closes_what_the_peer_still_sends) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client;
   at_client.receive(client);
-  server.on_message([server = &server](const message_view& m) {
-    EXPECT_TRUE(server->try_send("answer to " + std::string(m.text())));
-  });
+  server.on_message(
+      [this](const message_view& m) { EXPECT_TRUE(server.try_send("answer to " + std::string(m.text()))); });
   ASSERT_TRUE(client.try_send("a"));
   ASSERT_TRUE(client.try_send("b"));
   outcome closed;
@@ -83,14 +77,12 @@ TEST_P(transport, delivers_to_who_closes_what_the_peer_still_sends) {
 }
 
 TEST_P(transport, half_closes_and_still_hears_the_answer) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client;
   at_client.receive(client);
   at_client.watch(client);
   server.on_message(
-      [server = &server](const message_view& m) { EXPECT_TRUE(server->try_send(pattern(m.payload.size(), 100'000))); });
+      [this](const message_view& m) { EXPECT_TRUE(server.try_send(pattern(m.payload.size(), 100'000))); });
   ASSERT_TRUE(client.try_send("question"));
   client.half_close();
   EXPECT_EQ(client.try_send("more").error(), errc::closed);
@@ -103,9 +95,7 @@ TEST_P(transport, half_closes_and_still_hears_the_answer) {
 }
 
 TEST_P(transport, closes_both_ends_at_once_in_order) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client, at_server;
   at_client.receive(client);
   at_server.receive(server);
@@ -122,9 +112,7 @@ TEST_P(transport, closes_both_ends_at_once_in_order) {
 TEST_P(transport, gives_up_closing_at_the_deadline_and_says_what_is_left) {
   options with = settings();
   with.close_timeout = std::chrono::milliseconds(20);
-  auto both = connect(with, settings());
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, settings());
   server.pause();
   std::size_t sent = 0;
   while (client.try_send(pattern(sent, 10'000))) ++sent;
@@ -144,9 +132,7 @@ TEST_P(transport, gives_up_closing_at_the_deadline_and_says_what_is_left) {
 TEST_P(transport, gives_up_closing_at_once_when_the_close_timeout_is_zero) {
   options with = settings();
   with.close_timeout = std::chrono::seconds(0);
-  auto both = connect(with, settings());
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, settings());
   server.pause();
   outcome closed;
   ASSERT_TRUE(client.try_send("x"));
@@ -157,9 +143,7 @@ TEST_P(transport, gives_up_closing_at_once_when_the_close_timeout_is_zero) {
 
 TEST_P(transport, cuts_at_once_and_tells_both_ends_with_a_bound_of_the_loss) {
   if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client, at_server;
   at_client.watch(client);
   at_server.watch(server);
@@ -188,9 +172,7 @@ TEST_P(transport, cuts_at_once_and_tells_both_ends_with_a_bound_of_the_loss) {
 TEST_P(transport, ends_every_waiting_operation_with_the_reason_when_it_is_cut) {
   options with = settings();
   with.send_queue_bytes = 1000;
-  auto both = connect(with, settings());
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, settings());
   server.pause();
   std::vector<error_code> codes;
   const auto note = [&](error_code failed) { codes.push_back(failed); };
@@ -210,9 +192,7 @@ TEST_P(transport, ends_every_waiting_operation_with_the_reason_when_it_is_cut) {
 }
 
 TEST_P(transport, cuts_its_end_when_the_last_handle_goes) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_server;
   at_server.watch(server);
   run_ready(io);
@@ -227,9 +207,7 @@ TEST_P(transport, cuts_its_end_when_the_last_handle_goes) {
 }
 
 TEST_P(transport, counts_open_channels_and_connections_in_the_totals) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   EXPECT_EQ(where.totals().channels_open.value(), 2);
   EXPECT_EQ(where.totals().connections_accepted.value(), 1u);
   EXPECT_EQ(where.totals().connections_made.value(), 1u);

@@ -49,9 +49,7 @@ void expect_numbered(const std::vector<std::string>& got, std::size_t count) {
 
 TEST_P(transport, tells_full_in_bounded_memory_when_nobody_asks_and_loses_nothing_when_somebody_does) {
   const options with = small_queues(settings());
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   const std::size_t sent = fill(*this, client, server);
   const auto refused = client.try_send(numbered(sent));
   ASSERT_FALSE(refused);
@@ -71,14 +69,12 @@ TEST_P(transport, tells_full_in_bounded_memory_when_nobody_asks_and_loses_nothin
 
 TEST_P(transport, tells_that_there_is_room_again_once_after_it_was_full) {
   const options with = small_queues(settings());
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   int drained = 0;
-  client.on_drain([&, client = &client] {
+  client.on_drain([&] {
     ++drained;
-    EXPECT_LE(client->stats().send_queue_bytes, with.send_queue_bytes / 4);
-    EXPECT_TRUE(client->try_send("room"));
+    EXPECT_LE(client.stats().send_queue_bytes, with.send_queue_bytes / 4);
+    EXPECT_TRUE(client.try_send("room"));
   });
   const std::size_t sent = fill(*this, client, server);
   const int before = drained;
@@ -91,9 +87,7 @@ TEST_P(transport, tells_that_there_is_room_again_once_after_it_was_full) {
 }
 
 TEST_P(transport, does_not_tell_of_room_when_it_was_never_full) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   int drained = 0;
   client.on_drain([&] { ++drained; });
   life at_server;
@@ -110,14 +104,13 @@ TEST_P(transport, respects_the_limit_of_the_send_queue_in_messages) {
   reconnecting.reconnect = true;
   listening = listen(with);
   // Nothing turns the loop between these: none of them can leave.
-  channel client = open(connect_url(listening), reconnecting);
+  client = open(connect_url(listening), reconnecting);
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(client.try_send("x"));
   const auto refused = client.try_send("x");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), errc::full);
   bool drained = false;
   client.on_drain([&] { drained = true; });
-  channel server;
   listening.async_accept([&](error_code, channel arrived) { server = std::move(arrived); });
   ASSERT_TRUE(turn([&] { return drained; }, "room"));
   EXPECT_TRUE(client.try_send("x"));
@@ -126,9 +119,7 @@ TEST_P(transport, respects_the_limit_of_the_send_queue_in_messages) {
 TEST_P(transport, stops_reading_at_the_limit_of_the_receive_queue_in_messages) {
   options with = settings();
   with.receive_queue_messages = 10;
-  auto both = connect(settings(), with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(settings(), with);
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(client.try_send(std::to_string(i)));
   ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 10; }, "a full receive queue"));
   run_ready(io);
@@ -144,9 +135,7 @@ TEST_P(transport, stops_reading_at_the_limit_of_the_receive_queue_in_messages) {
 TEST_P(transport, reads_on_once_the_receive_queue_is_below_its_low_mark) {
   if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
   options with = small_queues(settings());
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   fill(*this, client, server);
   // Down to a fifth, which is below the default low mark of a quarter, and not empty.
   while (server.stats().receive_queue_bytes > with.receive_queue_bytes / 5) ASSERT_TRUE(server.try_receive());
@@ -155,9 +144,7 @@ TEST_P(transport, reads_on_once_the_receive_queue_is_below_its_low_mark) {
 
 TEST_P(transport, delivers_nothing_between_pause_and_resume) {
   if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_server;
   at_server.receive(server);
   server.pause();
@@ -174,13 +161,11 @@ TEST_P(transport, delivers_nothing_between_pause_and_resume) {
 
 TEST_P(transport, stops_at_once_when_the_handler_pauses_and_goes_on_where_it_was) {
   if (takes_little()) GTEST_SKIP() << "the ring is too small for this";
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_server;
-  server.on_message([&, server = &server](const message_view& m) {
+  server.on_message([&](const message_view& m) {
     at_server.messages.emplace_back(m.text());
-    server->pause();
+    server.pause();
   });
   for (std::size_t i = 0; i < 20; ++i) ASSERT_TRUE(client.try_send(numbered(i)));
   for (std::size_t i = 1; i <= 20; ++i) {
@@ -194,9 +179,7 @@ TEST_P(transport, stops_at_once_when_the_handler_pauses_and_goes_on_where_it_was
 
 TEST_P(transport, lets_async_send_wait_for_room_and_keeps_the_order) {
   const options with = small_queues(settings());
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   const std::size_t sent = fill(*this, client, server);
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < 5; ++i) texts.push_back(numbered(sent + i));
@@ -217,9 +200,7 @@ TEST_P(transport, lets_async_send_wait_for_room_and_keeps_the_order) {
 
 TEST_P(transport, completes_a_flush_when_the_kernel_has_everything_and_not_before) {
   const options with = small_queues(settings());
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   bool flushed = false;
   client.async_flush([&](error_code failed) { flushed = !failed; });
   ASSERT_TRUE(turn([&] { return flushed; }, "a flush of nothing"));
@@ -240,9 +221,7 @@ TEST_P(transport, completes_a_flush_when_the_kernel_has_everything_and_not_befor
 TEST_P(transport, cuts_a_peer_that_takes_nothing_for_the_write_timeout_and_says_what_was_left) {
   options with = small_queues(settings());
   with.write_timeout = std::chrono::milliseconds(20);
-  auto both = connect(with, small_queues(settings()));
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, small_queues(settings()));
   life at_client;
   at_client.watch(client);
   server.pause();

@@ -14,9 +14,7 @@ namespace asio = boost::asio;
 std::string numbered(std::size_t i) { return std::to_string(i) + ":" + pattern(i, i % 300); }
 
 TEST_P(transport, keeps_the_order_both_ways_and_delivers_nothing_twice) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client, at_server;
   at_client.receive(client);
   at_server.receive(server);
@@ -37,9 +35,7 @@ TEST_P(transport, keeps_the_order_both_ways_and_delivers_nothing_twice) {
 }
 
 TEST_P(transport, delivers_every_size_around_the_boundaries) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_client, at_server;
   at_client.receive(client);
   at_server.receive(server);
@@ -59,9 +55,7 @@ TEST_P(transport, delivers_every_size_around_the_boundaries) {
 }
 
 TEST_P(transport, delivers_each_size_alone_too) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_server;
   at_server.receive(server);
   for (const std::size_t size : {0u, 1u, 128u, 511u, 512u, 513u, 65535u, 65536u, 262143u, 262144u, 300000u}) {
@@ -75,9 +69,7 @@ TEST_P(transport, delivers_each_size_alone_too) {
 TEST_P(transport, delivers_max_message_and_refuses_one_byte_more_with_both_numbers) {
   options with = settings();
   with.max_message = 100'000;
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   life at_server;
   at_server.receive(server);
   const auto refused = client.try_send(pattern(1, 100'001));
@@ -94,9 +86,7 @@ TEST_P(transport, delivers_max_message_and_refuses_one_byte_more_with_both_numbe
 TEST_P(transport, takes_a_message_larger_than_the_send_queue_when_nothing_else_waits) {
   options with = settings();
   with.send_queue_bytes = with.receive_queue_bytes = 1000;
-  auto both = connect(with, with);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, with);
   life at_server;
   at_server.receive(server);
   ASSERT_TRUE(client.try_send(pattern(1, 200'000)));
@@ -107,9 +97,7 @@ TEST_P(transport, takes_a_message_larger_than_the_send_queue_when_nothing_else_w
 TEST_P(transport, ends_the_connection_when_the_peer_sends_more_than_max_message) {
   options small = settings();
   small.max_message = 1000;
-  auto both = connect(settings(), small);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(settings(), small);
   life at_server;
   at_server.watch(server);
   at_server.receive(server);
@@ -125,9 +113,7 @@ TEST_P(transport, ends_the_connection_when_the_peer_sends_more_than_max_message)
 }
 
 TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   struct arrived {
     std::string text;
     message_kind kind;
@@ -162,9 +148,7 @@ TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
 TEST_P(transport, delivers_empty_messages_unless_told_to_skip_them) {
   options skips = settings();
   skips.deliver_empty = false;
-  auto both = connect(settings(), skips);
-  channel& client = both.client;
-  channel& server = both.server;
+  join(settings(), skips);
   life at_client, at_server;
   at_client.receive(client);
   at_server.receive(server);
@@ -212,9 +196,7 @@ struct echo_end {
 };
 
 TEST_P(transport, echoes_a_hundred_thousand_messages_of_random_sizes_both_ways_at_once) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   const std::size_t count = 50'000 / k_slower;
   echo_end at_client{client, count, 1};
   echo_end at_server{server, count, 1'000'000};

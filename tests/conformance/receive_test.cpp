@@ -13,9 +13,7 @@ bool readable(int fd) {
 }
 
 TEST_P(transport, serves_several_waiting_receives_in_their_order) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   std::vector<std::string> got;
   for (int i = 0; i < 4; ++i)
     server.async_receive([&, i](error_code failed, const message& m) {
@@ -29,9 +27,7 @@ TEST_P(transport, serves_several_waiting_receives_in_their_order) {
 }
 
 TEST_P(transport, gives_queued_messages_to_try_receive_and_then_would_block) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   EXPECT_EQ(server.try_receive().error(), errc::would_block);
   ASSERT_TRUE(client.try_send("a"));
   ASSERT_TRUE(client.try_send("b"));
@@ -43,9 +39,7 @@ TEST_P(transport, gives_queued_messages_to_try_receive_and_then_would_block) {
 }
 
 TEST_P(transport, gives_what_arrived_before_the_end_and_then_why_it_ended) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   ASSERT_TRUE(client.try_send("last words"));
   client.async_close([](error_code, const close_report&) {});
   ASSERT_TRUE(turn([&] { return server.state() == channel_state::closed; }, "the end"));
@@ -58,9 +52,7 @@ TEST_P(transport, gives_what_arrived_before_the_end_and_then_why_it_ended) {
 }
 
 TEST_P(transport, can_answer_the_last_message_of_a_peer_that_has_ended_its_direction) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   int asked = 0;
   bool over = false;
   std::function<void(error_code, message)> answer = [&](error_code failed, message m) {
@@ -84,9 +76,7 @@ TEST_P(transport, can_answer_the_last_message_of_a_peer_that_has_ended_its_direc
 }
 
 TEST_P(transport, raises_its_readiness_descriptor_until_try_receive_has_found_nothing) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   const int fd = server.readiness_fd();
   ASSERT_GE(fd, 0);
   EXPECT_FALSE(readable(fd));
@@ -109,9 +99,7 @@ TEST_P(transport, raises_its_readiness_descriptor_until_try_receive_has_found_no
 }
 
 TEST_P(transport, has_a_readable_descriptor_at_once_when_a_message_waits_and_none_with_a_handler) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   ASSERT_TRUE(client.try_send("a"));
   ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 1; }, "the message"));
   EXPECT_TRUE(readable(server.readiness_fd()));
@@ -121,9 +109,7 @@ TEST_P(transport, has_a_readable_descriptor_at_once_when_a_message_waits_and_non
 }
 
 TEST_P(transport, gives_a_new_handler_what_was_queued_first) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   for (const char* text : {"a", "b"}) ASSERT_TRUE(client.try_send(text));
   ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 2; }, "two messages"));
   life at_server;
@@ -137,15 +123,13 @@ TEST_P(transport, gives_a_new_handler_what_was_queued_first) {
 TEST_P(transport, takes_a_new_handler_from_inside_the_old_one_for_all_that_follows) {
   for (const bool queued_before : {false, true}) {
     auto both = connect();
-    channel& client = both.client;
-    channel& server = both.server;
     std::vector<std::string> got;
-    for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(client.try_send(text));
+    for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(both.client.try_send(text));
     if (queued_before) {
-      ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 3; }, "three messages"));
+      ASSERT_TRUE(turn([&] { return both.server.stats().receive_queue_messages == 3; }, "three messages"));
     }
-    server.on_message(
-        [&, server = &server, mark = std::string("captured by the first handler ")](const message_view& m) {
+    both.server.on_message(
+        [&, server = &both.server, mark = std::string("captured by the first handler ")](const message_view& m) {
           server->on_message([&](const message_view& next) { got.push_back("second " + std::string(next.text())); });
           got.push_back(mark + std::string(m.text()));  // the handler still lives
         });
@@ -156,13 +140,11 @@ TEST_P(transport, takes_a_new_handler_from_inside_the_old_one_for_all_that_follo
 }
 
 TEST_P(transport, goes_back_to_queueing_when_the_handler_is_taken_away) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   int handled = 0;
-  server.on_message([&, server = &server](const message_view&) {
+  server.on_message([&](const message_view&) {
     ++handled;
-    server->on_message(nullptr);
+    server.on_message(nullptr);
   });
   for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(client.try_send(text));
   ASSERT_TRUE(turn([&] { return server.stats().receive_queue_messages == 2; }, "two queued messages"));
@@ -171,9 +153,7 @@ TEST_P(transport, goes_back_to_queueing_when_the_handler_is_taken_away) {
 }
 
 TEST_P(transport, keeps_anything_of_the_callers) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   EXPECT_FALSE(client.user_data().has_value());
   client.user_data() = std::string("mine");
   const channel copy = client;
@@ -182,9 +162,7 @@ TEST_P(transport, keeps_anything_of_the_callers) {
 }
 
 TEST_P(transport, knows_its_peer) {
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   EXPECT_EQ(server.url(), listening.url());
   if (with_.is("ipc") || with_.is("abstract") || is_ring()) {
     ASSERT_TRUE(server.peer().process);

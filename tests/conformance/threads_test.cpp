@@ -12,9 +12,7 @@ TEST_P(transport, takes_messages_from_many_threads_in_each_ones_order) {
   if (with_.senders == senders_kind::one) GTEST_SKIP() << "for senders=many";
   options with = settings();
   with.send_queue_bytes = 64u << 10;
-  auto both = connect(with, settings());
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, settings());
   constexpr std::size_t k_threads = 3;
   const std::size_t each = 20'000 / k_slower;
   std::map<char, std::size_t> next;
@@ -47,9 +45,7 @@ TEST_P(transport, takes_messages_from_many_threads_in_each_ones_order) {
 
 TEST_P(transport, wakes_the_event_loop_for_a_message_from_another_thread) {
   if (with_.senders == senders_kind::one) GTEST_SKIP() << "for senders=many";
-  auto both = connect();
-  channel& client = both.client;
-  channel& server = both.server;
+  join();
   life at_server;
   at_server.receive(server);
   run_ready(io);
@@ -62,9 +58,7 @@ TEST_P(transport, tells_of_room_when_another_thread_found_the_queue_full) {
   if (with_.senders == senders_kind::one) GTEST_SKIP() << "for senders=many";
   options with = settings();
   with.send_queue_bytes = 10'000;
-  auto both = connect(with, settings());
-  channel& client = both.client;
-  channel& server = both.server;
+  join(with, settings());
   life at_server;
   at_server.receive(server);
   std::atomic<int> drained{0};
@@ -109,15 +103,15 @@ TEST_P(transport, connects_two_event_loops_on_two_threads) {
   const std::size_t count = 20'000 / k_slower;
   event answered;
   std::thread thread([&] {
-    auto client = channel::open(other, to, with);
-    ASSERT_TRUE(client);
+    auto asking = channel::open(other, to, with);
+    ASSERT_TRUE(asking);
     std::size_t sent = 0, received = 0, wrong = 0;
     const auto text = [](std::size_t i) { return std::to_string(i) + ":" + pattern(i, i % 100); };
     const std::function<void()> feed = [&] {
-      while (sent < count && client->try_send(text(sent))) ++sent;
+      while (sent < count && asking->try_send(text(sent))) ++sent;
     };
-    client->on_drain(feed);
-    client->on_message([&](const message_view& m) {
+    asking->on_drain(feed);
+    asking->on_message([&](const message_view& m) {
       wrong += m.text() != text(received) ? 1 : 0;
       ++received;
     });
@@ -126,7 +120,7 @@ TEST_P(transport, connects_two_event_loops_on_two_threads) {
         there, [&] { return received == count; }, "all answers"));
     EXPECT_EQ(wrong, 0u);
     bool closed = false;
-    client->async_close([&](error_code, const close_report& report) {
+    asking->async_close([&](error_code, const close_report& report) {
       closed = true;
       EXPECT_TRUE(report.clean()) << report.reason.text();
     });
@@ -134,7 +128,6 @@ TEST_P(transport, connects_two_event_loops_on_two_threads) {
         there, [&] { return closed; }, "the close"));
     answered.set();
   });
-  channel server;
   std::deque<std::string> answers;
   const std::function<void()> answer = [&] {
     while (!answers.empty() && server.try_send(answers.front())) answers.pop_front();

@@ -160,9 +160,18 @@ class any_transport {
 class transport : public ::testing::TestWithParam<setting>, public any_transport {
  protected:
   transport() : any_transport(GetParam()) {}
+  /// connect(); the ends are `client` and `server`.
+  void join(const options& client_with, const options& server_with) {
+    auto both = connect(client_with, server_with);
+    client = std::move(both.client);
+    server = std::move(both.server);
+  }
+  void join() { join(settings(), settings()); }
   void SetUp() override {
     if (with_.is("tcp6") && !listener::open(where, "tcp://[::1]:0")) GTEST_SKIP() << "no IPv6 on this machine";
   }
+
+  channel client, server;
 };
 
 /// Sends payload(0) .. payload(count - 1) as fast as the queue takes them. Refers to itself: keep it where it is.

@@ -140,7 +140,7 @@ const lie k_lies[] = {
        const raw_ring_memory memory;
        (void)os::send_with_fd(socket, bytes(ring::encode(memory.hello(kind))).first(64), memory.fd.get());
      },
-     errc::protocol, "64 bytes instead of 128"},
+     errc::protocol, "64 bytes instead of 512"},
     {"the_words_of_another_protocol",
      [](int socket, hello_kind) { (void)::send(socket, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL); }, errc::protocol,
      "does not speak shm"},
@@ -168,6 +168,7 @@ TEST_P(a_hostile_hello, is_refused_by_a_listener_that_says_why_and_serves_the_ne
     ASSERT_TRUE(told) << "it was not told why";
     EXPECT_EQ(told->kind, hello_kind::refusal);
     EXPECT_EQ(told->reason, GetParam().expected);
+    EXPECT_TRUE(errors[0].text().ends_with(": " + told->text)) << told->text;
   }
   expect_nothing_left(before);
   channel to = open(settings());

@@ -1,4 +1,7 @@
 // What a message and a connection may cost: heap allocations, system calls, memory, descriptors.
+#include <ferry/blocking.hpp>
+#include <ferry/runner.hpp>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -195,6 +198,12 @@ TEST_F(many_connections, cost_less_than_8_kib_each_and_are_refused_above_the_lim
   EXPECT_TRUE(turn([&] { return received == 1; }, "the one that speaks"));
 }
 
+std::vector<int> take_all_descriptors() {
+  std::vector<int> hoard;
+  for (int fd = 0; (fd = ::dup(0)) >= 0;) hoard.push_back(fd);
+  return hoard;
+}
+
 // Runs in a process of its own, which may lose all its descriptors. @return 0 if all went well
 int runs_out_of_descriptors(const std::string& path) {
   any_transport in({"ipc", framing_kind::varint, senders_kind::one});
@@ -214,12 +223,11 @@ int runs_out_of_descriptors(const std::string& path) {
   at.sun_family = AF_UNIX;
   path.copy(at.sun_path, sizeof at.sun_path - 1);
   const int late = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  std::vector<int> hoard;
-  for (int fd = 0; (fd = ::dup(0)) >= 0;) hoard.push_back(fd);
-  if (errno != EMFILE) return 2;
+  const auto hoard = take_all_descriptors();
   if (::connect(late, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) return 3;
   if (!in.turn([&] { return !errors.empty(); }, "the failure to accept")) return 4;
   if (errors[0] != errc::busy || errors[0].text().find("accepting pauses") == std::string::npos) return 5;
+  if (errors[0].text().find("ulimit -n") == std::string::npos) return 11;
   if (in.listening.stats().errors == 0 || in.where.totals().accept_errors.value() == 0) return 6;
   // Who has a connection keeps it.
   if (!good.try_send("x") || !in.turn([&] { return received == 1; }, "a message meanwhile")) return 7;
@@ -230,7 +238,36 @@ int runs_out_of_descriptors(const std::string& path) {
   return 0;
 }
 
-TEST(descriptors, that_run_out_pause_accepting_and_leave_the_connected_alone) {
+// As above: everything that begins an event loop.
+int finds_no_descriptor_for_an_event_loop(const std::string& path) {
+  const std::string url = "ipc://" + path;
+  const auto is_clear = [](const error& why) {
+    return why == errc::busy && why.system_errno() == EMFILE && why.text().find("ulimit -n") != std::string::npos;
+  };
+  boost::asio::io_context io;
+  context where(io);
+  const auto hoard = take_all_descriptors();
+  if (const auto made = channel::open(where, url); made || !is_clear(made.error())) return 1;
+  if (const auto made = channel::prepare(where, {"tcp", "127.0.0.1", 1, {}, {}}); made || !is_clear(made.error()))
+    return 2;
+  if (const auto made = listener::open(where, url); made || !is_clear(made.error())) return 3;
+  const auto throws_it = [&](const auto& call) {
+    try {
+      call();
+    } catch (const failure& why) {
+      return is_clear({why.reason(), why.what(), why.system_errno()});
+    }
+    return false;
+  };
+  if (!throws_it([&] { (void)listener::on(where, nullptr); })) return 4;
+  if (!throws_it([] { const runner thread; })) return 5;
+  if (!throws_it([&] { (void)ferry::connect(url); })) return 6;
+  for (const int fd : hoard) ::close(fd);
+  return listener::open(where, url) && channel::open(where, url) ? 0 : 7;
+}
+
+// `body` returns 0, or the step that went wrong; it may use 64 descriptors.
+void expect_success_with_few_descriptors(int (*body)(const std::string& path)) {
 #if defined(__clang__)
 #if __has_feature(undefined_behavior_sanitizer)
   GTEST_SKIP() << "Clang's check of virtual calls opens pipes itself, and takes their absence for a broken object";
@@ -242,12 +279,20 @@ TEST(descriptors, that_run_out_pause_accepting_and_leave_the_connected_alone) {
   if (child == 0) {
     const rlimit few{64, 64};
     ::setrlimit(RLIMIT_NOFILE, &few);
-    ::_exit(runs_out_of_descriptors(dir.file("s")));
+    ::_exit(body(dir.file("s")));
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0) << "the step that went wrong";
+}
+
+TEST(descriptors, that_run_out_pause_accepting_and_leave_the_connected_alone) {
+  expect_success_with_few_descriptors(runs_out_of_descriptors);
+}
+
+TEST(descriptors, that_run_out_before_an_event_loop_has_begun_are_an_error_that_says_what_to_do) {
+  expect_success_with_few_descriptors(finds_no_descriptor_for_an_event_loop);
 }
 
 }  // namespace

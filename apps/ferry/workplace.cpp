@@ -1,4 +1,4 @@
-#include "apps/ferry/demo_workplace.hpp"
+#include "apps/ferry/workplace.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "apps/ferry/app.hpp"
 #include "os/unique_fd.hpp"
 
 namespace ferry::app {
@@ -23,7 +24,7 @@ class own_directory {
  public:
   own_directory() {
     const char* const base = std::getenv("TMPDIR");
-    path_ = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/ferry-demo.XXXXXX";
+    path_ = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/ferry.XXXXXX";
     if (::mkdtemp(path_.data()) == nullptr) failed_ = errno;
   }
   ~own_directory() {
@@ -78,9 +79,7 @@ int reap_all(pid_t child) noexcept {
 
 }  // namespace
 
-result<int> in_own_directory(const std::function<int(const std::string& directory)>& body) {
-  const own_directory directory;
-  if (directory.failed() != 0) return error::from_errno(directory.failed(), "make " + directory.path());
+result<int> in_child(const std::function<int()>& body) {
   held_signals signals;
   if (signals.fd() < 0) return error::from_errno(errno, "signalfd");
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -93,7 +92,7 @@ result<int> in_own_directory(const std::function<int(const std::string& director
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1);
     signals.release();
-    const int status = body(directory.path());
+    const int status = body();
     std::fflush(nullptr);
     ::_exit(status);
   }
@@ -113,6 +112,21 @@ result<int> in_own_directory(const std::function<int(const std::string& director
   const int status = reap_all(child);
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
   return interrupted != 0 ? 128 + interrupted : status;
+}
+
+result<int> in_own_directory(const std::function<int(const std::string& directory)>& body) {
+  const own_directory directory;
+  if (directory.failed() != 0) return error::from_errno(directory.failed(), "make " + directory.path());
+  return in_child([&] { return body(directory.path()); });
+}
+
+int told_of(const result<int>& outcome) noexcept {
+  if (!outcome) return complain(outcome.error());
+  if (*outcome > 128) {
+    if (::isatty(STDERR_FILENO) == 1) static_cast<void>(::write(STDERR_FILENO, "\r\033[K", 4) < 0);  // the bar
+    say("interrupted; nothing is left behind");
+  }
+  return *outcome;
 }
 
 }  // namespace ferry::app

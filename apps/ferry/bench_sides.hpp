@@ -1,0 +1,45 @@
+#pragma once
+/// What measurements of channels between two processes have in common.
+
+#include <ferry/context.hpp>
+#include <ferry/url.hpp>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <string>
+
+#include "bench/child.hpp"
+
+namespace ferry::app {
+
+/// The event loop of one side.
+struct loop {
+  boost::asio::io_context io{1};
+  context channels{io};
+};
+
+/// Where the server listens; in memory that both sides share.
+class meeting_point {
+ public:
+  /// Once; fails the child if the text is too long.
+  void publish(bench::child& me, const std::string& url);
+  /// Waits for it.
+  [[nodiscard]] std::string url() const;
+
+ private:
+  char text_[512] = {};
+  std::atomic<bool> there_ = false;
+};
+
+[[noreturn]] void give_up(bench::child& me, const error& why);
+
+/// Takes a URL apart and puts its options into `with`, for both sides, as channel::open does.
+/// @return errors of the URL
+[[nodiscard]] result<endpoint> look_up(const std::string& url, options& with);
+/// The same | unsupported: the two ends would be in one process
+[[nodiscard]] result<endpoint> look_up_between_processes(const std::string& url, options& with);
+
+/// Whether messages of this scheme stay in one process.
+[[nodiscard]] bool stays_in_process(const std::string& scheme);
+
+}  // namespace ferry::app
