@@ -28,8 +28,8 @@ CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanosecon
 /// why
 [[nodiscard]] int print(const std::string& text);
 
-/// Runs a measurement in a child process. Ctrl-C ends it at once, and leaves neither processes nor the socket of `url`.
-/// @return the exit status
+/// Runs a measurement in a child process. Ctrl-C ends it at once, and leaves neither processes nor the socket of `url`
+/// (empty: somebody else's). @return the exit status
 [[nodiscard]] int measure_at(const std::string& url, const channel_flags& channels, const std::function<int()>& body);
 
 // Each adds one command below `bench`; as add_bench.

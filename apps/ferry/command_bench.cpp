@@ -118,8 +118,10 @@ CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, 
   command.add_flag("--external", flags->plan.external, "Start no other side: `ferry bench serve URL` runs somewhere");
   command.add_flag("--json", flags->json, "One object, or with --repeat an array of them");
   add_channel_flags(command, flags->channels);
-  command.callback(
-      [flags, &exit_code] { exit_code = measure_at(flags->plan.url, flags->channels, [&] { return run(*flags); }); });
+  command.callback([flags, &exit_code] {
+    const std::string own = flags->plan.external ? "" : flags->plan.url;
+    exit_code = measure_at(own, flags->channels, [&] { return run(*flags); });
+  });
   return command;
 }
 
