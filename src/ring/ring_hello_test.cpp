@@ -73,8 +73,8 @@ TEST(ring_hello, carries_the_whole_text_of_a_long_refusal) {
   no.reason = errc::no_memory;
   no.text =
       "no room for 1073750016 bytes of shared memory in /run/gr\xc3\xb6\xc3\x9f"
-      "e: choose a smaller ring_bytes, or raise " +
-      std::string(300, '.');
+      "e: choose a smaller ring_bytes, or raise ";
+  no.text.append(300, '.');
   const auto read = decode_hello(encode(no));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->text, no.text);
@@ -84,7 +84,7 @@ TEST(ring_hello, cuts_a_text_that_is_too_long_between_two_characters) {
   hello no;
   no.kind = hello_kind::refusal;
   for (std::size_t before = k_hello_text_bytes - 3; before <= k_hello_text_bytes; ++before) {
-    no.text = std::string(before, 'x') + "\xe2\x82\xac and more";
+    no.text.assign(before, 'x').append("\xe2\x82\xac and more");
     const auto read = decode_hello(encode(no));
     ASSERT_TRUE(read);
     EXPECT_EQ(read->text, no.text.substr(0, before + 3 <= k_hello_text_bytes ? before + 3 : before)) << before;
@@ -106,7 +106,8 @@ TEST(ring_hello, understands_a_refusal_of_a_version_that_it_does_not_know) {
 TEST(ring_hello, does_not_believe_a_reason_or_a_text) {
   hello no;
   no.kind = hello_kind::refusal;
-  no.text = std::string("\x1b[2J") + std::string(500, 'x');
+  no.text = "\x1b[2J";
+  no.text.append(500, 'x');
   auto out = encode(no);
   out[36] = std::byte{0xff};
   const auto read = decode_hello(out);
