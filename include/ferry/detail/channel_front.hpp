@@ -13,7 +13,8 @@ namespace ferry::detail {
 
 /// Opened by a ring channel for the rest of a turn of the event loop, or of a batch of messages that are handed out,
 /// when a message was sent in it and nothing is in the way of the next ones: those that are one record by themselves
-/// need no more than the ring. Whoever finds it shut asks the channel. Thread safety: the context's thread.
+/// need no more than the ring. Whoever finds it shut asks the channel. Thread safety: the context's thread; any while
+/// it was never open.
 class straight_way {
  public:
   /// @return false: shut, full, or not for this message
@@ -29,7 +30,9 @@ class straight_way {
 
   /// @param most  the largest payload; all that is given outlives the next shut()
   void open(net::ring_link& link, ring_producer& ring, std::size_t most, taken& count) noexcept;
-  void shut() noexcept { end_ = 0; }
+  void shut() noexcept {
+    if (end_ != 0) end_ = 0;  // with senders=many it never is, and other threads read it
+  }
 
  private:
   void wake_reader() noexcept;
