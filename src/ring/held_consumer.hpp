@@ -18,7 +18,8 @@ struct ring_mark {
 };
 
 /// What lies in a ring between a position and its end, where the number of one end is known.
-/// @param sequence  at least the number of the record at `position`, by at most the records that the ring can hold
+/// @param sequence  at least the number of the record at `position`, by at most the records that the ring can hold.
+/// Records tell 29 bits of their numbers: that it is not 2^29 away is known from elsewhere
 [[nodiscard]] std::optional<ring_contents> scan_from(std::span<const std::byte> data, std::uint64_t position,
                                                      std::uint64_t sequence) noexcept;
 

@@ -108,12 +108,12 @@ class ring_stager {
   void grant(std::uint64_t position) noexcept {
     if (!corrupt_) limit_ = position + mask_ + 1;
   }
-  /// Goes on at the tail with number 0, all before it given up: the position in the line is the tail already, and
+  /// Goes on at the tail with another number, all before it given up: the position in the line is the tail already, and
   /// nothing is staged.
-  void restart() noexcept {
-    sequence_ = 0;
+  void restart(std::uint64_t sequence) noexcept {
+    sequence_ = sequence;
     seen_ = tail_;
-    open_ = {tail_, 0, tail_, 0};
+    open_ = {tail_, 0, tail_, sequence};
     if (!corrupt_) limit_ = tail_ + mask_ + 1;
   }
 

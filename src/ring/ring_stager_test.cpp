@@ -232,7 +232,8 @@ TEST(held_consumer, skips_what_was_read_before_and_refuses_a_number_that_cannot_
     EXPECT_EQ(ring.line.position, next * 32);
     EXPECT_EQ(reader.front().data != nullptr, next < 10);
   }
-  for (const std::uint64_t wrong : {std::uint64_t{11}, std::uint64_t{1} << 29, ~std::uint64_t{0}}) {
+  for (const std::uint64_t wrong :
+       {std::uint64_t{11}, std::uint64_t{500}, (std::uint64_t{1} << 29) - 1, ~std::uint64_t{0}}) {
     ring.line.position = 0;
     held_consumer<> reader;
     EXPECT_EQ(reader.attach(ring.data(), ring.line, wrong).error().reason(), errc::corrupt) << wrong;

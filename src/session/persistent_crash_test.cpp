@@ -147,7 +147,7 @@ TEST(persistent_session, begins_anew_or_not_at_all_wherever_a_reset_is_killed) {
     side.work(5, ~std::uint64_t{0});
     const auto before = side.counted;
     const auto number = side.s->session();
-    const auto states = states_of(world.memory, [&] { ASSERT_TRUE(side.s->reset(99)); });
+    const auto states = states_of(world.memory, [&] { ASSERT_TRUE(side.s->reset({99})); });
     ASSERT_GT(states.size(), 10u);
     for (const auto& state : states) {
       session_memory after;

@@ -251,10 +251,10 @@ TEST(durable_session, changes_its_input_only_when_nothing_waits_and_resets_throu
   alone one;
   (void)one.send(8);
   EXPECT_EQ(one.s->attach_input(one.memory.ring(1), one.memory.line(1)).error().reason(), errc::misuse);
-  EXPECT_EQ(one.s->reset(9).error().reason(), errc::misuse);
+  EXPECT_EQ(one.s->reset({9}).error().reason(), errc::misuse);
   one.sync();
   EXPECT_TRUE(one.s->attach_input(one.memory.ring(1), one.memory.line(1)));
-  const auto number = one.s->reset(9);
+  const auto number = one.s->reset({9});
   ASSERT_TRUE(number);
   EXPECT_LT(one.s->durable(), *number);
   one.sync();

@@ -39,6 +39,14 @@ struct session_range {
   friend bool operator==(const session_range&, const session_range&) = default;
 };
 
+/// Where a session goes on whose own records are given up.
+struct fresh_start {
+  std::uint64_t session = 0;       ///< random, not 0; the same number if it is only mended
+  std::uint64_t in_sequence = 0;   ///< number of the next input
+  std::uint64_t out_sequence = 0;  ///< number of the next output
+  bool keeps_state = false;
+};
+
 /// What a record of a session holds. @return protocol: the record has a mark or a tag that a session never sends
 [[nodiscard]] result<message_view> message_of(const ring_record& record);
 
@@ -183,10 +191,11 @@ class basic_persistent_session {
     session_ = session;
     epoch_ = epoch;
   }
-  /// Begins another session in the same files: nothing consumed, nothing sent, no state; what was not acknowledged is
-  /// gone. With durability::disk it is so once durable() has the number; until then nothing may be sent.
-  /// @param session  random, not 0 @return its number, as commit() | misuse: a transaction is open or not durable yet
-  [[nodiscard]] result<std::uint64_t> reset(std::uint64_t session);
+  /// Begins another session in the same files, or mends one whose sides do not fit together: then with the numbers that
+  /// the peer told. What was not acknowledged is gone. With durability::disk it is so once durable() has the number;
+  /// until then nothing may be sent. The peer is not there.
+  /// @return its number, as commit() | misuse: a transaction is open or not durable yet
+  [[nodiscard]] result<std::uint64_t> reset(const fresh_start& at);
 
   /// Somebody broke the rules of a ring, and this is of no more use.
   [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt() || in_.corrupt(); }

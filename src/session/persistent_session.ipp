@@ -166,20 +166,24 @@ result<session_range> basic_persistent_session<Stores>::range() {
 }
 
 template <class Stores>
-result<std::uint64_t> basic_persistent_session<Stores>::reset(std::uint64_t session) {
+result<std::uint64_t> basic_persistent_session<Stores>::reset(const fresh_start& at) {
   if (open() || commits_ != durable_ || disk_ != disk_state::idle)
     return error(
         errc::misuse,
         "a session cannot be reset while a transaction is open or waits for the disk: commit or abort, and sync");
   in_.detach();
-  open_state_.clear();
-  take_state();
-  in_committed_ = {};
+  if (!at.keeps_state) {
+    open_state_.clear();
+    take_state();
+  }
+  in_committed_ = {0, at.in_sequence};
   commits_ += 1;
   commit_record next = last_;
   next.generation += 1;
-  next.session = session_ = session;
-  next.in_sequence = next.out_sequence = next.out_word = 0;
+  next.session = session_ = at.session;
+  next.in_sequence = at.in_sequence;
+  next.out_sequence = at.out_sequence;
+  next.out_word = 0;
   next.out_start = next.out_acked = next.out_end;
   next.epoch = epoch_;
   if (how_ == durability::process) {
@@ -191,7 +195,7 @@ result<std::uint64_t> basic_persistent_session<Stores>::reset(std::uint64_t sess
   }
   sealed_.record = next;
   sealed_.out = {};
-  sealed_.in = {};
+  sealed_.in = in_committed_;
   sealed_.state = state_;
   sealed_.number = commits_;
   sealed_.restarts = true;
@@ -202,9 +206,9 @@ result<std::uint64_t> basic_persistent_session<Stores>::reset(std::uint64_t sess
 /// The peer is not there, so its position is ours to store.
 template <class Stores>
 void basic_persistent_session<Stores>::restart_output() noexcept {
-  Stores::word(out_.line().sequence, 0, std::memory_order_relaxed);
+  Stores::word(out_.line().sequence, last_.out_sequence, std::memory_order_relaxed);
   Stores::word(out_.line().position, last_.out_end, std::memory_order_release);
-  out_.restart();
+  out_.restart(last_.out_sequence);
 }
 
 }  // namespace ferry::session

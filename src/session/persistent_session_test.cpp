@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "session/login.hpp"
 #include "testing/session_world.hpp"
 
 namespace ferry::test {
@@ -195,10 +196,10 @@ TEST(persistent_session, begins_another_session_in_the_same_files) {
   both two;
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(both::send(*two.alice, "old"));
   two.alice->set_state(as_bytes("old"));
-  EXPECT_EQ(two.alice->reset(77).error().reason(), errc::misuse) << "a transaction is open";
+  EXPECT_EQ(two.alice->reset({77}).error().reason(), errc::misuse) << "a transaction is open";
   two.alice->commit();
-  ASSERT_TRUE(two.alice->reset(77));
-  ASSERT_TRUE(two.bob->reset(77));
+  ASSERT_TRUE(two.alice->reset({77}));
+  ASSERT_TRUE(two.bob->reset({77}));
   EXPECT_EQ(*two.alice->range(), session::session_range{});
   EXPECT_TRUE(two.alice->state().empty());
   EXPECT_EQ(two.alice->session(), 77u);
@@ -207,6 +208,26 @@ TEST(persistent_session, begins_another_session_in_the_same_files) {
   ASSERT_TRUE(both::send(*two.alice, "new"));
   two.alice->commit();
   EXPECT_EQ(text_of(two.bob->front()), "new");
+}
+
+TEST(persistent_session, is_mended_with_the_numbers_that_its_peer_told) {
+  both two;
+  ASSERT_TRUE(both::send(*two.alice, "lost"));
+  two.alice->set_state(as_bytes("kept"));
+  two.alice->commit();
+  const session::session_range told{70, 30, 33};
+  EXPECT_TRUE(compare(*two.alice->range(), told));
+  ASSERT_TRUE(two.alice->reset({two.alice->session(), told.start, told.ack, true}));
+  EXPECT_EQ(*two.alice->range(), (session::session_range{30, 70, 70}));
+  EXPECT_FALSE(compare(*two.alice->range(), told));
+  EXPECT_EQ(as_text(two.alice->state()), "kept");
+  ASSERT_TRUE(both::send(*two.alice, "on it goes"));
+  two.alice->commit();
+  two.alice = two.open(0);
+  EXPECT_EQ(*two.alice->range(), (session::session_range{30, 70, 71}));
+  ASSERT_TRUE(two.bob->reset({42, 70, 30}));
+  ASSERT_TRUE(two.bob->attach_input(two.memory.ring(0), two.memory.line(0)));
+  EXPECT_EQ(text_of(two.bob->front()), "on it goes");
 }
 
 TEST(persistent_session, refuses_a_ring_that_does_not_match_its_file) {
