@@ -51,10 +51,12 @@ class held_consumer {
     publish(mark());
     return {};
   }
+  /// There is nothing to read until the next attach(); mark() keeps its number.
   void detach() noexcept {
-    reader_ = ring_consumer();
-    data_ = {};
+    const std::uint64_t next = sequence();
+    data_ = k_nothing;
     line_ = nullptr;
+    go_back({0, next});
   }
   [[nodiscard]] bool attached() const noexcept { return line_ != nullptr; }
 
@@ -63,9 +65,10 @@ class held_consumer {
   [[nodiscard]] bool something() const noexcept { return reader_.something(); }
   void pause() noexcept { reader_.pause(); }
   [[nodiscard]] ring_mark mark() const noexcept { return {reader_.position(), reader_.sequence()}; }
-  /// Reads again what was read since `before`, a mark() of this attachment.
+  [[nodiscard]] std::uint64_t sequence() const noexcept { return reader_.sequence(); }
+  /// Reads again what was read since `before`, a mark() of this attachment; where nothing is attached, any number.
   void go_back(const ring_mark& before) noexcept {
-    if (!data_.empty()) reader_ = ring_consumer(data_, unshared_, before.position, before.sequence);
+    reader_ = ring_consumer(data_, unshared_, before.position, before.sequence);
   }
 
   /// What lies before `upto` may be overwritten. Nothing happens if that was said already, or nothing is attached.
@@ -95,10 +98,11 @@ class held_consumer {
 
   /// The producer broke the rules; its ring has no end either. For good.
   [[nodiscard]] bool corrupt() const noexcept { return reader_.corrupt() || reader_.ended(); }
-  [[nodiscard]] std::size_t max_body() const noexcept { return reader_.max_body(); }
 
  private:
-  std::span<const std::byte> data_;
+  alignas(8) static constexpr std::byte k_nothing[8]{};
+
+  std::span<const std::byte> data_ = k_nothing;
   ring_consumer reader_;
   ring_line unshared_;         // where the reader publishes on its own account; nobody looks at it
   ring_line* line_ = nullptr;  // the ring's

@@ -41,12 +41,13 @@ class ring_stager {
       : data_(data.data()),
         mask_(data.size() - 1),
         line_(&line),
-        tail_(tail),
-        sequence_(sequence),
         limit_(freed + data.size()),
+        tail_(tail),
+        open_start_(tail),
+        sequence_(sequence),
+        open_sequence_(sequence),
         seen_(freed),
         revealed_(tail),
-        open_{tail, 0, tail, sequence},
         rule_(rule) {}
 
   [[nodiscard]] std::size_t max_body() const noexcept { return ring_geometry::max_body(mask_ + 1); }
@@ -74,18 +75,16 @@ class ring_stager {
 
   /// Ends the open batch: the word behind it becomes 0, and another one may be opened. Nothing is visible yet.
   [[nodiscard]] ring_batch close() noexcept {
-    ring_batch closed = open_;
-    closed.end = tail_;
-    closed.sequence = sequence_;
+    const ring_batch closed{open_start_, open_word_, tail_, sequence_};
     if (!closed.empty()) Stores::word(word(tail_), 0, std::memory_order_relaxed);
-    open_ = {tail_, 0, tail_, sequence_};
+    begin();
     return closed;
   }
   /// Gives the open batch up.
   void abandon() noexcept {
-    tail_ = open_.start;
-    sequence_ = open_.sequence;
-    open_.word = 0;
+    tail_ = open_start_;
+    sequence_ = open_sequence_;
+    open_word_ = 0;
   }
   /// A closed batch becomes part of the closed one before it, which is not revealed yet.
   void join(ring_batch& before, const ring_batch& next) noexcept {
@@ -113,7 +112,7 @@ class ring_stager {
   void restart(std::uint64_t sequence) noexcept {
     sequence_ = sequence;
     seen_ = tail_;
-    open_ = {tail_, 0, tail_, sequence};
+    begin();
     if (!corrupt_) limit_ = tail_ + mask_ + 1;
   }
 
@@ -138,7 +137,7 @@ class ring_stager {
   [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
   /// Everything before it is visible.
   [[nodiscard]] std::uint64_t revealed() const noexcept { return revealed_; }
-  [[nodiscard]] bool staged() const noexcept { return !open_.empty(); }
+  [[nodiscard]] bool staged() const noexcept { return open_word_ != 0; }
   [[nodiscard]] std::span<const std::byte> data() const noexcept { return {data_, mask_ + 1}; }
   [[nodiscard]] ring_line& line() const noexcept { return *line_; }
 
@@ -146,9 +145,14 @@ class ring_stager {
   [[nodiscard]] std::uint64_t& word(std::uint64_t position) const noexcept {
     return *reinterpret_cast<std::uint64_t*>(data_ + (position & mask_));
   }
+  void begin() noexcept {
+    open_start_ = tail_;
+    open_word_ = 0;
+    open_sequence_ = sequence_;
+  }
   void put(std::uint64_t at, std::uint64_t value) noexcept {
-    if (open_.empty())
-      open_.word = value;
+    if (open_word_ == 0)
+      open_word_ = value;
     else
       Stores::word(word(at), value, std::memory_order_relaxed);
   }
@@ -157,16 +161,19 @@ class ring_stager {
     return end <= limit_;
   }
 
+  // What close() reads are no neighbours: a compiler that loads two words at once waits for the one just stored.
   std::byte* data_;
   std::uint64_t mask_;
   ring_line* line_;
+  std::uint64_t open_word_ = 0;  // withheld
+  std::uint64_t limit_;          // everything before it may be written; 0 once corrupt
   std::uint64_t tail_;
+  std::uint64_t at_ = 0;  // where the reserved record goes
+  std::uint64_t open_start_;
   std::uint64_t sequence_;
-  std::uint64_t limit_;  // everything before it may be written; 0 once corrupt
+  std::uint64_t open_sequence_;
   std::uint64_t seen_;
   std::uint64_t revealed_;
-  ring_batch open_;
-  std::uint64_t at_ = 0;  // where the reserved record goes
   room_by rule_;
   bool corrupt_ = false;
 };

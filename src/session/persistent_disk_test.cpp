@@ -161,7 +161,7 @@ TEST(durable_session, keeps_what_was_durable_and_repeats_nothing_whenever_power_
 struct alone {
   session_memory memory;
   std::unique_ptr<session::persistent_session> s =
-      std::move(session::persistent_session::recover(memory.file(0), memory.parts(0), k_disk).value());
+      session::persistent_session::recover(memory.file(0), memory.parts(0), k_disk).value();
   ring_consumer peer{memory.ring(0), memory.line(0)};
 
   [[nodiscard]] std::uint64_t send(std::size_t size) {

@@ -138,28 +138,31 @@ class basic_persistent_session {
   /// durability::process is at once
   std::uint64_t commit() noexcept {
     const ring::ring_batch closed = out_.close();
-    if (in_.attached()) in_committed_ = in_.mark();
-    if (state_open_) take_state();
-    commits_ += 1;
-    if (how_ == durability::disk) {
+    if (state_open_) [[unlikely]]
+      take_state();
+    if (how_ == durability::disk) [[unlikely]] {
       out_.join(waiting_, closed);
-      return commits_;
+      in_committed_ = in_.mark();
+      return ++commits_;
     }
-    last_ = next_commit(closed);
-    write_slot(last_, state_);
+    const commit_record next = next_commit(closed, in_.sequence());
+    write_slot(next, state_);
     if (!closed.empty()) out_.reveal(closed);
+    last_ = next;
+    in_committed_ = in_.mark();
+    commits_ += 1;
     settle();
     return commits_;
   }
   /// Nothing since the last commit() has happened: its inputs come again, its outputs are gone.
   void abort() noexcept {
     out_.abandon();
-    if (in_.attached()) in_.go_back(in_committed_);
+    in_.go_back(in_committed_);
     state_open_ = false;
   }
   /// A transaction is open that has done something.
   [[nodiscard]] bool open() const noexcept {
-    return out_.staged() || state_open_ || (in_.attached() && in_.mark().sequence != in_committed_.sequence);
+    return out_.staged() || state_open_ || in_.sequence() != in_committed_.sequence;
   }
 
   // The disk
@@ -224,18 +227,16 @@ class basic_persistent_session {
 
   basic_persistent_session(session_file& file, const ring_parts& out, const committed& found, durability how);
 
-  [[nodiscard]] commit_record next_commit(const ring::ring_batch& closed) noexcept {
-    commit_record next = last_;
-    next.generation += 1;
-    next.in_sequence = in_committed_.sequence;
-    next.out_start = closed.empty() ? closed.end : closed.start;
-    next.out_word = closed.word;
-    next.out_end = closed.end;
-    next.out_sequence = closed.sequence;
-    next.out_acked = out_.seen();
-    next.session = session_;
-    next.epoch = epoch_;
-    return next;
+  [[nodiscard]] commit_record next_commit(const ring::ring_batch& closed, std::uint64_t in_sequence) noexcept {
+    return {.generation = last_.generation + 1,
+            .session = session_,
+            .in_sequence = in_sequence,
+            .out_start = closed.empty() ? closed.end : closed.start,
+            .out_word = closed.word,
+            .out_end = closed.end,
+            .out_sequence = closed.sequence,
+            .out_acked = out_.seen(),
+            .epoch = epoch_};
   }
   static void put(std::uint64_t& to, std::uint64_t value) noexcept {
     Stores::word(to, value, std::memory_order_relaxed);

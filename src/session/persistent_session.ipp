@@ -20,6 +20,7 @@ basic_persistent_session<Stores>::basic_persistent_session(session_file& file, c
       session_(found.last.session),
       epoch_(found.last.epoch),
       how_(how) {
+  in_.go_back(in_committed_);
   state_.data.assign(found.state.begin(), found.state.end());
   state_.sum = state_sum(state_.data);
   out_.look();
@@ -134,7 +135,7 @@ void basic_persistent_session<Stores>::seal() noexcept {
   // Without outputs the group ends where the one before it did, whatever the open transaction has staged since.
   if (waiting_.empty()) waiting_ = {last_.out_end, 0, last_.out_end, last_.out_sequence};
   out_.look();
-  sealed_.record = next_commit(waiting_);
+  sealed_.record = next_commit(waiting_, in_committed_.sequence);
   sealed_.out = waiting_;
   sealed_.in = in_committed_;
   if (sealed_.state.version != state_.version || sealed_.number == 0) sealed_.state = state_;
@@ -177,6 +178,7 @@ result<std::uint64_t> basic_persistent_session<Stores>::reset(const fresh_start&
     take_state();
   }
   in_committed_ = {0, at.in_sequence};
+  in_.go_back(in_committed_);
   commits_ += 1;
   commit_record next = last_;
   next.generation += 1;

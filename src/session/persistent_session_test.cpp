@@ -29,7 +29,7 @@ struct both {
     EXPECT_TRUE(bob->attach_input(memory.ring(0), memory.line(0)));
   }
   [[nodiscard]] std::unique_ptr<persistent_session> open(int who) {
-    return std::move(persistent_session::recover(memory.file(who), memory.parts(who), k_process).value());
+    return persistent_session::recover(memory.file(who), memory.parts(who), k_process).value();
   }
   void bob_starts_anew() {
     bob = open(1);

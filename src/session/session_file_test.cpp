@@ -33,7 +33,7 @@ struct files {
   [[nodiscard]] std::span<std::byte> memory() { return std::as_writable_bytes(std::span(words)); }
   [[nodiscard]] ring_parts ring() { return {std::as_writable_bytes(std::span(ring_words)), &line}; }
   [[nodiscard]] std::unique_ptr<persistent_session> open() {
-    return std::move(persistent_session::recover(memory(), ring(), durability::process).value());
+    return persistent_session::recover(memory(), ring(), durability::process).value();
   }
   [[nodiscard]] session_file& file() { return *reinterpret_cast<session_file*>(memory().data()); }
 };
