@@ -3,6 +3,7 @@
 /// and answers each of them, and both keep their counters as the state of their transactions. Whoever sees a gap, a
 /// repetition, a torn message or a counter that does not fit, throws.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -28,15 +29,13 @@ inline void demand(bool holds, const std::string& what) {
 /// All that two sides leave behind: for each its private file, the line and the records of its outgoing ring.
 class session_memory {
  public:
-  explicit session_memory(std::byte fresh = std::byte{0xee}) : words_(2 * k_side_bytes / 8) {
-    for (int who = 0; who < 2; ++who) {
-      session::format_file(file(who),
-                           {who == 0 ? "client" : "server", who == 0 ? "server" : "client", k_world_ring, 7, 8}, 42);
-      new (&line(who)) ring_line{};
-      // Fresh memory is 0 where the first record goes; what lies elsewhere must not matter.
-      std::fill(ring(who).begin() + 8, ring(who).end(), fresh);
-    }
-  }
+  explicit session_memory(std::byte fresh = std::byte{0xee}) : own_(words_needed()), words_(own_) { lay_out(fresh); }
+  /// In memory of somebody else's, all zero: words_needed() words.
+  explicit session_memory(std::span<std::uint64_t> where) : words_(where) { lay_out(std::byte{0xee}); }
+  session_memory(const session_memory&) = delete;
+  session_memory& operator=(const session_memory&) = delete;
+  [[nodiscard]] static constexpr std::size_t words_needed() noexcept { return 2 * k_side_bytes / 8; }
+
   [[nodiscard]] std::span<std::byte> file(int who) { return part(who, 0, sizeof(session::session_file)); }
   [[nodiscard]] ring_line& line(int who) {
     return *reinterpret_cast<ring_line*>(part(who, sizeof(session::session_file), sizeof(ring_line)).data());
@@ -46,7 +45,8 @@ class session_memory {
   }
   [[nodiscard]] session::ring_parts parts(int who) { return {ring(who), &line(who)}; }
 
-  [[nodiscard]] const std::vector<std::uint64_t>& words() const noexcept { return words_; }
+  [[nodiscard]] std::vector<std::uint64_t> copy() const { return {words_.begin(), words_.end()}; }
+  [[nodiscard]] std::uint64_t word(std::size_t index) const { return words_[index]; }
   void assign(const std::vector<std::uint64_t>& words) { std::copy(words.begin(), words.end(), words_.begin()); }
   [[nodiscard]] std::size_t index_of(const void* at) const {
     return static_cast<std::size_t>(static_cast<const std::byte*>(at) -
@@ -57,8 +57,6 @@ class session_memory {
     const auto* const first = reinterpret_cast<const std::byte*>(words_.data());
     return at >= first && at < first + 2 * k_side_bytes;
   }
-  /// Words of one side's part.
-  [[nodiscard]] static std::size_t side_words() noexcept { return k_side_bytes / 8; }
 
  private:
   static constexpr std::size_t k_side_bytes = sizeof(session::session_file) + sizeof(ring_line) + k_world_ring;
@@ -66,7 +64,18 @@ class session_memory {
     auto* const first = reinterpret_cast<std::byte*>(words_.data()) + static_cast<std::size_t>(who) * k_side_bytes;
     return {first + at, size};
   }
-  std::vector<std::uint64_t> words_;
+  void lay_out(std::byte fresh) {
+    for (int who = 0; who < 2; ++who) {
+      session::format_file(file(who),
+                           {who == 0 ? "client" : "server", who == 0 ? "server" : "client", k_world_ring, 7, 8}, 42);
+      new (&line(who)) ring_line{};
+      // Fresh memory is 0 where the first record goes; what lies elsewhere must not matter.
+      std::fill(ring(who).begin() + 8, ring(who).end(), fresh);
+    }
+  }
+
+  std::vector<std::uint64_t> own_;
+  std::span<std::uint64_t> words_;
 };
 
 /// What both sides have counted.

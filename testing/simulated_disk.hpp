@@ -15,7 +15,7 @@ namespace ferry::test {
 
 class simulated_disk {
  public:
-  explicit simulated_disk(session_memory& cache) : cache_(&cache), disk_(cache.words()) {}
+  explicit simulated_disk(session_memory& cache) : cache_(&cache), disk_(cache.copy()) {}
 
   /// Before each store, after everything else that is to be seen then: for recorded_stores::before.
   void storing(const void* to) {
@@ -68,7 +68,7 @@ class simulated_disk {
   static constexpr std::size_t k_nowhere = ~std::size_t{0};
   /// The last store has been done meanwhile.
   void note() {
-    if (last_ != k_nowhere) unsynced_[last_].push_back(cache_->words()[last_]);
+    if (last_ != k_nowhere) unsynced_[last_].push_back(cache_->word(last_));
     last_ = k_nowhere;
   }
   session_memory* cache_;

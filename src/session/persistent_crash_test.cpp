@@ -15,7 +15,7 @@ constexpr auto k_process = session::durability::process;
 /// What a kill would leave, before each store of `work` and after the last one.
 std::vector<std::vector<std::uint64_t>> states_of(session_memory& memory, const std::function<void()>& work) {
   std::vector<std::vector<std::uint64_t>> states;
-  recorded_stores::before = [&](const void*) { states.push_back(memory.words()); };
+  recorded_stores::before = [&](const void*) { states.push_back(memory.copy()); };
   try {
     work();
   } catch (...) {
@@ -23,7 +23,7 @@ std::vector<std::vector<std::uint64_t>> states_of(session_memory& memory, const 
     throw;
   }
   recorded_stores::before = nullptr;
-  states.push_back(memory.words());
+  states.push_back(memory.copy());
   return states;
 }
 

@@ -58,7 +58,7 @@ class machine {
   /// One process dies between two steps and comes back; what it had stored is in memory, and it syncs that first.
   void kill(int who) {
     syncs_[static_cast<std::size_t>(who)].reset();
-    disk_.restart_with(std::vector<std::uint64_t>(memory_.words()));
+    disk_.restart_with(memory_.copy());
     for (auto& one : syncs_) one.reset();
     start_one(who);
   }

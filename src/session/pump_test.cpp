@@ -123,7 +123,7 @@ class two_machines {
     const auto must = m.side.survives();
     recorded_stores::before = [&](const void* to) {
       if (how_ == durability::process)
-        states.push_back(m.memory.words());
+        states.push_back(m.memory.copy());
       else
         states.push_back(m.disk.after_power_loss(random_, static_cast<unsigned>(random_() % 3 * 50)));
       m.disk.storing(to);
