@@ -2,6 +2,7 @@
 // what was durable is there, and every request is booked and answered exactly once.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <optional>
 
 #include "testing/simulated_disk.hpp"
@@ -236,15 +237,31 @@ TEST(durable_session, reuses_no_room_before_a_durable_slot_knows_that_it_is_free
   EXPECT_NE(one.s->reserve(1000), nullptr);
 }
 
+/// A disk that fails at its n-th sync.
+class failing_disk final : public session::storage {
+ public:
+  explicit failing_disk(int good) : good_(good) {}
+  [[nodiscard]] result<void> sync(bytes) override {
+    if (good_-- > 0) return {};
+    return error::from_errno(EIO, "sync");
+  }
+
+ private:
+  int good_;
+};
+
 TEST(durable_session, is_of_no_more_use_when_a_sync_failed) {
-  alone one;
-  const auto number = one.send(8);
-  EXPECT_FALSE(one.s->next_sync().empty());
-  one.s->sync_failed();
-  one.s->synced();
-  EXPECT_TRUE(one.s->next_sync().empty());
-  EXPECT_LT(one.s->durable(), number);
-  EXPECT_FALSE(one.peer.front());
+  for (const int good : {0, 1}) {
+    alone one;
+    const auto number = one.send(8);
+    failing_disk disk(good);
+    const auto synced = session::sync_all(*one.s, disk);
+    EXPECT_EQ(synced.error().system_errno(), EIO);
+    one.s->synced();
+    EXPECT_TRUE(one.s->next_sync().empty());
+    EXPECT_LT(one.s->durable(), number);
+    EXPECT_FALSE(one.peer.front());
+  }
 }
 
 TEST(durable_session, changes_its_input_only_when_nothing_waits_and_resets_through_the_disk) {
