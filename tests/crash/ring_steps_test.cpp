@@ -4,14 +4,10 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -20,12 +16,12 @@
 #include "os/mapping.hpp"
 #include "ring/ring_layout.hpp"
 #include "rounds.hpp"
+#include "stepped_child.hpp"
 
 namespace ferry::test {
 namespace {
 
 constexpr std::uint64_t k_ring = 4096;
-constexpr int k_ptrace_forbidden = 77;
 
 // Bodies are told by their number alone, so that whoever reads one knows whether it is whole.
 std::size_t size_of(std::uint64_t number) {
@@ -77,49 +73,6 @@ class shared_ring {
   static constexpr ring::geometry k_sizes{k_ring, 1, 4096};
   os::mapping at_;
   std::atomic<std::uint64_t>* done_;
-};
-
-// A child that does `work` from the moment it has stopped itself, under this process's hand.
-class stepped_child {
- public:
-  explicit stepped_child(const std::function<void()>& work) {
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(k_ptrace_forbidden);
-      ::raise(SIGSTOP);
-      work();
-      ::_exit(0);
-    }
-    status_ = wait();
-  }
-  ~stepped_child() { kill(); }
-  stepped_child(const stepped_child&) = delete;
-  stepped_child& operator=(const stepped_child&) = delete;
-
-  [[nodiscard]] bool forbidden() const { return pid_ < 0 || WIFEXITED(status_); }
-  /// @return false: it has ended
-  [[nodiscard]] bool step() {
-    if (over_ || ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return false;
-    status_ = wait();
-    return WIFSTOPPED(status_);
-  }
-  void kill() {
-    if (over_) return;
-    ::kill(pid_, SIGKILL);
-    while (!over_) status_ = wait();
-  }
-
- private:
-  int wait() {
-    int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
-    over_ = !WIFSTOPPED(status);
-    return status;
-  }
-  pid_t pid_;
-  int status_ = 0;
-  bool over_ = false;
 };
 
 // What there is to try: messages that lie in the ring before, and what the child then does.

@@ -1,0 +1,172 @@
+// A side of a session dies before any of its stores. What it leaves is looked at store by store: both sides go on from
+// there, and every request is booked and answered exactly once.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "testing/session_world.hpp"
+
+namespace ferry::test {
+namespace {
+
+using stepped_side = session_side<recorded_stores>;
+constexpr auto k_process = session::durability::process;
+
+/// What a kill would leave, before each store of `work` and after the last one.
+std::vector<std::vector<std::uint64_t>> states_of(session_memory& memory, const std::function<void()>& work) {
+  std::vector<std::vector<std::uint64_t>> states;
+  recorded_stores::before = [&](const void*) { states.push_back(memory.copy()); };
+  try {
+    work();
+  } catch (...) {
+    recorded_stores::before = nullptr;
+    throw;
+  }
+  recorded_stores::before = nullptr;
+  states.push_back(memory.copy());
+  return states;
+}
+
+struct pair_of_sides {
+  session_memory memory;
+  std::array<stepped_side, 2> sides{stepped_side(memory, 0, k_process), stepped_side(memory, 1, k_process)};
+
+  pair_of_sides() {
+    for (auto& side : sides) side.recover();
+    for (auto& side : sides) side.attach();
+  }
+  /// One of the things that a side does; which is up to `random`.
+  void step(int who, std::uint64_t random) {
+    stepped_side& side = sides[static_cast<std::size_t>(who)];
+    switch (random % 16) {
+      case 0: side.commit_nothing(); break;
+      case 1: side.s->publish_position(); break;
+      case 2: side.work(1 + random / 16 % 3, ~std::uint64_t{0}, true); break;
+      case 3:
+        // A process that is started anew, although nothing went wrong.
+        side.recover();
+        side.attach();
+        break;
+      case 4: side.work(30, ~std::uint64_t{0}); break;
+      default: side.work(1 + random / 16 % 4, ~std::uint64_t{0}); break;
+    }
+  }
+};
+
+TEST(persistent_session, loses_and_repeats_nothing_wherever_one_side_is_killed) {
+  pair_of_sides world;
+  session_memory after;
+  std::mt19937_64 random(4);
+  std::size_t kills = 0;
+  for (int round = 0; round < 700; ++round) {
+    const int who = static_cast<int>(random() % 2);
+    const counters before = world.sides[static_cast<std::size_t>(who)].counted;
+    const auto what = random();
+    const auto states = states_of(world.memory, [&] { world.step(who, what); });
+    const counters then = world.sides[static_cast<std::size_t>(who)].counted;
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      SCOPED_TRACE("round " + std::to_string(round) + ", side " + std::to_string(who) + ", before store " +
+                   std::to_string(i) + " of " + std::to_string(states.size()));
+      try {
+        after.assign(states[i]);
+        session_side<ring::direct_stores> reborn(after, who, k_process);
+        reborn.recover();
+        ASSERT_TRUE(reborn.counted == before || reborn.counted == then) << "half a transaction";
+        after.assign(states[i]);
+        finish_everything(after, k_process);
+      } catch (const std::exception& e) {
+        FAIL() << e.what();
+      }
+      kills += 1;
+    }
+  }
+  RecordProperty("kills", static_cast<int>(kills));
+  EXPECT_GT(kills, 10'000u);
+}
+
+TEST(persistent_session, goes_on_with_a_peer_that_never_noticed_the_kills) {
+  pair_of_sides world;
+  std::mt19937_64 random(5);
+  try {
+    for (int round = 0; round < 8'000; ++round) {
+      const int who = static_cast<int>(random() % 2);
+      const auto what = random();
+      if (random() % 4 != 0) {
+        world.step(who, what);
+        continue;
+      }
+      auto states = states_of(world.memory, [&] { world.step(who, what); });
+      // The killed one comes back, and may be killed while it does; the other one has seen nothing.
+      for (bool again = true; again; again = random() % 4 == 0) {
+        world.memory.assign(states[random() % states.size()]);
+        auto& side = world.sides[static_cast<std::size_t>(who)];
+        states = states_of(world.memory, [&] {
+          side.recover();
+          side.attach();
+        });
+      }
+    }
+    EXPECT_GT(world.sides[0].counted.in, 2'000u);
+    finish_everything(world.memory, k_process);
+  } catch (const std::exception& e) {
+    FAIL() << e.what();
+  }
+}
+
+TEST(persistent_session, survives_a_kill_at_every_store_of_a_recovery) {
+  pair_of_sides world;
+  session_memory between, after;
+  std::mt19937_64 random(6);
+  for (int round = 0; round < 60; ++round) {
+    const int who = static_cast<int>(random() % 2);
+    const auto what = random();
+    for (const auto& state : states_of(world.memory, [&] { world.step(who, what); })) {
+      try {
+        between.assign(state);
+        stepped_side reborn(between, who, k_process);
+        const auto states = states_of(between, [&] {
+          reborn.recover();
+          reborn.attach();
+        });
+        for (const auto& one : states) {
+          after.assign(one);
+          finish_everything(after, k_process);
+        }
+      } catch (const std::exception& e) {
+        FAIL() << "round " << round << ": " << e.what();
+      }
+    }
+  }
+}
+
+TEST(persistent_session, begins_anew_or_not_at_all_wherever_a_reset_is_killed) {
+  for (const int inputs : {0, 3}) {
+    pair_of_sides world;
+    for (int i = 0; i < inputs; ++i) world.step(i % 2, 16 * 3 + 5);
+    auto& side = world.sides[0];
+    side.work(5, ~std::uint64_t{0});
+    const auto before = side.counted;
+    const auto number = side.s->session();
+    const auto states = states_of(world.memory, [&] { ASSERT_TRUE(side.s->reset({99})); });
+    ASSERT_GT(states.size(), 10u);
+    for (const auto& state : states) {
+      session_memory after;
+      after.assign(state);
+      auto found = session::persistent_session::recover(after.file(0), after.parts(0), k_process);
+      ASSERT_TRUE(found) << found.error().text();
+      const bool reset = (*found)->session() == 99;
+      ASSERT_TRUE(reset || (*found)->session() == number);
+      const auto range = (*found)->range();
+      ASSERT_TRUE(range) << range.error().text();
+      EXPECT_EQ(range->end, reset ? 0 : before.out);
+      EXPECT_EQ(range->ack, reset ? 0 : before.in);
+      EXPECT_EQ((*found)->state().empty(), reset);
+      ASSERT_TRUE((*found)->send({as_bytes("on it goes"), message_kind::text, 0}));
+      (*found)->commit();
+      EXPECT_EQ((*found)->range()->end, range->end + 1);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ferry::test

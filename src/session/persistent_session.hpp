@@ -1,0 +1,305 @@
+#pragma once
+/// One side of a persistent session over memory: it consumes inputs, sends outputs and keeps a little state of the
+/// application, in transactions of which after a crash either everything happened or nothing. Dry: it maps nothing,
+/// and asks for what must reach the disk. Source: docs/sessions.md.
+///
+///     stage     output records: body, then word; the first one's word is withheld
+///     (1)       the word behind them = 0
+///     (2)       the older commit slot, its generation last (release): this is the commit
+///     (3)       the withheld word (release): all outputs appear at once
+///     (4)       the position in the input may be published, lazily, never past the newest commit
+///
+/// With durability::disk a transaction waits for the disk between its commit() and (3), and those that wait together
+/// go together.
+
+#include <ferry/message.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ring/held_consumer.hpp"
+#include "ring/ring_stager.hpp"
+#include "session/session_file.hpp"
+
+namespace ferry::session {
+
+/// What a committed transaction survives.
+enum class durability : std::uint8_t {
+  process,  ///< the death of both processes, at any instruction
+  disk,     ///< the death of the machine too
+};
+
+/// What one side says about itself when both meet.
+struct session_range {
+  std::uint64_t ack = 0;    ///< number of the next input: everything before it was consumed for good
+  std::uint64_t start = 0;  ///< number of the first output that the peer has not acknowledged
+  std::uint64_t end = 0;    ///< number of the next output
+  friend bool operator==(const session_range&, const session_range&) = default;
+};
+
+/// Where a session goes on whose own records are given up.
+struct fresh_start {
+  std::uint64_t session = 0;       ///< random, not 0; the same number if it is only mended
+  std::uint64_t in_sequence = 0;   ///< number of the next input
+  std::uint64_t out_sequence = 0;  ///< number of the next output
+  bool keeps_state = false;
+};
+
+/// What a record of a session holds. @return protocol: the record has a mark or a tag that a session never sends
+[[nodiscard]] result<message_view> message_of(const ring_record& record);
+
+/// Does not move. Thread safety: one thread at a time. The memory outlives it.
+template <class Stores = ring::direct_stores>
+class basic_persistent_session {
+ public:
+  /// Goes on where the files say; with files that were just laid out, at the beginning. Rolls forward what a crash
+  /// interrupted between (2) and (3). With durability::disk the caller has synced both files before, as what a dead
+  /// process left to the system may not have reached the disk yet.
+  /// @param file  of which read_identity() took the header @param out  outgoing_ring(); the peer may be reading
+  /// @return corrupt: file and ring are damaged, or do not belong together
+  [[nodiscard]] static result<std::unique_ptr<basic_persistent_session>> recover(std::span<std::byte> file,
+                                                                                 const ring_parts& out, durability how);
+  basic_persistent_session(const basic_persistent_session&) = delete;
+  basic_persistent_session& operator=(const basic_persistent_session&) = delete;
+  ~basic_persistent_session() = default;
+
+  // The input
+  // ------------------------------------------------------------------------------------------------------------------
+
+  /// Reads from this ring from now on: the peer's, mapped, or one that is filled from a stream. What was consumed
+  /// already is skipped.
+  /// @param data, line  outlive the attachment
+  /// @return corrupt (the records are damaged, or the next one is not among them) | misuse (inputs of a transaction
+  /// that is open, or not durable yet, are from another ring)
+  [[nodiscard]] result<void> attach_input(std::span<const std::byte> data, ring_line& line);
+  /// Gives up the open transaction. Until the next attach_input() there are no inputs.
+  void detach_input() noexcept;
+
+  /// The oldest input that the open transaction has not consumed, or none. Valid until commit().
+  [[nodiscard]] ring_record front() noexcept {
+    const ring_record record = in_.front();
+    if (!record) [[unlikely]]
+      in_.publish(in_settled_);
+    return record;
+  }
+  /// The open transaction consumes the input that front() gave.
+  void pop() noexcept { in_.pop(); }
+  /// Lets the peer reuse all room that a commit allows; before sleeping.
+  void publish_position() noexcept { in_.publish(in_settled_); }
+  /// For bells and waiting loops.
+  [[nodiscard]] ring::held_consumer<Stores>& input() noexcept { return in_; }
+
+  // The outputs
+  // ------------------------------------------------------------------------------------------------------------------
+
+  /// The largest payload of a message, in bytes.
+  [[nodiscard]] std::size_t max_payload() const noexcept { return out_.max_body() - sizeof(ring_tag); }
+  /// Room for an output of the open transaction, 8-byte aligned; reserving again gives it up.
+  /// @param size  of the body, 0 .. max_payload() + 8
+  /// @return null: no room now, or none for a transaction as large as this one, or corrupt()
+  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept {
+    std::byte* const to = out_.reserve(size);
+    if (to == nullptr) [[unlikely]]
+      wants_room_ = true;
+    return to;
+  }
+  /// The reserved body joins the open transaction. @param size  at most what was reserved
+  void stage(std::size_t size, ring_marks marks = ring_marks::none) noexcept { out_.stage(size, marks); }
+  /// reserve, copy, stage. @param m  at most max_payload() bytes @return false: as reserve()
+  [[nodiscard]] bool send(const message_view& m) noexcept {
+    const std::size_t tag_bytes = m.type == 0 ? 0 : sizeof(ring_tag);
+    std::byte* const to = reserve(m.payload.size() + tag_bytes);
+    if (to == nullptr) return false;
+    if (tag_bytes != 0) {
+      const ring_tag tag{m.type, 0, static_cast<std::uint32_t>(m.payload.size())};
+      Stores::copy(to, std::as_bytes(std::span(&tag, 1)));
+    }
+    Stores::copy(to + tag_bytes, m.payload);
+    stage(m.payload.size() + tag_bytes, (tag_bytes == 0 ? ring_marks::none : ring_marks::tagged) |
+                                            (m.kind == message_kind::text ? ring_marks::text : ring_marks::none));
+    return true;
+  }
+
+  // Transactions
+  // ------------------------------------------------------------------------------------------------------------------
+
+  /// The state that belongs to the newest commit(); after recover() the one that survived.
+  [[nodiscard]] bytes state() const noexcept { return state_.data; }
+  /// The open transaction replaces the state. @param to  at most k_max_state bytes; copied
+  void set_state(bytes to) {
+    assert(to.size() <= k_max_state);
+    open_state_.assign(to.begin(), to.end());
+    state_open_ = true;
+  }
+  /// Everything since the last commit() or abort() becomes one step. No system call, and no allocation.
+  /// @return the number of this transaction; it survives from durable() >= this number on, which with
+  /// durability::process is at once
+  std::uint64_t commit() noexcept {
+    const ring::ring_batch closed = out_.close();
+    if (state_open_) [[unlikely]]
+      take_state();
+    if (how_ == durability::disk) [[unlikely]] {
+      out_.join(waiting_, closed);
+      in_committed_ = in_.mark();
+      return ++commits_;
+    }
+    const commit_record next = next_commit(closed, in_.sequence());
+    write_slot(next, state_);
+    if (!closed.empty()) out_.reveal(closed);
+    last_ = next;
+    in_committed_ = in_.mark();
+    commits_ += 1;
+    settle();
+    return commits_;
+  }
+  /// Nothing since the last commit() has happened: its inputs come again, its outputs are gone.
+  void abort() noexcept {
+    out_.abandon();
+    in_.go_back(in_committed_);
+    state_open_ = false;
+  }
+  /// A transaction is open that has done something.
+  [[nodiscard]] bool open() const noexcept {
+    return out_.staged() || state_open_ || in_.sequence() != in_committed_.sequence;
+  }
+
+  // The disk
+  // ------------------------------------------------------------------------------------------------------------------
+
+  /// What must reach the disk now, with everything else that was stored into the same file; the same until synced() or
+  /// sync_failed(). Nothing: no transaction waits, or durability::process. May be synced on another thread while
+  /// transactions go on here.
+  [[nodiscard]] bytes next_sync() noexcept;
+  /// It has reached the disk. Ask again: a group of transactions takes two syncs.
+  void synced() noexcept;
+  /// It cannot be known what has: nothing becomes durable any more, and the session is of no more use.
+  void sync_failed() noexcept { enter(disk_state::failed); }
+  /// Transactions up to this number survive, are visible, and may be acknowledged.
+  [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
+
+  // Meeting the peer
+  // ------------------------------------------------------------------------------------------------------------------
+
+  /// What to say in a login; walks over all unacknowledged outputs.
+  /// @return corrupt: the peer published an impossible position
+  [[nodiscard]] result<session_range> range();
+  /// What may be acknowledged.
+  [[nodiscard]] std::uint64_t acknowledged() const noexcept { return in_settled_.sequence; }
+  [[nodiscard]] std::uint64_t session() const noexcept { return session_; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  /// The next commit() keeps both. @param session  not 0
+  void identify(std::uint64_t session, std::uint64_t epoch) noexcept {
+    session_ = session;
+    epoch_ = epoch;
+  }
+  /// Begins another session in the same files, or mends one whose sides do not fit together: then with the numbers that
+  /// the peer told. What was not acknowledged is gone. With durability::disk it is so once durable() has the number;
+  /// until then nothing may be sent. The peer is not there.
+  /// @return its number, as commit() | misuse: a transaction is open or not durable yet
+  [[nodiscard]] result<std::uint64_t> reset(const fresh_start& at);
+
+  /// Somebody broke the rules of a ring, and this is of no more use.
+  [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt() || in_.corrupt(); }
+  [[nodiscard]] const ring::ring_stager<Stores>& output() const noexcept { return out_; }
+
+ private:
+  ///     idle --something waits: next_sync()--> records --synced: (2)--> slot --synced: (3), (4)--> idle
+  ///     any --sync_failed()--> failed
+  enum class disk_state : std::uint8_t { idle, records, slot, failed };
+  void enter(disk_state next) noexcept { disk_ = next; }
+
+  struct kept_state {
+    std::vector<std::byte> data;
+    std::uint64_t sum = 0;
+    std::uint64_t version = 0;  // another one for each set_state()
+  };
+  /// Transactions on their way to the disk.
+  struct group {
+    commit_record record;
+    ring::ring_batch out;
+    ring::ring_mark in;
+    kept_state state;
+    std::uint64_t number = 0;
+    bool restarts = false;
+  };
+
+  basic_persistent_session(session_file& file, const ring_parts& out, const committed& found, durability how);
+
+  [[nodiscard]] commit_record next_commit(const ring::ring_batch& closed, std::uint64_t in_sequence) noexcept {
+    return {.generation = last_.generation + 1,
+            .session = session_,
+            .in_sequence = in_sequence,
+            .out_start = closed.empty() ? closed.end : closed.start,
+            .out_word = closed.word,
+            .out_end = closed.end,
+            .out_sequence = closed.sequence,
+            .out_acked = out_.seen(),
+            .epoch = epoch_};
+  }
+  static void put(std::uint64_t& to, std::uint64_t value) noexcept {
+    Stores::word(to, value, std::memory_order_relaxed);
+  }
+  /// (2)
+  void write_slot(const commit_record& c, const kept_state& state) noexcept {
+    commit_slot& slot = file_->slot_of(c.generation);
+    std::uint64_t& version = slot_versions_[c.generation & 1];
+    // Only this process stores here, so only the compiler could bring these stores before the last commit's.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    put(slot.session, c.session);
+    put(slot.in_sequence, c.in_sequence);
+    put(slot.out_start, c.out_start);
+    put(slot.out_word, c.out_word);
+    put(slot.out_end, c.out_end);
+    put(slot.out_sequence, c.out_sequence);
+    put(slot.out_acked, c.out_acked);
+    put(slot.epoch, c.epoch);
+    put(slot.state_bytes, state.data.size());
+    if (version != state.version) {
+      Stores::copy(slot.state.data(), state.data);
+      version = state.version;
+    }
+    put(slot.checksum, slot_sum(c, state.data.size(), state.sum));
+    Stores::word(slot.generation, c.generation, std::memory_order_release);  // pairs with: read_newest, after a crash
+  }
+  /// (4): the newest commit is there for good.
+  void settle() noexcept {
+    // Release, so that it never comes before the generation.
+    Stores::word(file_->slot_of(last_.generation).settled, checked_number::encode(last_.generation),
+                 std::memory_order_release);
+    in_settled_ = in_committed_;
+    durable_ = commits_;
+    in_.publish_in_shares(in_settled_);
+  }
+  void take_state() noexcept;
+  [[nodiscard]] bool group_waits() noexcept;
+  void seal() noexcept;
+  void finish() noexcept;
+  void restart_output() noexcept;
+
+  session_file* file_;
+  ring::ring_stager<Stores> out_;
+  ring::held_consumer<Stores> in_;
+  commit_record last_;            // the newest in a slot; with durability::disk, the newest on disk
+  ring::ring_mark in_committed_;  // as of the newest commit()
+  ring::ring_mark in_settled_;    // as of the newest durable one
+  std::uint64_t session_;
+  std::uint64_t epoch_;
+  std::uint64_t commits_ = 0;
+  std::uint64_t durable_ = 0;
+  kept_state state_;
+  std::vector<std::byte> open_state_;
+  std::array<std::uint64_t, 2> slot_versions_{~std::uint64_t{0}, ~std::uint64_t{0}};  // of the states that lie there
+  bool state_open_ = false;
+  bool wants_room_ = false;
+  const durability how_;
+  disk_state disk_ = disk_state::idle;
+  ring::ring_batch waiting_;  // committed, not on its way yet
+  group sealed_;              // on its way
+};
+
+using persistent_session = basic_persistent_session<>;
+extern template class basic_persistent_session<ring::direct_stores>;
+
+}  // namespace ferry::session
