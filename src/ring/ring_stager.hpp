@@ -67,7 +67,7 @@ class ring_stager {
   void stage(std::size_t size, ring_marks marks) noexcept {
     if (at_ != tail_) [[unlikely]]
       put(tail_, ring_word::k_pad_word);
-    put(at_, ring_word::k_present | static_cast<std::uint64_t>(marks) |
+    put(at_, ring_word::k_present | word_bits(marks) |
                  ((sequence_ & ring_word::k_sequence_mask) << ring_word::k_sequence_shift) | size);
     tail_ = at_ + ring_geometry::record_bytes(size);
     sequence_ += 1;
