@@ -46,8 +46,13 @@ class Measurement:
         return ["bench", *self.arguments, *(self.quick if quick else self.full), "--json"]
 
 
-def repeated(name, *arguments):
-    return Measurement(name, *arguments, full=("--repeat", "5", "--seconds", "1"), quick=("--seconds", "0.3"))
+def repeated(name, *arguments, runs=5):
+    return Measurement(name, *arguments, full=("--repeat", str(runs), "--seconds", "1"), quick=("--seconds", "0.3"))
+
+
+def one_way(name, url, size, *arguments):
+    # Large messages move as fast as the kernel copies, which differs by a factor of two from run to run.
+    return repeated(name, "oneway", url, "--size", str(size), *arguments, runs=15 if size > 50_000 else 5)
 
 
 def connections(name, url, *arguments):
@@ -70,8 +75,8 @@ def channels(kind):
     yield repeated(f"rtt-{kind}-sleep-pinned", "rtt", url, "--size", "64", *limit, *pinned)
     yield repeated(f"rtt-{kind}-spin-pinned", "rtt", f"{url}?spin=1ms", "--size", "64", *limit, *pinned)
     for size in SIZES:
-        yield repeated(f"oneway-{kind}-{size}", "oneway", url, "--size", str(size), *limit)
-        yield repeated(f"oneway-{kind}-{size}-pinned", "oneway", url, "--size", str(size), *limit, *pinned)
+        yield one_way(f"oneway-{kind}-{size}", url, size, *limit)
+        yield one_way(f"oneway-{kind}-{size}-pinned", url, size, *limit, *pinned)
 
 
 def measurements():
@@ -90,10 +95,10 @@ def measurements():
         yield connections(f"connections-{kind}", URLS[kind])
         yield connections(f"connections-{kind}-active", URLS[kind], "--active", "1")
     for size in SIZES:
-        yield repeated(f"oneway-uds-{size}", "oneway", URLS["ipc"], "--size", str(size), "--limit", "--uds-pair")
+        yield one_way(f"oneway-uds-{size}", URLS["ipc"], size, "--limit", "--uds-pair")
     yield repeated("rtt-inproc", "rtt", URLS["inproc"], "--size", "64")
     for size in SIZES:
-        yield repeated(f"oneway-inproc-{size}", "oneway", URLS["inproc"], "--size", str(size))
+        yield one_way(f"oneway-inproc-{size}", URLS["inproc"], size)
 
 
 def run(program, one, quick):
