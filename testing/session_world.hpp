@@ -175,11 +175,14 @@ class session_side {
 
   std::unique_ptr<session_type> s;
   counters counted;
+  std::size_t refused = 0;  ///< outputs that found no room
 
  private:
   bool send(std::uint64_t n) {
     const auto body = body_of(who_, n);
-    return s->send({body, n % 2 == 0 ? message_kind::binary : message_kind::text, type_of(n)});
+    const bool sent = s->send({body, n % 2 == 0 ? message_kind::binary : message_kind::text, type_of(n)});
+    refused += !sent;
+    return sent;
   }
   void check(const ring_record& record, std::uint64_t n) const {
     const auto m = session::message_of(record);

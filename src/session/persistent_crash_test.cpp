@@ -31,8 +31,12 @@ struct pair_of_sides {
   session_memory memory;
   std::array<stepped_side, 2> sides{stepped_side(memory, 0, k_process), stepped_side(memory, 1, k_process)};
 
-  pair_of_sides() {
-    for (auto& side : sides) side.recover();
+  /// @param number  of the first message of both
+  explicit pair_of_sides(std::uint64_t number = 0) {
+    for (auto& side : sides) {
+      side.recover();
+      EXPECT_TRUE(side.s->reset({42, number, number}));
+    }
     for (auto& side : sides) side.attach();
   }
   /// One of the things that a side does; which is up to `random`.
@@ -53,35 +57,57 @@ struct pair_of_sides {
   }
 };
 
-TEST(persistent_session, loses_and_repeats_nothing_wherever_one_side_is_killed) {
-  pair_of_sides world;
+/// That the interesting cases were among what was tried.
+struct tried {
+  std::size_t kills = 0, without_outputs = 0, several_outputs = 0, pads_first = 0, full = 0;
+};
+
+void kill_everywhere(pair_of_sides& world, std::uint64_t seed, tried& seen) {
   session_memory after;
-  std::mt19937_64 random(4);
-  std::size_t kills = 0;
-  for (int round = 0; round < 700; ++round) {
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 300; ++round) {
     const int who = static_cast<int>(random() % 2);
-    const counters before = world.sides[static_cast<std::size_t>(who)].counted;
+    auto& side = world.sides[static_cast<std::size_t>(who)];
+    const counters before = side.counted;
     const auto what = random();
     const auto states = states_of(world.memory, [&] { world.step(who, what); });
-    const counters then = world.sides[static_cast<std::size_t>(who)].counted;
+    const counters then = side.counted;
     for (std::size_t i = 0; i < states.size(); ++i) {
-      SCOPED_TRACE("round " + std::to_string(round) + ", side " + std::to_string(who) + ", before store " +
-                   std::to_string(i) + " of " + std::to_string(states.size()));
-      try {
-        after.assign(states[i]);
-        session_side<ring::direct_stores> reborn(after, who, k_process);
-        reborn.recover();
-        ASSERT_TRUE(reborn.counted == before || reborn.counted == then) << "half a transaction";
-        after.assign(states[i]);
-        finish_everything(after, k_process);
-      } catch (const std::exception& e) {
-        FAIL() << e.what();
-      }
-      kills += 1;
+      after.assign(states[i]);
+      session_side<ring::direct_stores> reborn(after, who, k_process);
+      reborn.recover();
+      demand(reborn.counted == before || reborn.counted == then,
+             "half a transaction before store " + std::to_string(i) + " of " + std::to_string(states.size()));
+      after.assign(states[i]);
+      finish_everything(after, k_process);
+    }
+    const auto last = session::read_newest(world.memory.file(who))->last;
+    seen.kills += states.size();
+    seen.without_outputs += last.out_word == 0;
+    seen.several_outputs += then.out > before.out + 1;
+    seen.pads_first += last.out_word == ring_word::k_pad_word;
+    seen.full += side.refused;
+    side.refused = 0;
+  }
+}
+
+TEST(persistent_session, loses_and_repeats_nothing_wherever_one_side_is_killed) {
+  tried seen;
+  // The numbers of records wrap at 2^29 in their words.
+  for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 29) - 20, (std::uint64_t{1} << 32) - 20}) {
+    pair_of_sides world(first);
+    try {
+      kill_everywhere(world, first + 4, seen);
+    } catch (const std::exception& e) {
+      FAIL() << "from number " << first << ", after " << seen.kills << " kills: " << e.what();
     }
   }
-  RecordProperty("kills", static_cast<int>(kills));
-  EXPECT_GT(kills, 10'000u);
+  RecordProperty("kills", static_cast<int>(seen.kills));
+  EXPECT_GT(seen.kills, 10'000u);
+  EXPECT_GT(seen.without_outputs, 50u);
+  EXPECT_GT(seen.several_outputs, 50u);
+  EXPECT_GT(seen.pads_first, 5u);
+  EXPECT_GT(seen.full, 5u);
 }
 
 TEST(persistent_session, goes_on_with_a_peer_that_never_noticed_the_kills) {

@@ -220,6 +220,37 @@ TEST(durable_session, writes_no_slot_while_the_other_one_is_not_on_disk_and_merg
   }
 }
 
+TEST(durable_session, leaves_what_is_open_out_of_the_group_that_goes_to_disk_meanwhile) {
+  for (const bool gives_up : {false, true}) {
+    alone one;
+    one.s->set_state(as_bytes("committed"));
+    (void)one.send(8);
+    ASSERT_TRUE(one.s->send({as_bytes("open"), message_kind::text, 0}));
+    ASSERT_TRUE(one.s->send({as_bytes("open too"), message_kind::text, 0}));
+    one.s->set_state(as_bytes("open"));
+    one.sync();
+    EXPECT_EQ(as_text(session::read_newest(one.memory.file(0))->state), "committed");
+    ASSERT_TRUE(one.peer.front());
+    one.peer.pop();
+    EXPECT_FALSE(one.peer.front());
+    {
+      session_memory after;
+      after.assign(one.memory.copy());
+      EXPECT_TRUE(session::persistent_session::recover(after.file(0), after.parts(0), k_disk));
+    }
+    if (gives_up) {
+      one.s->abort();
+      ASSERT_TRUE(one.s->send({as_bytes("another"), message_kind::text, 0}));
+    }
+    one.s->commit();
+    one.sync();
+    const auto record = one.peer.front();
+    ASSERT_TRUE(record);
+    EXPECT_EQ(as_text(record.body()), gives_up ? "another" : "open");
+    EXPECT_EQ(as_text(one.s->state()), gives_up ? "committed" : "open");
+  }
+}
+
 TEST(durable_session, reuses_no_room_before_a_durable_slot_knows_that_it_is_free) {
   alone one;
   std::size_t sent = 0;

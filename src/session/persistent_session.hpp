@@ -69,7 +69,7 @@ class basic_persistent_session {
   // ------------------------------------------------------------------------------------------------------------------
 
   /// Reads from this ring from now on: the peer's, mapped, or one that is filled from a stream. What was consumed
-  /// already is skipped.
+  /// already is skipped. After the login: the peer has recovered its ring, and both ranges fit.
   /// @param data, line  outlive the attachment
   /// @return corrupt (the records are damaged, or the next one is not among them) | misuse (inputs of a transaction
   /// that is open, or not durable yet, are from another ring)
