@@ -6,10 +6,16 @@
 
 namespace ferry::detail {
 
+constexpr std::size_t k_some = 64;
+
 boost::asio::execution_context::id sleep_round::id;
 
 sleep_round::sleep_round(boost::asio::execution_context& of)
-    : boost::asio::execution_context::service(of), io_(static_cast<boost::asio::io_context&>(of)) {}
+    : boost::asio::execution_context::service(of), io_(static_cast<boost::asio::io_context&>(of)) {
+  // Falling asleep allocates nothing, unless very many do.
+  tired_.reserve(k_some);
+  round_.reserve(k_some);
+}
 
 void sleep_round::shutdown() noexcept {
   tired_.clear();
