@@ -12,7 +12,7 @@
 #include "apps/ferry/settings.hpp"
 #include "bench/limits.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
 class App;
 class Option;
 }  // namespace CLI
