@@ -41,7 +41,7 @@ std::string text_of(const fs::path& path) {
 }
 
 error cannot_write(const std::string& what) {
-  const auto why = error::from_errno(errno, what);
+  auto why = error::from_errno(errno, what);
   if (why.system_errno() != ENOSPC) return why;
   return {why.reason(), why.text() + ": choose a smaller --size, or with TMPDIR a directory with more room", ENOSPC};
 }
@@ -84,7 +84,7 @@ result<void> make_demo_text(const std::string& path, std::uint64_t size) {
   if (!written) return written.error();
   if (*written == 0)
     return error(errc::not_found, "no text found below /usr/share or /usr/include: give one with --file");
-  if (const auto repeated = repeat_text(to.get(), *written, size); !repeated) return repeated;
+  if (auto repeated = repeat_text(to.get(), *written, size); !repeated) return repeated;
   if (std::fclose(to.release()) != 0) return cannot_write("write " + path);
   return {};
 }
