@@ -9,7 +9,6 @@
 
 namespace {
 
-using ferry::errc;
 using ferry::get_option;
 using ferry::app::channel_flags;
 using ferry::app::options_from;
