@@ -150,7 +150,7 @@ TEST_P(transport, ends_the_loser_of_two_awaited_operations) {
     then = m.text();
   };
   bool over = false;
-  asio::co_spawn(io, race(), [&](std::exception_ptr failed) {
+  asio::co_spawn(io, race(), [&](const std::exception_ptr& failed) {
     EXPECT_EQ(failed, nullptr);
     over = true;
   });
@@ -175,7 +175,7 @@ TEST_P(transport, gives_errors_to_coroutines_as_exceptions_or_as_codes) {
     codes.push_back(failed);
   };
   bool over = false;
-  asio::co_spawn(io, receive(), [&](std::exception_ptr failed) {
+  asio::co_spawn(io, receive(), [&](const std::exception_ptr& failed) {
     EXPECT_EQ(failed, nullptr);
     over = true;
   });

@@ -51,7 +51,7 @@ TEST_P(transport, lets_up_and_down_handlers_end_replace_and_let_go) {
   channel copy = client;
   std::vector<std::string> told;
   client.on_down([&, mark = std::string("first")](const down_info&) {
-    client.on_down([&](const down_info&) { told.push_back("second"); });
+    client.on_down([&](const down_info&) { told.emplace_back("second"); });
     client.cut();
     client = channel{};
     copy = channel{};
@@ -96,7 +96,7 @@ TEST_P(transport, lets_a_drain_handler_replace_itself) {
   at_server.receive(server);
   std::vector<std::string> told;
   client.on_drain([&, mark = std::string("first")] {
-    client.on_drain([&] { told.push_back("second"); });
+    client.on_drain([&] { told.emplace_back("second"); });
     told.push_back(mark);
   });
   for (std::size_t round = 1; round <= 2; ++round) {
