@@ -19,7 +19,7 @@ function(ferry_flags target)
     target_compile_options(${target} PRIVATE "$<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>")
   endif()
   if(FERRY_COVERAGE)
-    target_compile_options(${target} PRIVATE --coverage)
+    target_compile_options(${target} PRIVATE --coverage -fprofile-update=atomic)  # threads count too
     target_link_options(${target} PRIVATE --coverage)
   endif()
 endfunction()
