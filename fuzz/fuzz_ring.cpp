@@ -2,40 +2,23 @@
 // somebody else may write into it anywhere. As long as nobody does, what comes out is what went in; whatever happens,
 // nothing outside is touched, every record keeps the limits, and reading comes to an end.
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
 #include <vector>
 
+#include "fuzz/checks.hpp"
+#include "fuzz/input.hpp"
 #include "ring/ring_layout.hpp"
 
 namespace {
 
 using namespace ferry;
+using ferry::fuzz::input;
+using ferry::fuzz::require;
 using namespace ferry::ring;
 
 constexpr geometry k_sizes{4096, 1, 4096};
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
-
-class input {
- public:
-  input(const std::uint8_t* data, std::size_t size) noexcept : at_(data), end_(data + size) {}
-  [[nodiscard]] bool more() const noexcept { return at_ != end_; }
-  std::uint8_t byte() noexcept { return more() ? *at_++ : 0; }
-  std::uint64_t number(int bytes_used) noexcept {
-    std::uint64_t value = 0;
-    for (int i = 0; i < bytes_used; ++i) value = value << 8 | byte();
-    return value;
-  }
-
- private:
-  const std::uint8_t* at_;
-  const std::uint8_t* end_;
-};
 
 /// The three parts of the memory, each on its own, so that a sanitizer sees every step outside.
 class world {
@@ -58,8 +41,8 @@ class world {
     size = std::clamp(size, has(marks, ring_marks::tagged) ? sizeof(ring_tag) : 0, reserved);
     if (!honest_producer_) return;
     std::byte* const to = producer_.reserve(reserved);
-    check(to == nullptr || !(producer_.ended() || producer_.corrupt()));
-    check(to != nullptr || !model_.empty() || foreign_ || producer_.ended());
+    require(to == nullptr || !(producer_.ended() || producer_.corrupt()));
+    require(to != nullptr || !model_.empty() || foreign_ || producer_.ended());
     if (to == nullptr) return;
     for (std::size_t i = 0; i < reserved; ++i) to[i] = static_cast<std::byte>(pushed_ + i);
     producer_.publish(size, marks);
@@ -68,20 +51,20 @@ class world {
   bool pop() {
     const auto record = consumer_.front();
     if (!record) {
-      check(foreign_ || model_.empty());
+      require(foreign_ || model_.empty());
       return false;
     }
-    check(record.size <= consumer_.max_body());
-    check(!has(record.marks, ring_marks::tagged) || record.size >= sizeof(ring_tag));
+    require(record.size <= consumer_.max_body());
+    require(!has(record.marks, ring_marks::tagged) || record.size >= sizeof(ring_tag));
     std::size_t different = 0;
     if (foreign_) {
       for (const auto byte : record.body()) different += byte != std::byte{0};
     } else {
-      check(!model_.empty());
+      require(!model_.empty());
       const auto& one = model_.front();
-      check(record.size == one.size && record.marks == one.marks);
+      require(record.size == one.size && record.marks == one.marks);
       for (std::size_t i = 0; i < one.size; ++i) different += record.data[i] != static_cast<std::byte>(one.number + i);
-      check(different == 0);
+      require(different == 0);
     }
     if (!model_.empty()) model_.pop_front();
     consumer_.pop();
@@ -92,11 +75,11 @@ class world {
     (void)consumer_.something();
     (void)producer_.used();
     const auto read = read_header(std::as_bytes(std::span(*header_)), k_sizes.total());
-    check(read ? read->total() <= k_sizes.total() : !read.error().text().empty());
-    check(describe(std::as_bytes(std::span(*header_))).name.size() <= k_name_bytes);
+    require(read ? read->total() <= k_sizes.total() : !read.error().text().empty());
+    require(describe(std::as_bytes(std::span(*header_))).name.size() <= k_name_bytes);
     const auto found = ring_scan(data(), line());
-    if (!foreign_) check(found && found->tail == producer_.tail() && found->sequence == producer_.sequence());
-    if (found) check(found->records <= k_sizes.ring_bytes / 8);
+    if (!foreign_) require(found && found->tail == producer_.tail() && found->sequence == producer_.sequence());
+    if (found) require(found->records <= k_sizes.ring_bytes / 8);
   }
   void publish_position() {
     consumer_.publish_position();

@@ -2,40 +2,23 @@
 // files of a session, the ring of its peer and the positions in both, and what is done then. Whatever that was, nothing
 // outside is touched, everything comes to an end, and what is accepted keeps its own rules.
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
 
+#include "fuzz/checks.hpp"
+#include "fuzz/input.hpp"
 #include "session/login.hpp"
 #include "session/persistent_session.hpp"
 
 namespace {
 
 using namespace ferry;
+using ferry::fuzz::input;
+using ferry::fuzz::require;
 using namespace ferry::session;
 
 constexpr std::uint64_t k_ring = 4096;
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
-
-class input {
- public:
-  input(const std::uint8_t* data, std::size_t size) noexcept : at_(data), end_(data + size) {}
-  [[nodiscard]] bool more() const noexcept { return at_ != end_; }
-  std::uint8_t byte() noexcept { return more() ? *at_++ : 0; }
-  std::uint64_t number(int bytes_used) noexcept {
-    std::uint64_t value = 0;
-    for (int i = 0; i < bytes_used; ++i) value = value << 8 | byte();
-    return value;
-  }
-
- private:
-  const std::uint8_t* at_;
-  const std::uint8_t* end_;
-};
 
 /// A part of memory of its own, so that a sanitizer sees every step outside.
 struct part {
@@ -57,33 +40,33 @@ struct world {
     format_file(file.all(), {"alice", "bob", k_ring, 77, 5}, 12);
     ring_producer peer(peer_ring.all(), *peer_line);
     ring_consumer consumer(ring.all(), *line);
-    check(open(durability::process));
+    require(open(durability::process));
     for (unsigned i = 0; i < transactions; ++i) {
       const std::vector<std::byte> body(i * 37 % 300, static_cast<std::byte>(i));
-      check(peer.try_push(body));
+      require(peer.try_push(body));
       if (s->front()) s->pop();
-      check(s->send({body, message_kind::binary, static_cast<std::uint16_t>(i % 2)}));
+      require(s->send({body, message_kind::binary, static_cast<std::uint16_t>(i % 2)}));
       s->set_state(body);
       s->commit();
       for (; i % 3 == 0 && consumer.front();) consumer.pop();
-      check(!consumer.corrupt() && !s->corrupt());
+      require(!consumer.corrupt() && !s->corrupt());
     }
   }
   bool open(durability how) {
     s.reset();
     if (const auto who = read_identity(file.all()); !who) {
-      check(!who.error().text().empty());
+      require(!who.error().text().empty());
       return false;
     }
     auto made = persistent_session::recover(file.all(), parts(), how);
     if (!made) {
-      check(made.error() == errc::corrupt && !made.error().text().empty());
+      require(made.error() == errc::corrupt && !made.error().text().empty());
       return false;
     }
     s = std::move(*made);
-    check(s->state().size() <= k_max_state && s->session() != 0);
+    require(s->state().size() <= k_max_state && s->session() != 0);
     if (const auto attached = s->attach_input(peer_ring.all(), *peer_line); !attached)
-      check(!attached.error().text().empty() && !s->input().attached());
+      require(!attached.error().text().empty() && !s->input().attached());
     return true;
   }
   /// Whoever damages a slot may know how to make its checksum right again.
@@ -98,7 +81,7 @@ struct world {
   void sync() {
     for (int i = 0; !s->next_sync().empty(); ++i) {
       s->synced();
-      check(i < 10);
+      require(i < 10);
     }
   }
   /// No ring has more records than it has words.
@@ -107,9 +90,9 @@ struct world {
       const auto record = s->front();
       if (!record) return;
       const auto m = message_of(record);
-      check(m ? m->payload.size() <= record.size : !m.error().text().empty());
+      require(m ? m->payload.size() <= record.size : !m.error().text().empty());
       s->pop();
-      check(i <= 2 * k_ring / 8);
+      require(i <= 2 * k_ring / 8);
     }
   }
 };
@@ -140,7 +123,7 @@ void step(world& w, input& in) {
     case 8: w.s->abort(); break;
     case 9: w.read(in.byte()); break;
     case 10:
-      if (const auto range = w.s->range()) check(range->start <= range->end);
+      if (const auto range = w.s->range()) require(range->start <= range->end);
       break;
     case 11:
       w.sync();
@@ -157,25 +140,25 @@ void try_login(bytes in) {
   for (const bool answer : {false, true}) {
     const auto read = decode_login(in, answer);
     if (!read) {
-      check(!read.error().text().empty());
+      require(!read.error().text().empty());
       continue;
     }
-    for (const char c : read->text) check(c >= ' ' && c <= '~');
-    check(check_name(read->own_name, "").has_value() && read->range.start <= read->range.end);
+    for (const char c : read->text) require(c >= ' ' && c <= '~');
+    require(check_name(read->own_name, "").has_value() && read->range.start <= read->range.end);
     const auto again = decode_login(encode(*read), answer);
-    check(again && again->range == read->range && again->own_name == read->own_name &&
-          again->peer_name == read->peer_name && again->session == read->session && again->text == read->text);
+    require(again && again->range == read->range && again->own_name == read->own_name &&
+            again->peer_name == read->peer_name && again->session == read->session && again->text == read->text);
     const local_side self{"bob", "", 7, 3, {5, 4, 9}};
     if (answer) {
       const login sent{login_outcome::none, 7, 3, self.range, "bob", "alice", {}};
       const auto d = decide_answer(self, sent, *read);
-      check((d.action == login_action::resume || d.action == login_action::restart) !=
-            (d.action == login_action::stop));
-      check(d.action != login_action::resume || !compare(self.range, read->range));
+      require((d.action == login_action::resume || d.action == login_action::restart) !=
+              (d.action == login_action::stop));
+      require(d.action != login_action::resume || !compare(self.range, read->range));
     } else {
       const auto d = decide_login(self, *read);
-      check(d.action != login_action::resume || (read->session == 7 && !compare(self.range, read->range)));
-      check(decode_login(encode(d.answer), true).has_value());
+      require(d.action != login_action::resume || (read->session == 7 && !compare(self.range, read->range)));
+      require(decode_login(encode(d.answer), true).has_value());
     }
   }
 }

@@ -157,7 +157,7 @@ void stream_channel<F>::read_what_is_left() {
   in_batch_ = true;
   delivering_begins();
   std::optional<error> wrong;
-  while (stream_ && wants_messages() && read_more(wrong) != 0 && !wrong) take_messages(wrong);
+  while (!wrong && stream_ && wants_messages() && read_more(wrong) != 0) take_messages(wrong);
   in_batch_ = false;
   delivering_ends();
 }
