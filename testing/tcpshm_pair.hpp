@@ -4,7 +4,6 @@
 #include <ferry/compat/tcpshm.hpp>
 
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <atomic>
@@ -54,8 +53,8 @@ using told = std::vector<std::string>;
 
 [[nodiscard]] inline std::string text_of(const tcpshm::sequence_mismatch& n) {
   std::string made;
-  for (const auto one : {n.local_ack_seq, n.local_seq_start, n.local_seq_end, n.remote_ack_seq, n.remote_seq_start,
-                         n.remote_seq_end})
+  for (const auto one :
+       {n.local_ack_seq, n.local_seq_start, n.local_seq_end, n.remote_ack_seq, n.remote_seq_start, n.remote_seq_end})
     made += " " + std::to_string(one);
   return made;
 }
@@ -68,6 +67,7 @@ class noting_client : public tcpshm::client {
   bool pops = true;
   std::int64_t now = 0;
   std::function<void(const tcpshm::message&)> on_message;
+  std::function<void()> on_success;
   std::vector<std::byte> answer_data;
 
   [[nodiscard]] std::error_code say(std::string_view text, std::uint16_t type = 1, bool more = false) {
@@ -85,10 +85,13 @@ class noting_client : public tcpshm::client {
   void on_system_error(const std::string& what, int system_errno) override {
     notes.push_back("system error " + std::to_string(system_errno) + ": " + what);
   }
-  void on_login_reject(const tcpshm::login_answer& answer) override { notes.push_back("rejected: " + answer.error_text); }
+  void on_login_reject(const tcpshm::login_answer& answer) override {
+    notes.push_back("rejected: " + answer.error_text);
+  }
   std::int64_t on_login_success(const tcpshm::login_answer& answer) override {
     notes.push_back("success: " + answer.server_name);
     answer_data = answer.user_data;
+    if (on_success) on_success();
     return now;
   }
   void on_seq_number_mismatch(const tcpshm::sequence_mismatch& numbers) override {

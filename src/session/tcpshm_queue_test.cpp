@@ -324,12 +324,13 @@ TEST(tcpshm_queue, is_whole_wherever_a_kill_comes) {
       case 0:
       case 1:
       case 2:
-        w.atomically([&] { pushed += push(w.queue, std::string().append(one_of(60), static_cast<char>('a' + i % 26))); });
+        w.atomically(
+            [&] { pushed += push(w.queue, std::string().append(one_of(60), static_cast<char>('a' + i % 26))); });
         break;
-      case 3: w.atomically([&] { w.queue.sent(one_of(static_cast<std::uint32_t>(w.queue.unsent().size()) + 1)); }); break;
-      case 4:
-        w.atomically([&] { (void)w.queue.acknowledge(w.queue.range().start + one_of(4)); });
+      case 3:
+        w.atomically([&] { w.queue.sent(one_of(static_cast<std::uint32_t>(w.queue.unsent().size()) + 1)); });
         break;
+      case 4: w.atomically([&] { (void)w.queue.acknowledge(w.queue.range().start + one_of(4)); }); break;
       case 5: w.atomically([&] { w.queue.consumed(); }); break;
     }
     if (HasFatalFailure()) return;
