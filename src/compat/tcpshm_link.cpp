@@ -71,21 +71,23 @@ const message* link::front_of_ring() {
   return &*front_;
 }
 
+// Acknowledgements count when they come, also behind a message that the application leaves lying: it may be waiting for
+// the room that they give.
+void link::receive() {
+  front_.reset();  // receiving moves it
+  tcp_.receive([this](const codec::tcpshm::header& found) {
+    if (queue_->at.acknowledge(found.ack)) return true;
+    tcp_.end("the peer acknowledges up to number " + std::to_string(found.ack) + ", which was never sent");
+    return false;
+  });
+}
+
 const message* link::front_of_queue() {
-  while (const auto* const found = tcp_.front()) {
-    const auto& header = found->header;
-    if (!queue_->at.acknowledge(header.ack)) {
-      tcp_.end("the peer acknowledges up to number " + std::to_string(header.ack) + ", which was never sent");
-      return nullptr;
-    }
-    if (header.type != codec::tcpshm::k_heartbeat) {
-      front_ = message{header.size, header.type,
-                       bytes(found->at + sizeof(message_header), header.size - sizeof(message_header))};
-      return &*front_;
-    }
-    tcp_.drop();
-  }
-  return nullptr;
+  const auto found = tcp_.front();
+  if (!found) return nullptr;
+  front_ = message{found->header.size, found->header.type,
+                   bytes(found->at + sizeof(message_header), found->header.size - sizeof(message_header))};
+  return &*front_;
 }
 
 void link::pop() noexcept {
@@ -109,7 +111,7 @@ void link::tend_queue() {
     tcp_.heartbeat(queue_->at.ack());
     unacknowledged_ = 0;
   }
-  tcp_.check_silence();
+  tcp_.check_peer(front_.has_value());
   if (queue_->file.torn()) tcp_.end("the queue file was cut off");
 }
 
@@ -271,14 +273,11 @@ void link::go_live(os::unique_fd fd, std::int64_t now) {
 
 void link::tend(std::int64_t now) {
   tcp_.tick(now);
-  tcp_.receive();
-  while (const auto* const found = tcp_.front()) {
-    if (found->header.type != codec::tcpshm::k_heartbeat) tcp_.end("a message came over TCP, beside the shared memory");
-    if (tcp_.over()) return;
-    tcp_.drop();
-  }
+  tcp_.receive([](const codec::tcpshm::header&) { return true; });
+  if (tcp_.front()) tcp_.end("a message came over TCP, beside the shared memory");
+  if (tcp_.over()) return;
   if (tcp_.heartbeat_due()) tcp_.heartbeat(0);
-  tcp_.check_silence();
+  tcp_.check_peer(false);
 }
 
 std::optional<ending> link::over() const {

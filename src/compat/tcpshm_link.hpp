@@ -68,7 +68,7 @@ class link {
     if (!take_turn()) return;
     tcp_.tick(now);
     flush();
-    tcp_.receive();
+    receive();
     deliver_all(deliver);
     if (is_closed()) return;
     tend_queue();
@@ -140,6 +140,7 @@ class link {
   static constexpr int k_batch = 256;
 
   void give_up(const ending& why);
+  void receive();
   void tend_queue();
   [[nodiscard]] const message* front_of_ring();
   [[nodiscard]] const message* front_of_queue();

@@ -1,5 +1,7 @@
 #include "compat/tcpshm_tcp_end.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -19,8 +21,8 @@ void tcp_end::open(os::unique_fd fd, std::int64_t now) {
 void tcp_end::close() noexcept {
   fd_.reset();
   over_.reset();
-  front_.reset();
-  begin_ = end_ = 0;
+  gone_.reset();
+  begin_ = scanned_ = end_ = 0;
   owed_.clear();
 }
 
@@ -28,58 +30,67 @@ void tcp_end::end(std::string reason, int system_errno) {
   if (!over_) over_ = ending{std::move(reason), system_errno};
 }
 
-void tcp_end::receive() {
-  if (over_ || front() != nullptr || over_) return;
-  make_room();
+void tcp_end::fill() {
+  if (gone_ || !make_room()) return;
   const auto got = os::receive(fd_.get(), std::span(buffer_).subspan(end_));
   if (got) {
     end_ += *got;
     last_received_ = now_;
   } else if (got.error() == errc::end_of_stream) {
-    end("the peer has closed the connection");
+    gone_ = ending{"the peer has closed the connection"};
   } else if (got.error() != errc::would_block) {
-    end(got.error().text(), got.error().system_errno());
+    gone_ = ending{got.error().text(), got.error().system_errno()};
   }
 }
 
-const tcp_end::arrived* tcp_end::front() {
-  if (front_) return &*front_;
-  if (over_ || end_ - begin_ < wire::k_header_bytes) return nullptr;
-  const auto header = wire::load_header(buffer_.data() + begin_, how_->format.order);
-  if (header.size < wire::k_header_bytes || (header.type == wire::k_heartbeat && header.size != wire::k_header_bytes)) {
-    end("a message of size " + std::to_string(header.size) + " and type " + std::to_string(header.type) + " came");
-    return nullptr;
-  }
-  if (wire::padded(header.size) > how_->with.tcp_recv_max) {
-    end("a message of " + std::to_string(header.size) + " bytes came; tcp_recv_max is " +
-        std::to_string(how_->with.tcp_recv_max));
-    return nullptr;
-  }
-  if (end_ - begin_ < wire::padded(header.size)) return nullptr;
-  front_ = arrived{header, buffer_.data() + begin_};
-  return &*front_;
-}
-
-void tcp_end::drop() noexcept {
-  begin_ += wire::padded(front_->header.size);
-  front_.reset();
-}
-
-// Bytes from begin_ on that the next message takes, as far as is known.
-std::size_t tcp_end::wanted() const noexcept {
-  if (end_ - begin_ < wire::k_header_bytes) return wire::k_header_bytes;
-  return wire::padded(wire::load_header(buffer_.data() + begin_, how_->format.order).size);
-}
-
-void tcp_end::make_room() {
-  if (begin_ == end_) begin_ = end_ = 0;
-  const std::size_t want = wanted();
-  if (begin_ + want > buffer_.size() || end_ == buffer_.size()) {
+bool tcp_end::make_room() {
+  if (begin_ == end_) begin_ = scanned_ = end_ = 0;
+  if (begin_ >= buffer_.size() / 2 || (begin_ > 0 && end_ == buffer_.size())) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    scanned_ -= begin_;
     end_ -= begin_;
     begin_ = 0;
   }
-  if (want > buffer_.size()) buffer_.resize(std::min(std::max(2 * buffer_.size(), want), how_->with.tcp_recv_max));
+  if (end_ == buffer_.size() && end_ < how_->with.tcp_recv_max)
+    buffer_.resize(std::min(2 * buffer_.size(), how_->with.tcp_recv_max));
+  return end_ < buffer_.size();
+}
+
+std::optional<wire::header> tcp_end::scan() {
+  if (over_ || end_ - scanned_ < wire::k_header_bytes) return std::nullopt;
+  std::byte* const at = buffer_.data() + scanned_;
+  const auto found = wire::load_header(at, how_->format.order);
+  const bool heartbeat = found.type == wire::k_heartbeat;
+  if (found.size < wire::k_header_bytes || (heartbeat && found.size != wire::k_header_bytes)) {
+    end("a message of size " + std::to_string(found.size) + " and type " + std::to_string(found.type) + " came");
+    return std::nullopt;
+  }
+  const std::size_t whole = wire::padded(found.size);
+  if (whole > how_->with.tcp_recv_max) {
+    end("a message of " + std::to_string(found.size) + " bytes came; tcp_recv_max is " +
+        std::to_string(how_->with.tcp_recv_max));
+    return std::nullopt;
+  }
+  if (end_ - scanned_ < whole) return std::nullopt;
+  if (!heartbeat) {
+    scanned_ += whole;
+  } else if (begin_ == scanned_) {
+    begin_ = scanned_ += whole;
+  } else {
+    std::memmove(at, at + whole, end_ - scanned_ - whole);
+    end_ -= whole;
+  }
+  return found;
+}
+
+std::optional<tcp_end::arrived> tcp_end::front() const noexcept {
+  if (over_ || begin_ == scanned_) return std::nullopt;
+  std::byte* const at = const_cast<std::byte*>(buffer_.data()) + begin_;
+  return arrived{wire::load_header(at, how_->format.order), at};
+}
+
+void tcp_end::drop() noexcept {
+  begin_ += wire::padded(wire::load_header(buffer_.data() + begin_, how_->format.order).size);
 }
 
 std::size_t tcp_end::send(bytes what) {
@@ -110,9 +121,15 @@ void tcp_end::send_owed() {
   owed_.assign(rest.begin() + static_cast<std::ptrdiff_t>(taken), rest.end());
 }
 
-void tcp_end::check_silence() {
-  // Who leaves messages lying does not know whether the peer is silent.
-  if (front_) last_received_ = now_;
+void tcp_end::check_peer(bool left_lying) {
+  const bool full = begin_ == 0 && end_ == how_->with.tcp_recv_max;
+  if (full && !gone_) {
+    // Nothing is received now, so whether the peer lives has to be asked.
+    last_received_ = now_;
+    pollfd hung_up{fd_.get(), POLLRDHUP, 0};
+    if (::poll(&hung_up, 1, 0) == 1) gone_ = ending{"the peer has closed the connection"};
+  }
+  if (gone_ && (left_lying || begin_ == scanned_)) end(gone_->reason, gone_->system_errno);
   if (now_ - last_received_ >= how_->with.connection_timeout)
     end("timeout: nothing came for " + std::to_string(now_ - last_received_));
 }
