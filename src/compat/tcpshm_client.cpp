@@ -44,6 +44,7 @@ struct client::parts {
   void on_answer();
   void join();
   void finish();
+  void check_end();
   [[nodiscard]] bool fail(const error& why);
   /// Joins at once; else the polling threads do.
   [[nodiscard]] bool alone() const noexcept { return blocking || !request.use_shm; }
@@ -60,6 +61,7 @@ struct client::parts {
 // Login ---------------------------------------------------------------------------------------------------------------
 
 bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t port, bytes data) {
+  check_end();
   if (now_in != phase::idle) {
     owner.on_system_error("this client is connected already", EISCONN);
     return false;
@@ -269,12 +271,16 @@ void client::parts::poll_tcp(std::int64_t now) {
   } else {
     at.poll_tcp(now, [this](const message& m) { owner.on_server_msg(m); });
   }
+  check_end();
+}
+
+void client::parts::check_end() {
   if (now_in != phase::up) return;
-  if (const auto over = at.over()) {
-    at.end();
-    enter(phase::idle);
-    owner.on_disconnected(over->reason, over->system_errno);
-  }
+  const auto over = at.over();
+  if (!over) return;
+  at.end();
+  enter(phase::idle);
+  owner.on_disconnected(over->reason, over->system_errno);
 }
 
 void client::parts::stop() noexcept {

@@ -40,7 +40,8 @@ struct tcpshm_log {
   std::atomic<std::uint64_t> logins;  ///< of the client
   std::atomic<std::uint64_t> echoed;  ///< the number after the last echo that the client has
   std::atomic<std::uint64_t> served;  ///< the number after the last one that the server has answered
-  std::atomic<std::uint64_t> unused[3];
+  std::atomic<std::uint64_t> spread;  ///< how much larger than the smallest body one may be, and one more
+  std::atomic<std::uint64_t> unused[2];
   note server;
   note client_sends;
   note client_receives;
@@ -50,8 +51,8 @@ inline constexpr std::size_t k_tcpshm_log_bytes = 4096;
 static_assert(sizeof(tcpshm_log) <= k_tcpshm_log_bytes && offsetof(tcpshm_log, complaint) == 232);
 
 /// The body of message `number`: the number, then bytes that follow from it.
-[[nodiscard]] inline std::string tcpshm_body(std::uint64_t number) {
-  std::string made(8 + number * 7 % 200, '\0');
+[[nodiscard]] inline std::string tcpshm_body(std::uint64_t number, std::uint64_t spread) {
+  std::string made(8 + number * 7 % spread, '\0');
   std::memcpy(made.data(), &number, 8);
   for (std::size_t i = 8; i < made.size(); ++i) made[i] = static_cast<char>(number * 31 + i);
   return made;

@@ -48,12 +48,12 @@ class side {
   void check(const tcpshm::message& m, std::uint64_t wanted, const char* who) const {
     std::uint64_t number = ~std::uint64_t{0};
     if (m.body.size() >= 8) std::memcpy(&number, m.body.data(), 8);
-    if (number != wanted || as_text(m.body) != tcpshm_body(wanted) || m.msg_type != tcpshm_type(wanted))
+    if (number != wanted || as_text(m.body) != tcpshm_body(wanted, log_->spread) || m.msg_type != tcpshm_type(wanted))
       wrong(std::string(who) + " got " + std::to_string(number) + " of " + std::to_string(m.body.size()) +
             " bytes, not " + std::to_string(wanted));
   }
-  static bool put(tcpshm::connection& to, std::uint64_t number) {
-    const std::string body = tcpshm_body(number);
+  bool put(tcpshm::connection& to, std::uint64_t number) const {
+    const std::string body = tcpshm_body(number, log_->spread);
     tcpshm::message_header* const at = to.alloc(body.size());
     if (at == nullptr) return false;
     at->msg_type = tcpshm_type(number);
@@ -97,7 +97,9 @@ class echo_server : public tcpshm::server, private side {
     owes_ = now.popped != last.popped && now.pushed == last.pushed;
     owed_ = last.number;
   }
-  void on_client_disconnected(tcpshm::connection&, const std::string&, int) override {}
+  void on_client_disconnected(tcpshm::connection&, const std::string& reason, int) override {
+    if (reason.find("damaged") != std::string::npos) wrong("server: " + reason);
+  }
   void on_client_msg(tcpshm::connection& conn, const tcpshm::message& m) override {
     if (owes_) return;
     check(m, next_, "server");
@@ -171,7 +173,9 @@ class echo_client : public tcpshm::client, private side {
     conn.pop();
     log_->echoed = ++wanted_;
   }
-  void on_disconnected(const std::string&, int) override {}
+  void on_disconnected(const std::string& reason, int) override {
+    if (reason.find("damaged") != std::string::npos) wrong("client: " + reason);
+  }
 
  private:
   void send_some(tcpshm::connection& conn) {

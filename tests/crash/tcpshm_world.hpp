@@ -28,6 +28,7 @@ class tcpshm_world {
     std::ofstream(log_path_) << std::string(k_tcpshm_log_bytes, '\0');
     const auto file = os::open_file(log_path_, true);
     map_ = os::mapping::of(file.value().get(), k_tcpshm_log_bytes, true).value();
+    log().spread = 200;
   }
 
   [[nodiscard]] tcpshm_log& log() { return *reinterpret_cast<tcpshm_log*>(map_.data()); }
