@@ -139,10 +139,11 @@ void server::parts::stop() noexcept {
 
 void server::parts::poll_ctl(std::int64_t at) {
   now = at;
+  // First, so that who has gone does not stand in the way of its own return.
+  for (auto& [name, one] : members) tend(*one);
   accept_all();
   for (auto& one : newcomers) hear(one);
   std::erase_if(newcomers, [](const newcomer& one) { return !one.fd; });
-  for (auto& [name, one] : members) tend(*one);
 }
 
 // Logins --------------------------------------------------------------------------------------------------------------
