@@ -38,7 +38,7 @@ struct client::parts {
  private:
   void enter(phase next) noexcept { now_in = next; }
   [[nodiscard]] result<void> prepare(bytes data);
-  [[nodiscard]] result<void> dial(const std::string& host, std::uint16_t port);
+  [[nodiscard]] result<void> dial();
   void on_connected();
   void on_answer_bytes();
   void on_answer();
@@ -51,6 +51,8 @@ struct client::parts {
 
   bool blocking = false;
   os::unique_fd fd;
+  std::vector<os::socket_address> peers;
+  std::size_t tried = 0;
   os::socket_address peer;
   wire::login request;
   std::vector<std::byte> in;
@@ -72,7 +74,11 @@ bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t p
   since.reset();
   in.clear();
   if (const auto ready = prepare(data); !ready) return fail(ready.error());
-  if (const auto dialed = dial(host, port); !dialed) return fail(dialed.error());
+  auto found = os::resolve(host, port, false);
+  if (!found) return fail(found.error());
+  peers = std::move(*found);
+  tried = 0;
+  if (const auto dialed = dial(); !dialed) return fail(dialed.error());
   return true;
 }
 
@@ -96,18 +102,21 @@ result<void> client::parts::prepare(bytes data) {
   return {};
 }
 
-result<void> client::parts::dial(const std::string& host, std::uint16_t port) {
-  const auto found = os::resolve(host, port, false);
-  if (!found) return found.error();
-  peer = found->front();
+// The addresses of a host one after the other; the error is the last one's.
+result<void> client::parts::dial() {
   ferry::options with;
   with.no_delay = how.with.no_delay;
-  auto made = os::open_stream_socket(peer.family(), with);
-  if (!made) return made.error();
-  fd = std::move(*made);
-  os::tune_connected(fd.get(), peer.family(), with);
-  const auto started = os::start_connect(fd.get(), peer);
-  if (!started) return started.error();
+  for (error why;;) {
+    if (tried == peers.size()) return why;
+    peer = peers[tried++];
+    auto made = os::open_stream_socket(peer.family(), with);
+    if (!made) return made.error();
+    fd = std::move(*made);
+    os::tune_connected(fd.get(), peer.family(), with);
+    const auto started = os::start_connect(fd.get(), peer);
+    if (started) break;
+    why = started.error();
+  }
   enter(phase::dialing);
   return {};
 }
@@ -133,7 +142,7 @@ void client::parts::advance() {
 
 void client::parts::on_connected() {
   if (const auto connected = os::connect_result(fd.get(), peer); !connected) {
-    (void)fail(connected.error());
+    if (tried == peers.size() || !dial()) (void)fail(connected.error());
     return;
   }
   const auto login = wire::encode(request, how.format);
