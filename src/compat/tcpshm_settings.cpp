@@ -13,7 +13,6 @@ constexpr std::size_t k_queue_step = 16;
 constexpr std::size_t k_queue_step = 8;
 #endif
 constexpr std::size_t k_largest = 1u << 30;
-constexpr std::size_t k_largest_message = 65536;
 
 result<void> require(bool good, const char* name, std::size_t value, const char* wanted) {
   if (good) return {};

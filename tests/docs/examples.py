@@ -2,6 +2,7 @@
 
 usage: examples.py FOLDER NAME     FOLDER holds the compiled examples, example_NAME among them
 """
+import os
 import signal
 import subprocess
 import sys
@@ -100,6 +101,20 @@ class Pair(unittest.TestCase):
         self.assertEqual((client.returncode, client.stdout), (0, "hello\n"))
         self.assertIn("tap: 6 bytes in, 6 bytes out", client.stderr)  # a length of one byte, and five of payload
         self.ends_well(server)
+
+    def tcpshm_echo(self):
+        folder = Path(self.path).parent
+        # Shared memory has no folders.
+        names = f"s{os.getpid()}", f"c{os.getpid()}"
+        for one in ("_".join(names), "_".join(reversed(names))):
+            self.addCleanup(Path(f"/dev/shm/{one}.shm").unlink, missing_ok=True)
+        for how in ("tcp", "shm", "tcp"):
+            server = self.start("tcpshm_echo_server", folder / "server", names[0], "0")
+            port = server.stdout.readline().split()[-1]
+            printed = self.run_to_end("tcpshm_echo_client", folder / "client", names[1], port, how, "1000")
+            self.assertEqual(printed, "1000 answers\n")
+            server.kill()
+            server.wait(LIMIT)
 
     def uds_pair(self):
         self.assertEqual(self.run_to_end("uds_pair", self.path), "Hello\n")
