@@ -67,10 +67,10 @@ options options::seed_defaults() {
 }
 
 result<void> check_name(std::string_view name, const options& with) {
-  if (const auto good = session::check_name(name, "a tcpshm"); !good) return good.error();
+  if (const auto good = session::check_name(name, "name"); !good) return good.error();
   if (name.size() < with.name_size) return {};
-  return error(errc::bad_address, "the name '" + std::string(name) + "' has more than name_size - 1 = " +
-                                      std::to_string(with.name_size - 1) + " characters");
+  return error(errc::bad_option, "the name '" + std::string(name) + "' has more than name_size - 1 = " +
+                                     std::to_string(with.name_size - 1) + " characters");
 }
 
 result<settings> check(std::string directory, std::string name, const options& with) {

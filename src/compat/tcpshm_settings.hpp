@@ -18,9 +18,9 @@ struct settings {
   std::string local_name;
 };
 
-/// @return bad_option, with value and limit | bad_address: the name
+/// @return bad_option, with value and limit; also of the name | bad_address: no directory
 [[nodiscard]] result<settings> check(std::string directory, std::string name, const options& with);
-/// A name that may become part of a file's name, also if it comes from a peer. @return bad_address
+/// A name that may become part of a file's name, also if it comes from a peer. @return bad_option
 [[nodiscard]] result<void> check_name(std::string_view name, const options& with);
 
 }  // namespace ferry::compat::tcpshm

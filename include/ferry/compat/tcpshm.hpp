@@ -101,7 +101,7 @@ class link;
 
 /// One client and one server. A reference stays valid until its server or client stops, also while the peer is away:
 /// what is pushed meanwhile goes out after the next login.
-/// Thread safety: its polling thread only, but for the names.
+/// Thread safety: its polling thread only, but for the names (a client's: not during a login).
 class connection {
  public:
   connection(const connection&) = delete;
@@ -156,7 +156,9 @@ class connection {
 class client {
  public:
   /// Does nothing yet. @param directory  for queue files and the last server's name; made if it is missing (0700)
-  /// Throws ferry::failure: bad_option | bad_address (a name that is empty, too long or has other characters).
+  /// Throws ferry::failure: bad_option (also a name that is empty, too long, or has other characters than letters,
+  /// digits,
+  /// '.', '-', '_') | bad_address (no directory).
   client(std::string directory, std::string name, const options& with = {});
   /// stop(), without callbacks.
   virtual ~client();
@@ -169,15 +171,16 @@ class client {
   [[nodiscard]] bool connect(bool use_shm, const std::string& host, std::uint16_t port, bytes login_user_data = {},
                              std::chrono::milliseconds within = std::chrono::seconds(10));
   /// The same without blocking: poll_tcp(), and in shared memory poll_shm() too, go on with it, and its callbacks come
-  /// from there. It fails after connection_timeout. @param host  an address in digits; a name may block
+  /// from there. It fails after connection_timeout. With another use_shm than before no other thread polls meanwhile.
+  /// @param host  an address in digits; a name may block
   /// @return false: failed already, after a callback; or misuse: it is connected
   [[nodiscard]] bool start_connect(bool use_shm, const std::string& host, std::uint16_t port,
                                    bytes login_user_data = {});
   /// A start_connect() that has not ended yet.
   [[nodiscard]] bool connecting() const noexcept;
 
-  /// Valid until this client is destroyed. Takes messages from the first login on; of a name that has logged in before,
-  /// from the first connect() on.
+  /// Valid until this client is destroyed. Takes messages from the first login on; over TCP, of a name that has logged
+  /// in before, from the first connect() on, also if it fails.
   [[nodiscard]] connection& get_connection() noexcept;
 
   /// To be called often, in shared memory too, where it keeps the connection alive.
