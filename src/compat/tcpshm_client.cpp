@@ -47,17 +47,17 @@ struct client::parts {
   void check_end();
   [[nodiscard]] bool fail(const error& why);
   /// Joins at once; else the polling threads do.
-  [[nodiscard]] bool alone() const noexcept { return blocking || !request.use_shm; }
+  [[nodiscard]] bool alone() const noexcept { return blocking_ || !request_.use_shm; }
 
-  bool blocking = false;
-  os::unique_fd fd;
-  std::vector<os::socket_address> peers;
-  std::size_t tried = 0;
-  os::socket_address peer;
-  wire::login request;
-  std::vector<std::byte> in;
-  wire::login_answer answer;
-  std::optional<std::int64_t> since;
+  bool blocking_ = false;
+  os::unique_fd fd_;
+  std::vector<os::socket_address> peers_;
+  std::size_t tried_ = 0;
+  os::socket_address peer_;
+  wire::login request_;
+  std::vector<std::byte> in_;
+  wire::login_answer answer_;
+  std::optional<std::int64_t> since_;
 };
 
 // Login ---------------------------------------------------------------------------------------------------------------
@@ -69,15 +69,15 @@ bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t p
     return false;
   }
   if (use_shm != at.uses_shm()) at.release();
-  request = {{}, {data.begin(), data.end()}, use_shm, how.local_name, {}};
-  blocking = false;
-  since.reset();
-  in.clear();
+  request_ = {{}, {data.begin(), data.end()}, use_shm, how.local_name, {}};
+  blocking_ = false;
+  since_.reset();
+  in_.clear();
   if (const auto ready = prepare(data); !ready) return fail(ready.error());
   auto found = os::resolve(host, port, false);
   if (!found) return fail(found.error());
-  peers = std::move(*found);
-  tried = 0;
+  peers_ = std::move(*found);
+  tried_ = 0;
   if (const auto dialed = dial(); !dialed) return fail(dialed.error());
   return true;
 }
@@ -88,17 +88,17 @@ result<void> client::parts::prepare(bytes data) {
                  "login user data of " + std::to_string(data.size()) + " bytes; login_data_bytes is " +
                      std::to_string(how.format.login_data_bytes),
                  EINVAL);
-  if (const auto made = require_directory(how.directory); !made) return made;
+  if (const auto made = require_directory(how.directory); !made) return made.error();
   const auto last = load_last_server(how.directory, how.local_name, how.with.name_size);
   if (!last) return last.error();
   if (last->empty()) return {};
   if (const auto good = check_name(*last, how.with); !good) return good.error().in("the last server's name");
-  request.last_server_name = *last;
-  if (request.use_shm) return {};
+  request_.last_server_name = *last;
+  if (request_.use_shm) return {};
   if (at.remote_name() != *last) at.rename(*last);
   const auto numbers = at.prepare();
   if (!numbers) return numbers.error();
-  request.numbers = *numbers;
+  request_.numbers = *numbers;
   return {};
 }
 
@@ -107,13 +107,13 @@ result<void> client::parts::dial() {
   ferry::options with;
   with.no_delay = how.with.no_delay;
   for (error why;;) {
-    if (tried == peers.size()) return why;
-    peer = peers[tried++];
-    auto made = os::open_stream_socket(peer.family(), with);
+    if (tried_ == peers_.size()) return why;
+    peer_ = peers_[tried_++];
+    auto made = os::open_stream_socket(peer_.family(), with);
     if (!made) return made.error();
-    fd = std::move(*made);
-    os::tune_connected(fd.get(), peer.family(), with);
-    const auto started = os::start_connect(fd.get(), peer);
+    fd_ = std::move(*made);
+    os::tune_connected(fd_.get(), peer_.family(), with);
+    const auto started = os::start_connect(fd_.get(), peer_);
     if (started) break;
     why = started.error();
   }
@@ -126,7 +126,7 @@ void client::parts::advance() {
     case phase::idle:
     case phase::up: return;
     case phase::dialing: {
-      pollfd ready{fd.get(), POLLOUT, 0};
+      pollfd ready{fd_.get(), POLLOUT, 0};
       if (::poll(&ready, 1, 0) == 1) on_connected();
       return;
     }
@@ -141,13 +141,13 @@ void client::parts::advance() {
 }
 
 void client::parts::on_connected() {
-  if (const auto connected = os::connect_result(fd.get(), peer); !connected) {
-    if (tried == peers.size() || !dial()) (void)fail(connected.error());
+  if (const auto connected = os::connect_result(fd_.get(), peer_); !connected) {
+    if (tried_ == peers_.size() || !dial()) (void)fail(connected.error());
     return;
   }
-  const auto login = wire::encode(request, how.format);
+  const auto login = wire::encode(request_, how.format);
   const std::array<bytes, 1> all{login};
-  const auto sent = os::send(fd.get(), all);
+  const auto sent = os::send(fd_.get(), all);
   if (!sent || *sent != login.size()) {  // the original wants it in one piece
     (void)fail(sent ? error(errc::network, "the login could not be sent in one piece") : sent.error());
     return;
@@ -156,38 +156,38 @@ void client::parts::on_connected() {
 }
 
 void client::parts::on_answer_bytes() {
-  const std::size_t had = in.size();
-  in.resize(wire::answer_bytes(how.format));
-  const auto got = os::receive(fd.get(), std::span(in).subspan(had));
-  in.resize(got ? had + *got : had);
+  const std::size_t had = in_.size();
+  in_.resize(wire::answer_bytes(how.format));
+  const auto got = os::receive(fd_.get(), std::span(in_).subspan(had));
+  in_.resize(got ? had + *got : had);
   if (!got) {
     if (got.error() == errc::would_block) return;
     (void)fail(got.error().in("waiting for the answer to the login"));
     return;
   }
-  if (in.size() == wire::answer_bytes(how.format)) on_answer();
+  if (in_.size() == wire::answer_bytes(how.format)) on_answer();
 }
 
 void client::parts::on_answer() {
-  auto decoded = wire::decode_answer(in, how.format);
+  auto decoded = wire::decode_answer(in_, how.format);
   if (!decoded) {
     (void)fail(decoded.error());
     return;
   }
-  answer = std::move(*decoded);
-  const login_answer told{answer.server_name, answer.user_data, answer.error_text};
-  const auto& mine = request.numbers;
-  const auto& theirs = answer.numbers;
-  if (answer.status != wire::login_status::accepted) {
+  answer_ = std::move(*decoded);
+  const login_answer told{answer_.server_name, answer_.user_data, answer_.error_text};
+  const auto& mine = request_.numbers;
+  const auto& theirs = answer_.numbers;
+  if (answer_.status != wire::login_status::accepted) {
     stop();
-    if (answer.status == wire::login_status::refused) return owner.on_login_reject(told);
+    if (answer_.status == wire::login_status::refused) return owner.on_login_reject(told);
     return owner.on_seq_number_mismatch({mine.ack, mine.start, mine.end, theirs.ack, theirs.start, theirs.end});
   }
-  if (const auto good = check_name(answer.server_name, how.with); !good) {
+  if (const auto good = check_name(answer_.server_name, how.with); !good) {
     (void)fail(good.error().in("the server's name"));
     return;
   }
-  if (!alone() && at.remote_name() != answer.server_name) {
+  if (!alone() && at.remote_name() != answer_.server_name) {
     at.begin_move();
     enter(phase::leaving);
     return;
@@ -196,9 +196,9 @@ void client::parts::on_answer() {
 }
 
 void client::parts::join() {
-  if (at.remote_name() != answer.server_name) at.rename(answer.server_name);
-  const bool begins = request.last_server_name != answer.server_name;
-  at.begin_join(request.use_shm, {begins, true, answer.numbers});
+  if (at.remote_name() != answer_.server_name) at.rename(answer_.server_name);
+  const bool begins = request_.last_server_name != answer_.server_name;
+  at.begin_join(request_.use_shm, {begins, true, answer_.numbers});
   enter(phase::joining);
   if (!alone()) return;
   at.join();
@@ -220,21 +220,21 @@ void client::parts::finish() {
     }
   }
   // After the files are what the new session needs: whoever is killed before begins it once more.
-  if (request.last_server_name != answer.server_name) {
-    if (const auto saved = save_last_server(how.directory, how.local_name, answer.server_name, how.with.name_size);
+  if (request_.last_server_name != answer_.server_name) {
+    if (const auto saved = save_last_server(how.directory, how.local_name, answer_.server_name, how.with.name_size);
         !saved) {
       (void)fail(saved.error());
       return;
     }
   }
-  const auto now = owner.on_login_success({answer.server_name, answer.user_data, {}});
-  at.go_live(std::move(fd), now);
+  const auto now = owner.on_login_success({answer_.server_name, answer_.user_data, {}});
+  at.go_live(std::move(fd_), now);
   enter(phase::up);
 }
 
 // The connection is gone, the files stay. An error without a code is told by the caller.
 bool client::parts::fail(const error& why) {
-  fd.reset();
+  fd_.reset();
   if (now_in != phase::idle) at.end();
   enter(phase::idle);
   if (why.reason() != errc{}) owner.on_system_error(why.text(), why.system_errno());
@@ -243,7 +243,7 @@ bool client::parts::fail(const error& why) {
 
 // Blocks, by the kernel's clock and not by one of ours.
 bool client::parts::wait(std::chrono::milliseconds within) {
-  blocking = true;
+  blocking_ = true;
   const os::unique_fd alarm(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
   const auto left = std::max(within, std::chrono::milliseconds(1));
   itimerspec at_end{};
@@ -252,14 +252,14 @@ bool client::parts::wait(std::chrono::milliseconds within) {
     return fail(error::from_errno(errno, "make a timer"));
   while (now_in == phase::dialing || now_in == phase::asking) {
     const short awaited = now_in == phase::dialing ? POLLOUT : POLLIN;
-    std::array<pollfd, 2> ready{pollfd{fd.get(), awaited, 0}, pollfd{alarm.get(), POLLIN, 0}};
+    std::array<pollfd, 2> ready{pollfd{fd_.get(), awaited, 0}, pollfd{alarm.get(), POLLIN, 0}};
     if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR)
-      return fail(error::from_errno(errno, "wait for " + peer.text()));
+      return fail(error::from_errno(errno, "wait for " + peer_.text()));
     if (ready[0].revents != 0) {
       advance();
     } else if (ready[1].revents != 0) {
-      return fail(error(errc::timeout, "no login at " + peer.text() + " within " + std::to_string(left.count()) + " ms",
-                        ETIMEDOUT));
+      return fail(error(errc::timeout,
+                        "no login at " + peer_.text() + " within " + std::to_string(left.count()) + " ms", ETIMEDOUT));
     }
   }
   return now_in == phase::up;
@@ -269,10 +269,10 @@ bool client::parts::wait(std::chrono::milliseconds within) {
 
 void client::parts::poll_tcp(std::int64_t now) {
   if (now_in != phase::idle && now_in != phase::up) {
-    if (!since) since = now;
+    if (!since_) since_ = now;
     advance();
-    if ((now_in == phase::dialing || now_in == phase::asking) && now - *since >= how.with.connection_timeout)
-      (void)fail(error(errc::timeout, "no login at " + peer.text() + " within the connection timeout", ETIMEDOUT));
+    if ((now_in == phase::dialing || now_in == phase::asking) && now - *since_ >= how.with.connection_timeout)
+      (void)fail(error(errc::timeout, "no login at " + peer_.text() + " within the connection timeout", ETIMEDOUT));
     if (now_in != phase::up) return;
   }
   if (at.uses_shm()) {
@@ -293,7 +293,7 @@ void client::parts::check_end() {
 }
 
 void client::parts::stop() noexcept {
-  fd.reset();
+  fd_.reset();
   if (now_in != phase::idle) at.end();
   enter(phase::idle);
 }

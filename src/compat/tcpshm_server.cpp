@@ -16,7 +16,7 @@ namespace wire = codec::tcpshm;
 struct server::parts {
   parts(server& of, settings with);
 
-  [[nodiscard]] bool start(const std::string& address, std::uint16_t port);
+  [[nodiscard]] bool start(const std::string& address, std::uint16_t at);
   void stop() noexcept;
   void poll_ctl(std::int64_t at);
 
@@ -87,10 +87,10 @@ struct server::parts {
   void end(member& m) noexcept;
   [[nodiscard]] group& group_of(place where) noexcept { return *(where.shm ? shm : tcp)[where.group]; }
 
-  std::int64_t now = 0;
-  int accept_failure = 0;
-  std::vector<newcomer> newcomers;
-  std::map<std::string, std::unique_ptr<member>, std::less<>> members;
+  std::int64_t now_ = 0;
+  int accept_failure_ = 0;
+  std::vector<newcomer> newcomers_;
+  std::map<std::string, std::unique_ptr<member>, std::less<>> members_;
 };
 
 server::parts::parts(server& of, settings with) : owner(of), how(std::move(with)) {
@@ -127,42 +127,42 @@ bool server::parts::start(const std::string& address, std::uint16_t at) {
 
 void server::parts::stop() noexcept {
   listening.reset();
-  newcomers.clear();
+  newcomers_.clear();
   for (auto* const kind : {&tcp, &shm}) {
     for (auto& one : *kind) {
       one->used.store(0, std::memory_order_release);
       one->live = 0;
     }
   }
-  members.clear();
+  members_.clear();
 }
 
 void server::parts::poll_ctl(std::int64_t at) {
-  now = at;
+  now_ = at;
   // First, so that who has gone does not stand in the way of its own return.
-  for (auto& [name, one] : members) tend(*one);
+  for (auto& [name, one] : members_) tend(*one);
   accept_all();
-  for (auto& one : newcomers) hear(one);
-  std::erase_if(newcomers, [](const newcomer& one) { return !one.fd; });
+  for (auto& one : newcomers_) hear(one);
+  std::erase_if(newcomers_, [](const newcomer& one) { return !one.fd; });
 }
 
 // Logins --------------------------------------------------------------------------------------------------------------
 
 void server::parts::accept_all() {
-  while (listening && newcomers.size() < how.with.max_new_connections) {
+  while (listening && newcomers_.size() < how.with.max_new_connections) {
     auto got = os::accept(listening.get());
     if (got) {
       ferry::options with;
       with.no_delay = how.with.no_delay;
       os::tune_connected(got->fd.get(), got->peer.family(), with);
-      newcomers.push_back({std::move(got->fd), got->peer.text(), {}, now});
-      accept_failure = 0;
+      newcomers_.push_back({std::move(got->fd), got->peer.text(), {}, now_});
+      accept_failure_ = 0;
       continue;
     }
     // One that lasts is told once, not with each poll.
     const int failed = got.error() == errc::would_block ? 0 : got.error().system_errno();
-    if (failed != 0 && failed != accept_failure) owner.on_system_error(got.error().text(), failed);
-    if (failed != 0) accept_failure = failed;
+    if (failed != 0 && failed != accept_failure_) owner.on_system_error(got.error().text(), failed);
+    if (failed != 0) accept_failure_ = failed;
     return;
   }
 }
@@ -176,7 +176,7 @@ void server::parts::hear(newcomer& from) {
   if (from.in.size() == whole) {
     if (const auto login = wire::decode_login(from.in, how.format)) log_in(from, *login);
     from.fd.reset();
-  } else if ((!got && got.error() != errc::would_block) || now - from.since >= how.with.new_connection_timeout) {
+  } else if ((!got && got.error() != errc::would_block) || now_ - from.since >= how.with.new_connection_timeout) {
     from.fd.reset();
   }
 }
@@ -215,18 +215,18 @@ void server::parts::log_in(newcomer& from, const wire::login& login) {
 }
 
 void server::parts::admit(newcomer& from, const wire::login& login, place where, wire::login_answer& answer) {
-  auto found = members.find(login.client_name);
-  if (found != members.end() && found->second->at.where_in_life() != link::state::offline) {
+  auto found = members_.find(login.client_name);
+  if (found != members_.end() && found->second->at.where_in_life() != link::state::offline) {
     (void)refuse(from.fd.get(), answer, "Already loggned on");  // as the original spells it
     return;
   }
   const auto most = where.shm ? how.with.max_shm_conns_per_group : how.with.max_tcp_conns_per_group;
-  if (group_of(where).live >= most || (found == members.end() && members.size() >= how.with.max_known)) {
+  if (group_of(where).live >= most || (found == members_.end() && members_.size() >= how.with.max_known)) {
     (void)refuse(from.fd.get(), answer, "Max client cnt exceeded");
     return;
   }
-  if (found == members.end())
-    found = members.emplace(login.client_name, std::make_unique<member>(how, login.client_name)).first;
+  if (found == members_.end())
+    found = members_.emplace(login.client_name, std::make_unique<member>(how, login.client_name)).first;
   member& m = *found->second;
   m.wanted = where;
   m.fd = std::move(from.fd);
@@ -267,7 +267,7 @@ void server::parts::tend(member& m) {
     case link::state::joined: return finish(m);
     case link::state::live: break;
   }
-  if (m.where.shm) m.at.tend(now);
+  if (m.where.shm) m.at.tend(now_);
   if (const auto over = m.at.over()) {
     end(m);
     owner.on_client_disconnected(m.conn, over->reason, over->system_errno);
@@ -296,7 +296,7 @@ void server::parts::finish(member& m) {
   m.answer.numbers = found.local;
   if (!send_answer(m.fd.get(), m.answer)) return end(m);
   owner.on_client_logon(m.address, m.conn);
-  m.at.go_live(std::move(m.fd), now);
+  m.at.go_live(std::move(m.fd), now_);
 }
 
 void server::parts::end(member& m) noexcept {
