@@ -1,0 +1,111 @@
+#include "os/session_directory.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "os/unique_fd.hpp"
+#include "session/session_file.hpp"
+
+namespace ferry::os {
+namespace {
+
+std::string from_environment(const char* name) {
+  const char* const value = ::secure_getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string about(const std::string& path) { return "the directory of sessions " + path + " (option dir)"; }
+
+result<void> make_with_parents(const std::string& path) {
+  for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string part = path.substr(0, end);
+    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
+      // On a read-only file system the parents that are there do not say EEXIST.
+      struct stat there {};
+      const int why = errno;
+      if (::stat(part.c_str(), &there) != 0) return error::from_errno(why, "make " + about(path));
+    }
+    if (end == std::string::npos) return {};
+  }
+}
+
+struct close_directory {
+  void operator()(DIR* open) const noexcept { ::closedir(open); }
+};
+
+// Of "alice~bob.session" alice and bob; nothing if no session can have a file of this name.
+bool names_of(std::string_view file, session_names& into) {
+  const auto dot = file.rfind('.');
+  if (dot == file.npos || (file.substr(dot) != ".session" && file.substr(dot) != ".ring")) return false;
+  const auto between = file.find('~');
+  if (between >= dot) return false;
+  into = {std::string(file.substr(0, between)), std::string(file.substr(between + 1, dot - between - 1))};
+  return check_names(into).has_value();
+}
+
+}  // namespace
+
+result<std::string> session_directory(const std::string& configured, bool create) {
+  std::string path = configured;
+  if (path.empty()) {
+    path = from_environment("STATE_DIRECTORY");
+    path.resize(std::min(path.find(':'), path.size()));
+  }
+  if (path.empty() && !from_environment("XDG_STATE_HOME").empty()) path = from_environment("XDG_STATE_HOME") + "/ferry";
+  if (path.empty() && !from_environment("HOME").empty()) path = from_environment("HOME") + "/.local/state/ferry";
+  if (path.empty())
+    return error(errc::bad_address,
+                 "no place for the files of sessions: none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set; say "
+                 "where with dir");
+  if (create)
+    if (const auto made = make_with_parents(path); !made) return made.error();
+  struct stat there {};
+  if (::stat(path.c_str(), &there) != 0) return error::from_errno(errno, about(path));
+  if (!S_ISDIR(there.st_mode)) return error(errc::bad_address, about(path) + " is not a directory");
+  return path;
+}
+
+result<void> check_names(const session_names& names) {
+  if (auto own = session::check_name(names.own, "as"); !own) return own;
+  return names.peer.empty() ? result<void>() : session::check_name(names.peer, "peer");
+}
+
+result<std::vector<session_names>> sessions_in(const std::string& dir) {
+  const std::unique_ptr<DIR, close_directory> open(::opendir(dir.c_str()));
+  if (open == nullptr && errno == ENOENT) return std::vector<session_names>();
+  if (open == nullptr) return error::from_errno(errno, about(dir));
+  std::vector<session_names> found;
+  session_names one;
+  while (const dirent* const entry = ::readdir(open.get()))
+    if (names_of(entry->d_name, one)) found.push_back(one);
+  // Each has two files.
+  const auto less = [](const session_names& a, const session_names& b) {
+    return a.own != b.own ? a.own < b.own : a.peer < b.peer;
+  };
+  std::sort(found.begin(), found.end(), less);
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+std::size_t count_sessions(const std::string& dir, const std::string& own) {
+  const auto found = sessions_in(dir);
+  if (!found) return 0;
+  return static_cast<std::size_t>(
+      std::count_if(found->begin(), found->end(), [&](const session_names& one) { return one.own == own; }));
+}
+
+result<void> sync_directory(const std::string& path) {
+  const unique_fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return error::from_errno(errno, "sync " + about(path));
+  return {};
+}
+
+}  // namespace ferry::os

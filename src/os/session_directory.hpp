@@ -1,0 +1,55 @@
+#pragma once
+/// Where the files of persistent sessions lie, and what they are called. Source: docs/sessions.md.
+
+#include <ferry/error.hpp>
+
+#include <string>
+#include <vector>
+
+namespace ferry::os {
+
+/// The directory: `configured` if not empty, else $STATE_DIRECTORY (the first of several), else $XDG_STATE_HOME/ferry,
+/// else $HOME/.local/state/ferry.
+/// @param create  make it and its parents, for this user alone, if it does not exist
+/// @return not_found | bad_address (no directory, or none of the variables is set) | permission
+[[nodiscard]] result<std::string> session_directory(const std::string& configured, bool create);
+
+/// Whose session it is. The names of its files begin with OWN~PEER.
+struct session_names {
+  std::string own;
+  std::string peer;  ///< empty: of a connecting end that was not told whom to expect
+
+  friend bool operator==(const session_names&, const session_names&) = default;
+};
+
+/// The paths of one session's files.
+struct session_paths {
+  session_paths(const std::string& dir, const session_names& names)
+      : directory(dir), base(dir + "/" + names.own + "~" + names.peer) {}
+  [[nodiscard]] std::string file() const { return base + ".session"; }
+  [[nodiscard]] std::string ring() const { return base + ".ring"; }
+  [[nodiscard]] std::string new_file() const { return base + ".session.new"; }
+  [[nodiscard]] std::string new_ring() const { return base + ".ring.new"; }
+  /// Room for another file(), of a session whose peer is not known when it is made.
+  [[nodiscard]] std::string spare() const { return base + ".session.spare"; }
+  [[nodiscard]] std::string mismatch() const { return base + ".mismatch"; }
+  [[nodiscard]] std::string lock() const { return base + ".lock"; }
+
+  std::string directory;
+  std::string base;
+};
+
+/// @return bad_option: one of them cannot be a name
+[[nodiscard]] result<void> check_names(const session_names& names);
+
+/// The sessions of which there is a file, in the order of their names; none if there is no such directory.
+/// @return permission | bad_address ...
+[[nodiscard]] result<std::vector<session_names>> sessions_in(const std::string& dir);
+
+/// How many sessions of `own` there are: for max_sessions. 0 if the directory cannot be read.
+[[nodiscard]] std::size_t count_sessions(const std::string& dir, const std::string& own);
+
+/// Brings the names of a directory's files to the disk.
+[[nodiscard]] result<void> sync_directory(const std::string& path);
+
+}  // namespace ferry::os
