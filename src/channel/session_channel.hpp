@@ -1,7 +1,7 @@
 #pragma once
-/// A channel with a persistent session: what is sent lies in a file until the peer has consumed it for good, and what is
-/// received was consumed, answered and counted in one step. Which connection carries it, and how often there is a new
-/// one, shows in nothing but on_up() and on_down(). Source: docs/sessions.md.
+/// A channel with a persistent session: what is sent lies in a file until the peer has consumed it for good, and what
+/// is received was consumed, answered and counted in one step. Which connection carries it, and how often there is a
+/// new one, shows in nothing but on_up() and on_down(). Source: docs/sessions.md.
 ///
 /// A message handler is a transaction: its message, what it sends over this channel and the state that it sets become
 /// one step when it returns. Whoever receives without a handler has consumed a message when it is handed out.
@@ -55,7 +55,7 @@ class session_channel final : public link_channel {
   void abort() noexcept;
   [[nodiscard]] result<void> give_back();
   [[nodiscard]] result<void> try_send(const message_view& m) override;
-  [[nodiscard]] bytes state() const;
+  [[nodiscard]] bytes kept_state() const;
   [[nodiscard]] session_info info();
   void start_wait_input(send_completion done);
   void start_wait_durable(send_completion done);
@@ -81,6 +81,10 @@ class session_channel final : public link_channel {
   void failed(const error& why) { read_failed(why); }
   void count_read(std::size_t n);
   void count_write(std::size_t n);
+  void count_wait() { stats_.reads += 1; }
+  void count_wake() noexcept { wakes_.fetch_add(1, std::memory_order_relaxed); }
+  /// The files are still open.
+  [[nodiscard]] bool is_open() const noexcept { return store_ != nullptr; }
   void heard_something() {
     deadlines_.on_read(now());
     arm_timer();
@@ -88,7 +92,7 @@ class session_channel final : public link_channel {
   void write_waits() { deadlines_.on_write_pending(now()); }
   void write_goes_on() { deadlines_.on_write_progress(now()); }
   void write_failed(const error& why) { write_error_ = why; }
-  [[nodiscard]] bool batch_goes_on() const noexcept { return carrier_ != nullptr && !aborted_; }
+  [[nodiscard]] bool many() const noexcept { return many_; }
 
  private:
   /// A message that joins its transaction when that is committed.
@@ -173,22 +177,24 @@ class session_channel final : public link_channel {
   session::login sent_;
   int restarts_ = 0;  // of the session in this attempt
   std::uint64_t login_number_ = 0;
-  std::unique_ptr<session_carrier> carrier_;
+  std::shared_ptr<session_carrier> carrier_;
   peer_info arrived_;
   bool aborted_ = false;
   std::optional<error> write_error_;
 
   step step_ = step::none;
-  std::size_t consumed_ = 0;            // inputs, by the open transaction
-  bool broken_ = false;                 // the connection has gone under it
-  bool given_back_ = false;             // by the handler that runs
-  bool held_back_ = false;              // the next input was given back, and waits for resume() or room
-  std::vector<kept_message> kept_;      // outputs of an open transaction, except a handler's where senders=one
+  std::size_t consumed_ = 0;        // inputs, by the open transaction
+  bool broken_ = false;             // the connection has gone under it
+  bool given_back_ = false;         // by the handler that runs
+  bool held_back_ = false;          // the next input was given back, and waits for resume() or room
+  std::vector<kept_message> kept_;  // outputs of an open transaction, except a handler's where senders=one
   std::size_t kept_bytes_ = 0;
   bool was_full_ = false;
   bool flush_posted_ = false;
   bool in_batch_ = false;
   waiters<send_completion, std::monostate> input_waiters_;
+
+  std::atomic<std::uint64_t> wakes_{0};
 
   bool syncing_ = false;
   bool sync_posted_ = false;
