@@ -74,6 +74,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] bool takes_inputs() const noexcept;
   void inputs_wait();
   [[nodiscard]] bool receives() const noexcept { return receiving(); }
+  [[nodiscard]] bool sending_has_ended() const noexcept { return sending_ended(); }
   /// What was sent before this position of our ring was consumed, which somebody waits for; 0: nobody waits.
   [[nodiscard]] std::uint64_t wanted_position();
   /// The peer's position may have moved, or something was written.
@@ -132,7 +133,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return carrier_ && carrier_->write_blocked(); }
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return carrier_ ? carrier_->pending() : 0; }
-  [[nodiscard]] bool outlives_connection() const noexcept override { return !to_; }
+  [[nodiscard]] bool outlives_connection() const noexcept override { return !to_ && receiving(); }
 
   // Logging in
   void greet();

@@ -244,11 +244,11 @@ class session_memory final : public session_carrier,
 
   void finish_turn(bool more) {
     const bool waits = of_.session().input().something();
-    if (waits && of_.takes_inputs() && !more) more = !of_.session().input().corrupt();
-    if (!waits && (peer_ended_ || peer_gone_) && of_.receives())
-      return of_.failed(peer_ended_ ? error(errc::end_of_stream) : peer_died());
-    if (peer_gone_ && (!of_.receives() || !of_.takes_inputs()))
-      return of_.failed(peer_ended_ ? errc::end_of_stream : peer_died());
+    if (waits && of_.takes_inputs()) more = true;
+    if (!waits && peer_ended_ && of_.receives()) of_.failed(errc::end_of_stream);
+    if (closed_) return;
+    // What it left in its ring is taken first, where somebody takes it; later it would come again.
+    if (peer_gone_ && !more) return of_.failed(of_.sending_has_ended() ? error(errc::end_of_stream) : peer_died());
     if (waits && !of_.takes_inputs()) of_.inputs_wait();
     if (more || spin_until_) return post_turn();
     if (!std::exchange(joined_, true))

@@ -78,16 +78,10 @@ class session_stream final : public session_carrier,
   }
   void read_on() override { post_turn(); }
   [[nodiscard]] result<void> end() override {
+    // The stream itself stays open: what the peer still sends is acknowledged.
+    put_header(session_frame_kind::end, 0, 0);
     write_some(false);
-    if (out_begin_ == out_end_ && !write_blocked_) {
-      std::byte frame[session_framing::k_header];
-      session_framing::encode_header(frame, session_frame_kind::end, acknowledged());
-      const bytes whole(frame, sizeof frame);
-      const auto n = line_->at().try_write(std::span(&whole, 1));
-      if (!n && n.error() != errc::would_block) return n.error();
-      if (n && *n == whole.size()) return line_->at().shutdown_write();
-    }
-    return error(errc::busy, "the connection takes nothing, not even the end");
+    return {};
   }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
   [[nodiscard]] std::size_t pending() const noexcept override { return in_.pending() - seen_; }
@@ -167,7 +161,8 @@ class session_stream final : public session_carrier,
     if (wrong) return wrong->reason() == errc::end_of_stream ? ended(*wrong) : of_.failed(*wrong);
     std::optional<error> unused;
     const bool waits = next(unused).has_value();
-    if (peer_ended_ && !waits && held_ == 0 && of_.receives()) return of_.failed(errc::end_of_stream);
+    if (peer_ended_ && !waits && held_ == 0 && of_.receives()) of_.failed(errc::end_of_stream);
+    if (closed_) return;
     write_some(true);
     of_.progressed();
     if (closed_) return;
@@ -189,10 +184,11 @@ class session_stream final : public session_carrier,
       if (!frame) return void(wrong = frame.error());
       if (frame->consumed == 0) return;
       const auto& m = frame->message;
-      if (peer_ended_) return void(wrong = error(errc::protocol, "the peer went on after its end"));
+      if (peer_ended_ && (m.carries_message() || m.what == session_frame_kind::end))
+        return void(wrong = error(errc::protocol, "the peer sent messages after its end"));
       if (const auto counts = pump_.on_acknowledgement(m.ack); !counts) return void(wrong = counts.error());
       asked_ = asked_ || m.what == session_frame_kind::question;
-      peer_ended_ = m.what == session_frame_kind::end;
+      peer_ended_ = peer_ended_ || m.what == session_frame_kind::end;
       seen_ += frame->consumed;
     }
   }
@@ -299,7 +295,7 @@ class session_stream final : public session_carrier,
       }
       if (!make_room()) return;
       const std::size_t frame = session_framing::k_header + m->payload.size();
-      const std::size_t room = out_.capacity() - out_end_;
+      const std::size_t room = out_.capacity() - out_end_ - session_framing::k_header;  // one is left for the end
       if (frame > room && out_end_ != 0) return;
       put_header(static_cast<session_frame_kind>(m->kind), m->payload.size(), m->type);
       if (frame > room) {
