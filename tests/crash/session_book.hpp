@@ -3,9 +3,10 @@
 /// must agree with what was committed, whenever somebody dies. And the messages that they send, each of whose bytes
 /// follows from its number.
 ///
-/// The pattern: step n writes the counters of n into place n mod 2, and n itself into the state of its transaction.
-/// Whoever comes back finds n in the state that survived, and in place n mod 2 exactly what belongs to it; what the
-/// other place says is of step n - 1, or of a step that never happened.
+/// The pattern: step n writes the counters of n into place n mod k_places, and n itself into the state of its
+/// transaction. Whoever comes back finds n in the state that survived, and in that place exactly what belongs to it;
+/// what lies in later places is of steps that never happened. Two places are enough, unless several steps can wait for
+/// the disk.
 
 #include <ferry/bytes.hpp>
 
@@ -29,14 +30,15 @@ struct side_counts {
 
 /// The mapped file of one side; zeros at first.
 struct session_book {
-  std::array<side_counts, 2> at;
-  std::atomic<std::uint64_t> committed;  ///< the newest step of which somebody has seen that it was committed
+  static constexpr std::size_t k_places = 4096;
+  std::array<side_counts, k_places> at;
+  std::atomic<std::uint64_t> committed;  ///< the newest step of which somebody has seen that it is there for good
   std::atomic<std::uint64_t> lives;      ///< of processes that had the session
   std::atomic<std::uint64_t> stop;       ///< not 0: send nothing new, and end when all is answered
 
   /// Before the commit of that step.
-  void write(const side_counts& now) noexcept { at[now.step % 2] = now; }
-  [[nodiscard]] const side_counts& read(std::uint64_t step) const noexcept { return at[step % 2]; }
+  void write(const side_counts& now) noexcept { at[now.step % k_places] = now; }
+  [[nodiscard]] const side_counts& read(std::uint64_t step) const noexcept { return at[step % k_places]; }
 };
 
 enum class numbered_kind : std::uint64_t { request, answer };

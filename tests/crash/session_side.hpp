@@ -77,8 +77,21 @@ class session_side {
     }
     if (now.step != 0 && book_.read(now.step) != now) give_up("the book has other counters than the session");
     if (book_.committed > now.step) give_up("a step that was committed is gone");
-    book_.committed = now.step;
+    if (of_.settings().durable == durable_kind::process)
+      book_.committed = now.step;
+    else
+      wait_durable(now.step);
+    if (now.step - book_.committed >= session_book::k_places) give_up("too many steps wait for the disk");
     return now;
+  }
+  void wait_durable(std::uint64_t step) {
+    if (step == book_.committed || std::exchange(waits_durable_, true)) return;
+    session_.async_durable([this, step](error_code failed) {
+      waits_durable_ = false;
+      if (failed) return;
+      book_.committed = step;
+      post_step();
+    });
   }
   template <class To>
   void keep(To& in, side_counts& now) {
@@ -196,6 +209,7 @@ class session_side {
   std::uint64_t at_once_ = 1;
   bool posted_ = false;
   bool waits_ = false;
+  bool waits_durable_ = false;
   std::mt19937 random_{std::random_device{}()};
 };
 
