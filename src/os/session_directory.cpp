@@ -11,8 +11,8 @@
 #include <memory>
 #include <string_view>
 
+#include "os/mapping.hpp"
 #include "os/unique_fd.hpp"
-#include "session/session_file.hpp"
 
 namespace ferry::os {
 namespace {
@@ -76,6 +76,27 @@ result<std::string> session_directory(const std::string& configured, bool create
 result<void> check_names(const session_names& names) {
   if (auto own = session::check_name(names.own, "as"); !own) return own;
   return names.peer.empty() ? result<void>() : session::check_name(names.peer, "peer");
+}
+
+result<session::file_identity> read_owner(bytes memory, const session_names& names, const std::string& path) {
+  auto who = session::read_identity(memory);
+  if (!who) return who.error().in(path);
+  if (who->own_name != names.own || (!names.peer.empty() && who->peer_name != names.peer))
+    return error(errc::corrupt, path + " is the file of the session of " + who->own_name + " with " + who->peer_name +
+                                    ": give both files of a session their own names back");
+  return who;
+}
+
+result<ring::geometry> read_ring_sizes(int fd, std::size_t size, const std::string& path) {
+  alignas(ring::ring_header) std::byte first[sizeof(ring::ring_header)]{};
+  const ssize_t got = ::pread(fd, first, sizeof first, 0);
+  if (got < 0) return error::from_errno(errno, "read " + path);
+  const auto sizes = ring::read_header(bytes(first).first(static_cast<std::size_t>(got)), size);
+  if (!sizes) return sizes.error().in(path);
+  if (sizes->page_bytes % page_bytes(false) != 0)
+    return error(errc::unsupported,
+                 path + ": made on a machine with pages of " + std::to_string(sizes->page_bytes) + " bytes");
+  return sizes;
 }
 
 result<std::vector<session_names>> sessions_in(const std::string& dir) {
