@@ -15,7 +15,8 @@
 
 namespace ferry {
 
-template <codec::framing F>
+/// @tparam F  next() as of a codec::framing; its `message` may be of any type
+template <class F>
 class inbound {
  public:
   static constexpr std::size_t k_idle_bytes = 512;
@@ -64,6 +65,15 @@ class inbound {
     }
     return {};
   }
+
+  /// The first frame behind the first `passed` bytes that are pending; consumed == 0: not whole yet. @return its error
+  [[nodiscard]] auto peek(std::size_t passed) {
+    auto frame = framing_.next({data() + begin_ + passed, end_ - begin_ - passed});
+    missing_total_ = frame && frame->consumed == 0 && frame->total != 0 ? passed + frame->total : 0;
+    return frame;
+  }
+  /// The first `n` bytes that are pending are of no more use.
+  void drop(std::size_t n) noexcept { begin_ += n; }
 
   /// Gives the large buffer back as far as what is pending allows.
   void settle() {

@@ -256,7 +256,7 @@ TEST(set_option, says_the_value_the_limit_and_the_form_of_whatever_it_refuses) {
       {"socket_owner", "a:b:c", "socket_owner=a:b:c: must be user, user:group or :group"},
       {"socket_owner", ":", "socket_owner=:: must be user, user:group or :group"},
       {"socket_owner", "a b", "socket_owner=a b: must be user, user:group or :group"},
-      {"session", "persist", "session=persist: must be one of none, persistent"},
+      {"session", "persist", "session=persist: must be one of none, persistent, did you mean 'persistent'?"},
       {"as", ".alice", "as=.alice: must be 1 .. 63 letters, digits, '.', '-', '_', not beginning with '.'"},
       {"peer", "a/b", "peer=a/b: must be 1 .. 63 letters, digits, '.', '-', '_', not beginning with '.'"},
       {"dir", "sessions", "dir=sessions: must be an absolute path"},
