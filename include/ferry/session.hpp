@@ -34,12 +34,12 @@ class session_channel;
 /// As of the moment of asking.
 struct session_info {
   std::string own_name;
-  std::string peer_name;             ///< empty: no peer was met yet
-  std::uint64_t session = 0;         ///< random; of both sides the same once they have met
-  std::uint64_t epoch = 0;           ///< of the newest login
-  std::uint64_t consumed = 0;        ///< number of the next message to receive: everything before it was consumed
-  std::uint64_t acknowledged = 0;    ///< number of our first message that the peer has not consumed
-  std::uint64_t sent = 0;            ///< number of our next message
+  std::string peer_name;                   ///< empty: no peer was met yet
+  std::uint64_t session = 0;               ///< random; of both sides the same once they have met
+  std::uint64_t epoch = 0;                 ///< of the newest login
+  std::uint64_t consumed = 0;              ///< number of the next message to receive: everything before it was consumed
+  std::uint64_t acknowledged = 0;          ///< number of our first message that the peer has not consumed
+  std::uint64_t sent = 0;                  ///< number of our next message
   std::uint64_t unacknowledged_bytes = 0;  ///< of the ring, that those messages take
   std::uint64_t ring_bytes = 0;
   std::uint64_t max_message = 0;  ///< bytes of the largest payload

@@ -97,8 +97,7 @@ void link_channel::lost(const error& why) {
   where_.totals().messages_maybe_lost.add(info.messages_maybe_lost);
   where_.log(log_level::info, "channel", [&] { return url() + " down: " + why.text(); });
 
-  const bool over =
-      state() == channel_state::closed || !comes_back() || why == errc::closed || why == errc::cancelled;
+  const bool over = state() == channel_state::closed || !comes_back() || why == errc::closed || why == errc::cancelled;
   if (over) {
     report_down(info);
     return finish(why);

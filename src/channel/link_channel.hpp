@@ -141,9 +141,7 @@ class link_channel : public channel_impl {
   void dial();
   void go_up();
   void retry_or_end(const error& why);
-  [[nodiscard]] bool comes_back() const noexcept {
-    return connects_ ? options_->reconnect : outlives_connection();
-  }
+  [[nodiscard]] bool comes_back() const noexcept { return connects_ ? options_->reconnect : outlives_connection(); }
   void peer_ended();
   void end_with_the_peer();
   void drop_poison();

@@ -1,7 +1,7 @@
 #pragma once
-/// A channel with a persistent session: what is sent lies in a file until the peer has consumed it for good, and what is
-/// received was consumed, answered and counted in one step. Which connection carries it, and how often there is a new
-/// one, shows in nothing but on_up() and on_down(). Source: docs/sessions.md.
+/// A channel with a persistent session: what is sent lies in a file until the peer has consumed it for good, and what
+/// is received was consumed, answered and counted in one step. Which connection carries it, and how often there is a
+/// new one, shows in nothing but on_up() and on_down(). Source: docs/sessions.md.
 ///
 /// A message handler is a transaction: its message, what it sends over this channel and the state that it sets become
 /// one step when it returns. Whoever receives without a handler has consumed a message when it is handed out.
@@ -179,11 +179,11 @@ class session_channel final : public link_channel {
   std::optional<error> write_error_;
 
   step step_ = step::none;
-  std::size_t consumed_ = 0;            // inputs, by the open transaction
-  bool broken_ = false;                 // the connection has gone under it
-  bool given_back_ = false;             // by the handler that runs
-  bool held_back_ = false;              // the next input was given back, and waits for resume() or room
-  std::vector<kept_message> kept_;      // outputs of an open transaction, except a handler's where senders=one
+  std::size_t consumed_ = 0;        // inputs, by the open transaction
+  bool broken_ = false;             // the connection has gone under it
+  bool given_back_ = false;         // by the handler that runs
+  bool held_back_ = false;          // the next input was given back, and waits for resume() or room
+  std::vector<kept_message> kept_;  // outputs of an open transaction, except a handler's where senders=one
   std::size_t kept_bytes_ = 0;
   bool was_full_ = false;
   bool flush_posted_ = false;

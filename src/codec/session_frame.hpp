@@ -64,8 +64,7 @@ class session_framing {
     frame.consumed = frame.total;
     frame.message.what = what;
     frame.message.ack = load_le<std::uint64_t>(in.data() + 8);
-    if (carries)
-      frame.message.view = {in.subspan(k_header, length), static_cast<message_kind>(what), type};
+    if (carries) frame.message.view = {in.subspan(k_header, length), static_cast<message_kind>(what), type};
     return frame;
   }
 

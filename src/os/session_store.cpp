@@ -163,7 +163,7 @@ result<sized_file> open_sized(const std::string& path) {
   return sized_file{std::move(*fd), *size};
 }
 
-// The ring is in its place and the other file is not: somebody died between the two moves, or it was lost.
+// Where the ring is in its place and the other file is not: somebody died between the two moves, or it was lost.
 result<void> finish_making(const session_paths& at) {
   const auto making = file_lock::acquire(at.lock());  // who makes it now holds this, and not the ring's
   if (!making) return making.error();
@@ -206,7 +206,7 @@ auto session_store::open(const std::string& dir, const session_names& names, con
 }
 
 result<void> session_store::map(bool prefault) {
-  if (!exists(paths_.file()))
+  if (!exists(paths_.file()) || exists(paths_.lock()))
     if (auto finished = finish_making(paths_); !finished) return finished;
   // What was about to take a place when its maker died.
   ::unlink(paths_.new_file().c_str());
