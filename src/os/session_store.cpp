@@ -289,9 +289,9 @@ result<void> session_store::name_peer(std::string_view name) {
   if (!at) return at.error();
   session_ = std::move(*recovered);
   file_.guard = std::move(guard);
-  std::swap(file_.at, *at);
+  file_.at = mapping(std::move(*at));  // the one before goes here, and gives its room back
   who_.peer_name = name;
-  (void)make_spare(paths_);  // the room of the file before is free now; else the next open() tries again
+  (void)make_spare(paths_);  // else the next open() tries again
   return sync_directory(paths_.directory);
 }
 
