@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
-#include <string_view>
+#include <utility>
 
 #include "os/mapping.hpp"
 #include "os/unique_fd.hpp"
@@ -41,16 +41,6 @@ struct close_directory {
   void operator()(DIR* open) const noexcept { ::closedir(open); }
 };
 
-// Of "alice~bob.session" alice and bob; nothing if no session can have a file of this name.
-bool names_of(std::string_view file, session_names& into) {
-  const auto dot = file.rfind('.');
-  if (dot == file.npos || (file.substr(dot) != ".session" && file.substr(dot) != ".ring")) return false;
-  const auto between = file.find('~');
-  if (between >= dot) return false;
-  into = {std::string(file.substr(0, between)), std::string(file.substr(between + 1, dot - between - 1))};
-  return check_names(into).has_value();
-}
-
 }  // namespace
 
 result<std::string> session_directory(const std::string& configured, bool create) {
@@ -76,6 +66,15 @@ result<std::string> session_directory(const std::string& configured, bool create
 result<void> check_names(const session_names& names) {
   if (auto own = session::check_name(names.own, "as"); !own) return own;
   return names.peer.empty() ? result<void>() : session::check_name(names.peer, "peer");
+}
+
+std::optional<session_names> names_of_file(std::string_view file) {
+  const auto dot = file.rfind('.');
+  if (dot == file.npos || (file.substr(dot) != ".session" && file.substr(dot) != ".ring")) return std::nullopt;
+  const auto between = file.find('~');
+  if (between >= dot) return std::nullopt;
+  session_names names{std::string(file.substr(0, between)), std::string(file.substr(between + 1, dot - between - 1))};
+  return check_names(names) ? std::optional(std::move(names)) : std::nullopt;
 }
 
 result<session::file_identity> read_owner(bytes memory, const session_names& names, const std::string& path) {
@@ -104,9 +103,8 @@ result<std::vector<session_names>> sessions_in(const std::string& dir) {
   if (open == nullptr && errno == ENOENT) return std::vector<session_names>();
   if (open == nullptr) return error::from_errno(errno, about(dir));
   std::vector<session_names> found;
-  session_names one;
   while (const dirent* const entry = ::readdir(open.get()))
-    if (names_of(entry->d_name, one)) found.push_back(one);
+    if (auto names = names_of_file(entry->d_name)) found.push_back(std::move(*names));
   // Each has two files.
   const auto less = [](const session_names& a, const session_names& b) {
     return a.own != b.own ? a.own < b.own : a.peer < b.peer;

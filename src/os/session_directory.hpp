@@ -3,8 +3,9 @@
 
 #include <ferry/error.hpp>
 
-#include <span>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ring/ring_layout.hpp"
@@ -45,6 +46,9 @@ struct session_paths {
 
 /// @return bad_option: one of them cannot be a name
 [[nodiscard]] result<void> check_names(const session_names& names);
+
+/// Of "alice~bob.session" or "alice~bob.ring" alice and bob. @return nothing: no session has a file of this name
+[[nodiscard]] std::optional<session_names> names_of_file(std::string_view file);
 
 /// Whose file this is. @param memory  of all of the file @param path  for the text of errors
 /// @return corrupt (damaged, or of another session) | truncated | unsupported
