@@ -1,4 +1,8 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <boost/json.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <tuple>
@@ -131,6 +135,28 @@ TEST_F(session_command, mends_only_after_a_yes_and_says_what_it_costs) {
   EXPECT_EQ(done.err, "ferry: reset alice with bob: " + costs +
                           ". It goes on with message 0 of the other side, and has 0 .. 0 of its own\n");
   EXPECT_EQ(shown("bob").at("sent"), 0);
+}
+
+TEST_F(session_command, asks_who_sits_at_a_terminal) {
+  make("bob");
+  for (const bool agrees : {false, true}) {
+    const ferry::os::unique_fd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    ASSERT_TRUE(terminal && ::grantpt(terminal.get()) == 0 && ::unlockpt(terminal.get()) == 0);
+    const ferry::os::unique_fd user(::open(::ptsname(terminal.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    ASSERT_TRUE(user);
+    ferry::test::child_options with;
+    with.descriptors = {user.get()};
+    arguments call{"/bin/sh", "-c", "exec \"$@\" <&3", "sh"};
+    const auto program = ferry_call({"session", "reset", "--dir", dir.path()});
+    call.insert(call.end(), program.begin(), program.end());
+    ferry::test::child asked(call, with);
+    const std::string said = agrees ? "y\n" : "\n";
+    ASSERT_EQ(::write(terminal.get(), said.data(), said.size()), static_cast<ssize_t>(said.size()));
+    EXPECT_EQ(asked.finish(), agrees ? 0 : 1);
+    EXPECT_NE(asked.error_output().find("5 bytes of state are discarded. Go on? [y/N] "), std::string::npos)
+        << asked.error_output();
+    EXPECT_EQ(shown("bob").at("sent"), agrees ? 0 : 2);
+  }
 }
 
 TEST_F(session_command, skips_and_accepts_numbers) {

@@ -40,8 +40,10 @@ boost::json::object json_of(const session_counts& counts) {
   return {{"consumed", counts.consumed}, {"acknowledged", counts.acknowledged}, {"sent", counts.sent}};
 }
 
-// "2 messages are", "1 message is"
-std::string are(std::uint64_t n, const std::string& thing) { return counted(n, thing) + (n == 1 ? " is" : " are"); }
+// "2 messages are", "1 message of the other side is"
+std::string are(std::uint64_t n, const std::string& thing, const std::string& of = "") {
+  return counted(n, thing) + of + (n == 1 ? " is" : " are");
+}
 
 }  // namespace
 
@@ -109,8 +111,8 @@ std::string costs_text(const mending_report& costs) {
   const auto add = [&](const std::string& cost) { text += (text.empty() ? "" : ", ") + cost; };
   if (costs.damaged) add("the files are damaged, and removed with whatever they hold");
   if (costs.discarded != 0) add(are(costs.discarded, "unacknowledged message") + " discarded");
-  if (costs.lost_state_bytes != 0) add(are(costs.lost_state_bytes, "byte") + " of state discarded");
-  if (costs.skipped != 0) add(are(costs.skipped, "message") + " of the other side skipped");
+  if (costs.lost_state_bytes != 0) add(are(costs.lost_state_bytes, "byte", " of state") + " discarded");
+  if (costs.skipped != 0) add(are(costs.skipped, "message", " of the other side") + " skipped");
   if (costs.repeated != 0) add(counted(costs.repeated, "message") + " of the other side may come again");
   return text.empty() ? "nothing is lost" : text;
 }
