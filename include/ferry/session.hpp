@@ -3,7 +3,7 @@
 /// consumed, answered and counted in transactions, of which after a `kill -9` at any instruction either everything
 /// happened or nothing. Source: docs/sessions.md, docs/delivery.md.
 ///
-///     ferry::session s = ferry::session::of(channel).value();
+///     ferry::persistent_session s = ferry::persistent_session::of(channel).value();
 ///     ferry::transaction t = s.begin().value();
 ///     while (const auto order = t.receive()) {             // any number of messages
 ///       book(order->payload);
@@ -13,8 +13,8 @@
 ///     (void)t.commit();                                    // all of it, or nothing
 ///
 /// A message handler (channel::on_message) is a transaction by itself: its message, what it sends over the same channel
-/// and session::set_state() become one step when it returns. A message that was taken with try_receive or async_receive
-/// is consumed when it is handed out, and what is sent outside of a transaction is a step of its own.
+/// and persistent_session::set_state() become one step when it returns. A message that was taken with try_receive or
+/// async_receive is consumed when it is handed out, and what is sent outside of a transaction is a step of its own.
 ///
 /// Effects outside of the transaction (an e-mail, a row in somebody's database) are the application's affair: after a
 /// crash a transaction that was not committed happens again.
@@ -70,7 +70,7 @@ class transaction {
   /// Replaces the state of the application. @param to  at most 4096 bytes, copied @return message_too_large | closed
   [[nodiscard]] result<void> set_state(bytes to);
   /// Everything since begin() becomes one step. With `durable=disk` it survives the death of the machine from
-  /// session::async_durable on, and nobody sees it before.
+  /// persistent_session::async_durable on, and nobody sees it before.
   /// @return reset (as receive(); nothing has happened) | full (other threads took the room; nothing has happened) |
   /// closed | misuse (no transaction is open)
   [[nodiscard]] result<void> commit();
@@ -79,17 +79,17 @@ class transaction {
   explicit operator bool() const noexcept { return of_ != nullptr; }
 
  private:
-  friend class session;
+  friend class persistent_session;
   explicit transaction(std::shared_ptr<detail::session_channel> of) noexcept : of_(std::move(of)) {}
   std::shared_ptr<detail::session_channel> of_;
 };
 
 /// The session of a channel. Copies refer to the same; it keeps the channel's memory, but does not keep it open.
 /// Thread safety: the context's thread.
-class session {
+class persistent_session {
  public:
   /// @return misuse: the channel has no persistent session
-  [[nodiscard]] static result<session> of(const channel& of);
+  [[nodiscard]] static result<persistent_session> of(const channel& of);
 
   /// @return busy: another transaction is open, or a message handler runs, which is one | closed
   [[nodiscard]] result<transaction> begin();
@@ -125,7 +125,7 @@ class session {
   [[nodiscard]] boost::asio::io_context::executor_type executor() const;
 
  private:
-  explicit session(std::shared_ptr<detail::session_channel> of) noexcept : of_(std::move(of)) {}
+  explicit persistent_session(std::shared_ptr<detail::session_channel> of) noexcept : of_(std::move(of)) {}
   static void start_wait_message(detail::session_channel& of, detail::send_completion done);
   static void start_wait_durable(detail::session_channel& of, detail::send_completion done);
   std::shared_ptr<detail::session_channel> of_;

@@ -120,6 +120,7 @@ class link_channel : public channel_impl {
   }
   [[nodiscard]] bool receiving() const noexcept { return receiving_ == direction::open; }
   [[nodiscard]] bool sending_ends() const noexcept { return sending_ != direction::open; }
+  [[nodiscard]] bool sending_ended() const noexcept { return sending_ == direction::ended; }
   /// A message in part: the peer may not end inside it. @return bytes of it that have come
   [[nodiscard]] virtual std::size_t pending_bytes() const noexcept = 0;
   template <class Carrier>

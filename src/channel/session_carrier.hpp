@@ -13,7 +13,8 @@ namespace ferry::detail {
 
 class session_channel;
 
-/// One connection. On the context's thread, except where a member says otherwise.
+/// One connection. Outlives a call of the channel that ends it. On the context's thread, except where a member says
+/// otherwise.
 class session_carrier {
  public:
   session_carrier() = default;
@@ -54,8 +55,8 @@ class session_carrier {
 };
 
 /// @param login  of the peer
-[[nodiscard]] std::unique_ptr<session_carrier> carry_by_stream(session_channel& session, net::greeting& connection);
-[[nodiscard]] result<std::unique_ptr<session_carrier>> carry_by_memory(session_channel& session,
+[[nodiscard]] std::shared_ptr<session_carrier> carry_by_stream(session_channel& session, net::greeting& connection);
+[[nodiscard]] result<std::shared_ptr<session_carrier>> carry_by_memory(session_channel& session,
                                                                        net::greeting& connection,
                                                                        os::unique_fd peer_ring, bool peer_has_barriers);
 

@@ -55,7 +55,7 @@ class session_channel final : public link_channel {
   void abort() noexcept;
   [[nodiscard]] result<void> give_back();
   [[nodiscard]] result<void> try_send(const message_view& m) override;
-  [[nodiscard]] bytes state() const;
+  [[nodiscard]] bytes kept_state() const;
   [[nodiscard]] session_info info();
   void start_wait_input(send_completion done);
   void start_wait_durable(send_completion done);
@@ -74,6 +74,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] bool takes_inputs() const noexcept;
   void inputs_wait();
   [[nodiscard]] bool receives() const noexcept { return receiving(); }
+  [[nodiscard]] bool sending_has_ended() const noexcept { return sending_ended(); }
   /// What was sent before this position of our ring was consumed, which somebody waits for; 0: nobody waits.
   [[nodiscard]] std::uint64_t wanted_position();
   /// The peer's position may have moved, or something was written.
@@ -81,6 +82,10 @@ class session_channel final : public link_channel {
   void failed(const error& why) { read_failed(why); }
   void count_read(std::size_t n);
   void count_write(std::size_t n);
+  void count_wait() { stats_.reads += 1; }
+  void count_wake() noexcept { wakes_.fetch_add(1, std::memory_order_relaxed); }
+  /// The files are still open.
+  [[nodiscard]] bool is_open() const noexcept { return store_ != nullptr; }
   void heard_something() {
     deadlines_.on_read(now());
     arm_timer();
@@ -88,7 +93,7 @@ class session_channel final : public link_channel {
   void write_waits() { deadlines_.on_write_pending(now()); }
   void write_goes_on() { deadlines_.on_write_progress(now()); }
   void write_failed(const error& why) { write_error_ = why; }
-  [[nodiscard]] bool batch_goes_on() const noexcept { return carrier_ != nullptr && !aborted_; }
+  [[nodiscard]] bool many() const noexcept { return many_; }
 
  private:
   /// A message that joins its transaction when that is committed.
@@ -128,7 +133,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return carrier_ && carrier_->write_blocked(); }
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return carrier_ ? carrier_->pending() : 0; }
-  [[nodiscard]] bool outlives_connection() const noexcept override { return !to_; }
+  [[nodiscard]] bool outlives_connection() const noexcept override { return !to_ && receiving(); }
 
   // Logging in
   void greet();
@@ -173,7 +178,7 @@ class session_channel final : public link_channel {
   session::login sent_;
   int restarts_ = 0;  // of the session in this attempt
   std::uint64_t login_number_ = 0;
-  std::unique_ptr<session_carrier> carrier_;
+  std::shared_ptr<session_carrier> carrier_;
   peer_info arrived_;
   bool aborted_ = false;
   std::optional<error> write_error_;
@@ -189,6 +194,8 @@ class session_channel final : public link_channel {
   bool flush_posted_ = false;
   bool in_batch_ = false;
   waiters<send_completion, std::monostate> input_waiters_;
+
+  std::atomic<std::uint64_t> wakes_{0};
 
   bool syncing_ = false;
   bool sync_posted_ = false;

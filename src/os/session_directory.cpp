@@ -114,6 +114,10 @@ result<std::vector<session_names>> sessions_in(const std::string& dir) {
   return found;
 }
 
+bool session_exists(const std::string& dir, const session_names& names) noexcept {
+  return ::access(session_paths(dir, names).ring().c_str(), F_OK) == 0;
+}
+
 std::size_t count_sessions(const std::string& dir, const std::string& own) {
   const auto found = sessions_in(dir);
   if (!found) return 0;

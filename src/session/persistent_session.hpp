@@ -222,6 +222,8 @@ class basic_persistent_session {
   void synced() noexcept;
   /// It cannot be known what has: nothing becomes durable any more, and the session is of no more use.
   void sync_failed() noexcept { enter(disk_state::failed); }
+  /// The number of the newest commit().
+  [[nodiscard]] std::uint64_t newest() const noexcept { return commits_; }
   /// Transactions up to this number survive, are visible, and may be acknowledged.
   [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
 
@@ -249,6 +251,8 @@ class basic_persistent_session {
   /// Somebody broke the rules of a ring, and this is of no more use.
   [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt() || in_.corrupt(); }
   [[nodiscard]] const ring::ring_stager<Stores>& output() const noexcept { return out_; }
+  /// The peer's position in our ring, as far as it can be believed.
+  std::uint64_t look() noexcept { return out_.look(); }
 
  private:
   ///     idle --something waits: next_sync()--> records --synced: (2)--> slot --synced: (3), (4)--> idle
