@@ -237,7 +237,9 @@ result<void> session_channel::welcome_now(net::greeting& from, net::heard_login&
   return attach(from, std::move(heard.ring), said);
 }
 
-void session_channel::come_back() { came_back(); }
+void session_channel::come_back() {
+  if (started_) came_back();
+}
 
 // The connection ----------------------------------------------------------------------------------
 
@@ -263,10 +265,7 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
   return {};
 }
 
-peer_info session_channel::begin_connection() {
-  started_ = true;
-  return arrived_;
-}
+peer_info session_channel::begin_connection() { return arrived_; }
 
 void session_channel::begin_flow() { carrier_->begin(); }
 

@@ -58,11 +58,11 @@ class session_side {
   session_side& operator=(const session_side&) = delete;
 
   [[nodiscard]] channel& of() noexcept { return of_; }
-  /// Of a client: nothing is under way any more.
+  /// Of a client: nothing is under way any more, and all is there for good.
   [[nodiscard]] bool all_answered() {
     const auto now = load();
     const auto info = session_.info();
-    return now.received == answers_before(now.sent) && info.acknowledged == info.sent;
+    return now.received == answers_before(now.sent) && info.acknowledged == info.sent && book_.committed == now.step;
   }
   /// Who minds what a lost connection or a failed attempt says; else only what the other side's death can be is fine.
   std::function<void(const error&)> on_trouble;
