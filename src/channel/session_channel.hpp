@@ -180,6 +180,7 @@ class session_channel final : public link_channel {
   std::uint64_t login_number_ = 0;
   std::shared_ptr<session_carrier> carrier_;
   peer_info arrived_;
+  bool mapped_its_ring_ = false;  // some connection of this object did
   bool aborted_ = false;
   std::optional<error> write_error_;
 
