@@ -139,7 +139,7 @@ DIR is $STATE_DIRECTORY, else $XDG_STATE_HOME/ferry, else ~/.local/state/ferry.
 Exit status: 0 done; 1 not found, damaged, in use, or you said no; 2 wrong command line.)";
 
 std::shared_ptr<session_flags> add_flags(CLI::App& command) {
-  const auto flags = std::make_shared<session_flags>();
+  auto flags = std::make_shared<session_flags>();
   command.add_option("--dir", flags->dir, "Where the files lie");
   const auto name = [&](const char* flag, std::optional<std::string>& into, const char* help) {
     command.add_option_function<std::string>(
@@ -184,7 +184,7 @@ std::pair<CLI::App&, std::shared_ptr<session_flags>> add_mending(CLI::App& sessi
 }
 
 void add_reset(CLI::App& session, int& exit_code) {
-  const auto [command, flags] =
+  auto [command, flags] =
       add_mending(session, "reset", "Begin another session with the same names, also where files are damaged",
                   "  ferry session reset --as alice --peer bob\n  ferry session reset --dir ./state --as alice --yes");
   command.callback([flags = flags, &exit_code] {
@@ -193,8 +193,8 @@ void add_reset(CLI::App& session, int& exit_code) {
 }
 
 void add_skip(CLI::App& session, int& exit_code) {
-  const auto [command, flags] = add_mending(session, "skip", "The next N messages of the other side count as consumed",
-                                            "  ferry session skip 1 --as alice --peer bob");
+  auto [command, flags] = add_mending(session, "skip", "The next N messages of the other side count as consumed",
+                                      "  ferry session skip 1 --as alice --peer bob");
   add_whole(command, "N", flags->messages, option_unit::count, 1, "So many", k_max_skip)->required()->type_name("");
   command.callback([flags = flags, &exit_code] {
     exit_code = mend_one(*flags, "skip " + std::to_string(flags->messages),
@@ -203,7 +203,7 @@ void add_skip(CLI::App& session, int& exit_code) {
 }
 
 void add_accept_remote(CLI::App& session, int& exit_code) {
-  const auto [command, flags] =
+  auto [command, flags] =
       add_mending(session, "accept-remote", "Make this side fit what the other one told when they did not fit",
                   "  ferry session accept-remote --as alice --peer bob\n"
                   "  ferry session accept-remote --as alice --peer bob --remote 120,80,95");

@@ -78,8 +78,9 @@ struct mending_report {
 // Each of these throws failure: busy (a process has the session; the text names the file) | not_found | bad_option |
 // permission | unsupported (files of another release) | corrupt, truncated (damaged: reset_session() goes on then) ...
 
-/// Begins another session with the same names: nothing sent, nothing consumed, no state. The other side must do the
-/// same, or be one that has met nobody. Damaged files are removed, and made anew when the session is opened.
+/// Begins another session with the same names: nothing sent, nothing consumed, no state. A listening end takes up what
+/// its connecting end begins; one that is reset alone does not fit any more. Damaged files are removed, and made anew
+/// when the session is opened.
 mending_report reset_session(const session_key& which, mending how = mending::apply);
 
 inline constexpr std::uint64_t k_max_skip = std::uint64_t{1} << 28;

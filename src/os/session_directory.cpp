@@ -90,7 +90,7 @@ result<ring::geometry> read_ring_sizes(int fd, std::size_t size, const std::stri
   alignas(ring::ring_header) std::byte first[sizeof(ring::ring_header)]{};
   const ssize_t got = ::pread(fd, first, sizeof first, 0);
   if (got < 0) return error::from_errno(errno, "read " + path);
-  const auto sizes = ring::read_header(bytes(first).first(static_cast<std::size_t>(got)), size);
+  auto sizes = ring::read_header(bytes(first).first(static_cast<std::size_t>(got)), size);
   if (!sizes) return sizes.error().in(path);
   if (sizes->page_bytes % page_bytes(false) != 0)
     return error(errc::unsupported,

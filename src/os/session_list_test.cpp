@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 
 #include "os/session_store.hpp"
 #include "testing/temp_dir.hpp"
@@ -80,6 +82,36 @@ TEST_F(session_list, counts_from_what_the_peer_has_consumed) {
   peer.publish(peer.mark());
   EXPECT_EQ(look({"alice", "bob"}).range, (session::session_range{0, 2, 5}));
   EXPECT_EQ(look({"alice", "bob"}).unacknowledged_bytes, before / 5 * 3);
+}
+
+TEST_F(session_list, never_takes_a_session_at_work_for_a_damaged_one) {
+  const auto store = open({"alice", "bob"});
+  auto* const shared = reinterpret_cast<ring::shared_page*>(store->ring_memory().data() + 4096);
+  std::atomic<bool> stop{false};
+  std::thread at_work([&] {
+    ring::held_consumer<> peer;
+    ASSERT_TRUE(peer.attach(store->ring_memory().subspan(8192), shared->rings[0], 0));
+    while (!stop) {
+      send(*store, 1);
+      if (!peer.front()) continue;
+      peer.pop();
+      peer.publish(peer.mark());
+    }
+  });
+  session_summary before = look({"alice", "bob"});
+  for (int i = 0; i < 2000; ++i) {
+    const auto now = look({"alice", "bob"});
+    EXPECT_FALSE(now.damage) << now.damage->text();
+    EXPECT_TRUE(now.in_use);
+    EXPECT_GE(now.transaction, before.transaction);
+    EXPECT_GE(now.range.start, before.range.start);
+    EXPECT_LE(now.range.start, now.range.end);
+    EXPECT_LE(now.unacknowledged_bytes, 4096u);
+    before = now;
+    if (HasFailure()) break;
+  }
+  stop = true;
+  at_work.join();
 }
 
 TEST_F(session_list, rolls_forward_on_a_copy_and_changes_no_byte) {
