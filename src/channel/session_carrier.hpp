@@ -50,6 +50,12 @@ class session_carrier {
   [[nodiscard]] virtual bool write_blocked() const noexcept = 0;
   /// Bytes of the peer's that are no whole message.
   [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
+  /// Inputs that are here and were not consumed.
+  struct backlog {
+    std::size_t messages = 0;
+    std::size_t payload = 0;  ///< bytes; over memory with what the ring adds to them
+  };
+  [[nodiscard]] virtual backlog waiting() const = 0;
   /// Closes the connection; nothing is called afterwards.
   virtual void close() noexcept = 0;
 };

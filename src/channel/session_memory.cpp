@@ -130,6 +130,12 @@ class session_memory final : public session_carrier,
   }
   [[nodiscard]] bool write_blocked() const noexcept override { return false; }
   [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
+  [[nodiscard]] backlog waiting() const override {
+    const auto at = of_.session().input().mark();
+    const auto all = ring::scan_from(peer_.records(), at.position, at.sequence);
+    return all ? backlog{static_cast<std::size_t>(all->records), static_cast<std::size_t>(all->tail - at.position)}
+               : backlog{};
+  }
   void close() noexcept override {
     if (std::exchange(closed_, true)) return;
     readable_.stop();

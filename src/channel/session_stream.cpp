@@ -85,6 +85,19 @@ class session_stream final : public session_carrier,
   }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
   [[nodiscard]] std::size_t pending() const noexcept override { return in_.pending() - seen_; }
+  [[nodiscard]] backlog waiting() const override {
+    backlog all;
+    for (std::size_t at = passed_; at < seen_;) {
+      const auto frame = in_.at(at);
+      if (!frame) break;
+      if (frame->message.carries_message()) {
+        all.messages += 1;
+        all.payload += frame->message.view.payload.size();
+      }
+      at += frame->consumed;
+    }
+    return all;
+  }
   void close() noexcept override {
     if (closed_) return;
     closed_ = true;
