@@ -76,6 +76,8 @@ class inbound {
   [[nodiscard]] auto at(std::size_t passed) const {
     return framing_.next({data() + begin_ + passed, end_ - begin_ - passed});
   }
+  /// What comes next is to be kept besides what is pending, of which nothing is taken for now.
+  void keep_more() noexcept { missing_total_ = pending() + batch_bytes_; }
   /// The first `n` bytes that are pending are of no more use.
   void drop(std::size_t n) noexcept { begin_ += n; }
 

@@ -40,6 +40,8 @@ class session_carrier {
 
   /// Outputs have become visible. Any thread that has the session's lock.
   virtual void outputs() noexcept = 0;
+  /// Our ring is full: the peer should say soon what it has consumed. Any thread that has the session's lock.
+  virtual void wants_room() noexcept = 0;
   /// More may be acknowledged than before.
   virtual void settled() noexcept = 0;
   /// Messages are wanted again.

@@ -275,7 +275,6 @@ result<void> session_channel::try_send(const message_view& m) {
   }
   if (!session().send(m)) {
     found_full();
-    if (!where_.io().get_executor().running_in_this_thread()) post_flush();
     return no_room();
   }
   (void)session().commit_outputs();
@@ -292,6 +291,7 @@ result<void> session_channel::try_send(const message_view& m) {
 void session_channel::found_full() {
   was_full_ = true;
   if (disk_) sync_soon();
+  if (carrier_ && !aborted_) carrier_->wants_room();
 }
 
 // After a commit.
@@ -381,6 +381,7 @@ channel_stats session_channel::stats() {
     all.send_queue_bytes = out.tail() - out.seen();
   }
   const auto waits = carrier_ ? carrier_->waiting() : session_carrier::backlog{};
+  if (waits.messages != 0) tell_receiver();
   all.receive_queue_messages = received().messages() + waits.messages;
   all.receive_queue_bytes = received().byte_count() + waits.payload;
   return all;

@@ -115,6 +115,7 @@ class session_channel final : public link_channel {
   // channel_impl
   void resume_reading() override;
   void pull_one() override;
+  [[nodiscard]] bool could_pull() const override { return carrier_ && !aborted_ && carrier_->waiting().messages != 0; }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept override;
 

@@ -120,6 +120,7 @@ class session_memory final : public session_carrier,
     if (peer_reads_.ring()) [[unlikely]]
       say(k_wake);
   }
+  void wants_room() noexcept override { post_turn(); }
   void settled() noexcept override {
     if (of_.settings().durable == durable_kind::disk) post_turn();
   }
@@ -217,7 +218,7 @@ class session_memory final : public session_carrier,
     return true;
   }
 
-  void post_turn() {
+  void post_turn() noexcept {
     if (turn_posted_.exchange(true)) return;
     asio::post(of_.where().io(), [owner = of_.weak_from_this(), self = shared_from_this()] {
       const auto keep = owner.lock();

@@ -75,6 +75,7 @@ inline void PrintTo(const setting& s, std::ostream* out) { *out << name_of(s); }
       {"delivers_nothing_between_pause_and_resume", k_taken},
       {"counts_open_channels_and_connections_in_the_totals", k_taken},
       {"cuts_a_peer_that_takes_nothing_for_the_write_timeout_and_says_what_was_left", k_taken},
+      {"raises_its_readiness_descriptor_until_try_receive_has_found_nothing", k_outlives},
       {"cuts_its_end_when_the_last_handle_goes", k_outlives},
       {"cancels_waiting_for_a_close_that_then_goes_on", k_outlives},
       {"ends_every_waiting_operation_with_the_reason_when_it_is_cut", k_outlives},
@@ -143,7 +144,7 @@ class any_transport {
       o.session = session_kind::persistent;
       o.as = "somebody";
       o.dir = dir.path();
-      o.ring_bytes = 4u << 20;
+      o.ring_bytes = 8u << 20;
     }
     return o;
   }
