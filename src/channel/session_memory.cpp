@@ -62,7 +62,7 @@ result<peer_memory> map_peer(const os::unique_fd& ring) {
     return error(errc::corrupt, "the peer's memory is no ring of a session");
   made.sizes = *sizes;
   if (auto writable = made.at.make_writable(ring.get(), sizes->shared_offset(), sizes->page_bytes); !writable)
-    return writable.error();
+    return error(errc::protocol, "the peer's ring: " + writable.error().text());  // the peer's doing, not our trouble
   return made;
 }
 
