@@ -239,7 +239,15 @@ class session_memory final : public session_carrier,
     if (wrong) return of_.failed(*wrong);
     of_.progressed();
     if (closed_ || !of_.is_open()) return;
+    // It lies in our file, so no other connection would do better.
+    if (ours_is_corrupt())
+      return of_.cut(error(errc::corrupt, "the peer published an impossible position in our ring"));
     finish_turn(more);
+  }
+
+  [[nodiscard]] bool ours_is_corrupt() {
+    const auto guard = of_.locked();
+    return of_.session().output().corrupt();
   }
 
   void finish_turn(bool more) {

@@ -379,10 +379,19 @@ TEST_F(memory_of_a_liar, who_says_it_consumed_what_was_never_sent_ends_its_sessi
   line.position.store(1u << 20, std::memory_order_release);
   (void)came.at("mallory").try_send("what for");
   wake(one);
-  (void)persistent_session::of(came.at("mallory"))->info();
-  expect_the_good_go_on();
-  one.close();
   ASSERT_TRUE(down("mallory"));
+  EXPECT_EQ(downs["mallory"][0], errc::corrupt) << downs["mallory"][0].text();
+  expect_the_good_go_on();
+  // What it has done to that session lasts, for itself.
+  came.erase("mallory");
+  auto login = first_login("mallory");
+  login.epoch = 2;
+  const ring_file another(dir.file("another.ring"));
+  auto again = shm();
+  again.say(login, another.fd.get());
+  ASSERT_TRUE(turn([&] { return again.heard(); }, "an answer"));
+  ASSERT_TRUE(again.answer());
+  EXPECT_EQ(again.answer()->outcome, login_outcome::refused);
   expect_the_good_go_on();
 }
 
