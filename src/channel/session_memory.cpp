@@ -62,7 +62,7 @@ result<peer_memory> map_peer(const os::unique_fd& ring) {
     return error(errc::corrupt, "the peer's memory is no ring of a session");
   made.sizes = *sizes;
   if (auto writable = made.at.make_writable(ring.get(), sizes->shared_offset(), sizes->page_bytes); !writable)
-    return writable.error();
+    return error(errc::protocol, "the peer's ring: " + writable.error().text());  // the peer's doing, not our trouble
   return made;
 }
 
@@ -246,7 +246,15 @@ class session_memory final : public session_carrier,
     if (wrong) return of_.failed(*wrong);
     of_.progressed();
     if (closed_ || !of_.is_open()) return;
+    // It lies in our file, so no other connection would do better.
+    if (ours_is_corrupt())
+      return of_.cut(error(errc::corrupt, "the peer published an impossible position in our ring"));
     finish_turn(more);
+  }
+
+  [[nodiscard]] bool ours_is_corrupt() {
+    const auto guard = of_.locked();
+    return of_.session().output().corrupt();
   }
 
   void finish_turn(bool more) {

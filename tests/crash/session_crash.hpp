@@ -34,12 +34,13 @@ class session_crash : public crash {
   session_crash() {
     for (const auto* side : {"client", "server"}) std::filesystem::create_directory(dir.path() / side);
   }
-  /// @param whose  client or server @param more  "&name=value" ...
-  [[nodiscard]] std::string url(std::string_view scheme, const std::string& whose, const std::string& more = "") const {
+  /// @param whose  client or server @param more  "&name=value" ... @param as  its name; empty: the same
+  [[nodiscard]] std::string url(std::string_view scheme, const std::string& whose, const std::string& more = "",
+                                const std::string& as = "") const {
     std::string all = scheme == "shm"   ? "shm://meeting"
                       : scheme == "ipc" ? "ipc://" + dir.file("meeting.sock")
                                         : "tcp://127.0.0.1:" + std::to_string(port.number());
-    all += "?session=persistent&ring_bytes=64KiB&as=" + whose + "&dir=" + dir.file(whose) + more;
+    all += "?session=persistent&ring_bytes=64KiB&as=" + (as.empty() ? whose : as) + "&dir=" + dir.file(whose) + more;
     if (whose == "client") all += "&reconnect=on&reconnect_base=2ms&reconnect_max=2ms";
     return all;
   }
