@@ -156,6 +156,7 @@ class session_channel final : public link_channel {
 
   // Transactions
   [[nodiscard]] bool hand_over(const message_view& m);
+  [[nodiscard]] std::size_t take_straight();
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
   [[nodiscard]] result<std::uint64_t> commit_now();
@@ -190,6 +191,7 @@ class session_channel final : public link_channel {
   peer_info arrived_;
   bool mapped_its_ring_ = false;  // some connection of this object did
   bool aborted_ = false;
+  bool straight_ = false;  // records may be taken where they lie, each as a step of its own
   std::optional<error> write_error_;
 
   step step_ = step::none;

@@ -275,10 +275,12 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
   std::shared_ptr<session_carrier> made;
   if (dynamic_cast<net::stream_greeting*>(&connection) != nullptr) {
     made = carry_by_stream(*this, connection);
+    straight_ = false;
   } else {
     auto mapped = carry_by_memory(*this, connection, std::move(ring), peer.barriers);
     if (!mapped) return mapped.error();
     made = std::move(*mapped);
+    straight_ = !many_ && !disk_ && options_->deliver_empty;
     mapped_its_ring_ = true;
   }
   {
@@ -313,6 +315,7 @@ link_channel::remains session_channel::end_connection() {
     session().detach_input();
   }
   asio::post(where_.io(), [gone = std::exchange(carrier_, nullptr)] {});
+  straight_ = false;
   aborted_ = false;
   return left;
 }

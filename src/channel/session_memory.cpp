@@ -274,15 +274,21 @@ class session_memory final : public session_carrier,
   [[nodiscard]] bool spin() {
     const auto window = of_.settings().spin;
     if (window.count() == 0) return false;
+    if (look_for_a_while()) return true;
     const auto begin = now();
     if (!spin_until_) spin_until_ = begin + window;
-    auto& input = of_.session().input();
     for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
-      for (int i = 0; i < k_looks_per_clock; ++i) {
-        if (input.something()) return true;
-        input.pause();
-      }
+      if (look_for_a_while()) return true;
     if (now() >= *spin_until_) spin_until_.reset();
+    return false;
+  }
+
+  [[nodiscard]] bool look_for_a_while() noexcept {
+    auto& input = of_.session().input();
+    for (int i = 0; i < k_looks_per_clock; ++i) {
+      if (input.something()) return true;
+      input.pause();
+    }
     return false;
   }
 
