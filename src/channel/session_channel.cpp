@@ -275,7 +275,6 @@ result<void> session_channel::try_send(const message_view& m) {
   }
   if (!session().send(m)) {
     found_full();
-    if (!where_.io().get_executor().running_in_this_thread()) post_flush();
     return no_room();
   }
   (void)session().commit_outputs();
@@ -292,6 +291,7 @@ result<void> session_channel::try_send(const message_view& m) {
 void session_channel::found_full() {
   was_full_ = true;
   if (disk_) sync_soon();
+  if (carrier_ && !aborted_) carrier_->wants_room();
 }
 
 // After a commit.
@@ -306,7 +306,10 @@ std::size_t session_channel::unsent_bytes() const noexcept {
   const auto guard = locked();
   if (!store_) return 0;
   auto& s = store_->session();
-  return s.output().tail() - s.look();
+  const std::size_t unsent = s.output().tail() - s.look();
+  // Who closes in order leaves nothing behind that only this process knows of.
+  const bool to_disk = disk_ && sending_ends() && s.durable() != s.newest();
+  return unsent == 0 && to_disk ? 1 : unsent;
 }
 
 std::uint64_t session_channel::queued_bytes() const noexcept {
@@ -377,8 +380,10 @@ channel_stats session_channel::stats() {
     const auto& out = session().output();
     all.send_queue_bytes = out.tail() - out.seen();
   }
-  all.receive_queue_messages = received().messages();
-  all.receive_queue_bytes = received().byte_count();
+  const auto waits = carrier_ ? carrier_->waiting() : session_carrier::backlog{};
+  if (waits.messages != 0) tell_receiver();
+  all.receive_queue_messages = received().messages() + waits.messages;
+  all.receive_queue_bytes = received().byte_count() + waits.payload;
   return all;
 }
 
@@ -424,10 +429,13 @@ void session_channel::synced(const result<void>& outcome) {
     const auto guard = locked();
     outcome ? session().synced() : session().sync_failed();
   }
+  if (after_sync_) std::exchange(after_sync_, nullptr)();
+  if (!store_) return;
   if (!outcome) return cut(outcome.error().in("the disk under " + store_->who().own_name + "'s session"));
   tell_durable();
   went_out(false);
   sync_now();
+  if (sending_ends() && !carrier_) post_flush();
 }
 
 void session_channel::when_durable(std::uint64_t number, std::function<void()> then) {

@@ -120,6 +120,7 @@ class session_memory final : public session_carrier,
     if (peer_reads_.ring()) [[unlikely]]
       say(k_wake);
   }
+  void wants_room() noexcept override { post_turn(); }
   void settled() noexcept override {
     if (of_.settings().durable == durable_kind::disk) post_turn();
   }
@@ -130,6 +131,12 @@ class session_memory final : public session_carrier,
   }
   [[nodiscard]] bool write_blocked() const noexcept override { return false; }
   [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
+  [[nodiscard]] backlog waiting() const override {
+    const auto at = of_.session().input().mark();
+    const auto all = ring::scan_from(peer_.records(), at.position, at.sequence);
+    return all ? backlog{static_cast<std::size_t>(all->records), static_cast<std::size_t>(all->tail - at.position)}
+               : backlog{};
+  }
   void close() noexcept override {
     if (std::exchange(closed_, true)) return;
     readable_.stop();
@@ -211,7 +218,7 @@ class session_memory final : public session_carrier,
     return true;
   }
 
-  void post_turn() {
+  void post_turn() noexcept {
     if (turn_posted_.exchange(true)) return;
     asio::post(of_.where().io(), [owner = of_.weak_from_this(), self = shared_from_this()] {
       const auto keep = owner.lock();
