@@ -30,9 +30,9 @@ class file_that_grows : public ::testing::Test {
   }
   [[nodiscard]] append_file& file() { return *file_; }
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string content() const { return test::content_of(path_); }
+  [[nodiscard]] std::string content() const { return app::test::content_of(path_); }
   [[nodiscard]] const result<void>& resumed() const { return resumed_; }
-  void write_elsewhere(const std::string& text) { test::write_file(path_, text); }
+  void write_elsewhere(const std::string& text) { app::test::write_file(path_, text); }
 
  private:
   ferry::test::temp_dir directory_;

@@ -29,7 +29,7 @@ class copied_file : public ::testing::TestWithParam<const char*> {
     return scheme == "ipc" ? "ipc://" + file("socket") : "tcp://127.0.0.1:0";
   }
   [[nodiscard]] std::string side(const std::string& name, const std::string& more = "") const {
-    return where() + "?session=persistent&as=" + name + "&dir=" + file("state-" + name) + more;
+    return where() + "?session=persistent&ring_bytes=2MiB&as=" + name + "&dir=" + file("state-" + name) + more;
   }
   [[nodiscard]] arguments listen_words(const std::string& more = "") const {
     return {"listen", side("archive", more), "--output", "lines", "--append", file("copy")};
@@ -70,7 +70,7 @@ TEST_P(copied_file, is_the_same_when_the_sender_says_so_and_goes_on_where_it_was
   for (const std::string more : {"", "", "\n", "a line\nand a part", " of another\n"}) {
     text += more;
     write(text);
-    const auto sent = run_ferry(send_words("&ring_bytes=2MiB"));
+    const auto sent = run_ferry(send_words());
     EXPECT_EQ(sent.status, 0);
     EXPECT_EQ(sent.err, "");
     ASSERT_TRUE(copy() == text) << "after '" << more << "'";
@@ -82,7 +82,7 @@ TEST_P(copied_file, survives_the_machine_with_durable_disk) {
   const auto listener = listen("&durable=disk");
   const auto text = numbered_lines(1'000'000);
   write(text);
-  EXPECT_EQ(run_ferry(send_words("&durable=disk&ring_bytes=2MiB")).status, 0);
+  EXPECT_EQ(run_ferry(send_words("&durable=disk")).status, 0);
   EXPECT_TRUE(copy() == text);
   EXPECT_EQ(listener->stop().status, 0);
 }
@@ -157,7 +157,7 @@ TEST_P(copied_file, loses_nothing_on_a_full_disk) {
   const auto call = ferry_call(listen_words());
   limited.insert(limited.end(), call.begin(), call.end());
   listening_program listener(limited);
-  ferry::test::child sender(ferry_call(send_words("&ring_bytes=2MiB")));
+  ferry::test::child sender(ferry_call(send_words()));
   EXPECT_EQ(listener.process().finish(), 1);
   EXPECT_NE(listener.process().error_output().find("write to " + file("copy") + ": File too large"), std::string::npos)
       << listener.process().error_output();
@@ -170,7 +170,7 @@ TEST_P(copied_file, loses_nothing_on_a_full_disk) {
 
 TEST_P(copied_file, has_lines_that_fit_into_a_message) {
   const auto listener = listen();
-  write("one\n" + std::string(300'000, 'x') + "\n");
+  write("one\n" + std::string(600'000, 'x') + "\n");
   const auto refused = run_ferry(send_words());
   EXPECT_EQ(refused.status, 1);
   EXPECT_NE(refused.err.find("what begins at byte 4 is longer than a message of this session"), std::string::npos)
@@ -186,8 +186,8 @@ TEST_P(copied_file, is_the_same_after_any_number_of_kills) {
   const auto up_to = [&dice](std::uint64_t most) {
     return std::uniform_int_distribution<std::uint64_t>(0, most)(dice);
   };
-  auto listener = listen("&ring_bytes=2MiB");
-  auto sender = std::make_unique<ferry::test::child>(ferry_call(send_words("&ring_bytes=2MiB")));
+  auto listener = listen();
+  auto sender = std::make_unique<ferry::test::child>(ferry_call(send_words()));
   std::uint64_t kills = 0;
   std::uint64_t finished = 0;
   std::string all = text;
@@ -214,10 +214,10 @@ TEST_P(copied_file, is_the_same_after_any_number_of_kills) {
     if (which != 1) {
       listener->process().kill(SIGKILL);
       static_cast<void>(listener->process().wait());
-      listener = listen("&ring_bytes=2MiB");
+      listener = listen();
     }
     if (sender->wait(std::chrono::milliseconds(0)))
-      sender = std::make_unique<ferry::test::child>(ferry_call(send_words("&ring_bytes=2MiB")));
+      sender = std::make_unique<ferry::test::child>(ferry_call(send_words()));
   }
   EXPECT_EQ(sender->finish(), 0) << sender->error_output();
   EXPECT_TRUE(copy() == all) << copied() << " of " << all.size() << " bytes";

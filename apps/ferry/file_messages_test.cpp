@@ -19,7 +19,7 @@ constexpr auto k_binary = message_kind::binary;
 
 class messages_of_a_file : public ::testing::Test {
  protected:
-  void write(const std::string& content) { test::write_file(path_, content); }
+  void write(const std::string& content) { app::test::write_file(path_, content); }
   [[nodiscard]] file_messages open(const std::string& split = "lines", std::size_t max_message = 1000) const {
     auto opened = file_messages::open(path_, *split_rule::parse(split), max_message);
     return std::move(opened.value());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/ferry/program_under_test.hpp"
+#include "os/unique_fd.hpp"
 
 namespace {
 
@@ -14,7 +15,7 @@ class position_in_a_file : public ::testing::Test {
  protected:
   /// Opens it anew with this content.
   void write(const std::string& content) {
-    test::write_file(path_, content);
+    app::test::write_file(path_, content);
     fd_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
   }
   [[nodiscard]] file_position at(std::uint64_t offset) const {

@@ -139,10 +139,10 @@ class appending {
   // What was not committed stays with the sender.
   void fail(const error& why) {
     exit_code_ = complain(why);
-    listener_.close();
     ending_ = true;
-    if (!link_) return host_.io().stop();
-    link_.cut();
+    listener_.close();
+    if (link_) link_.cut();
+    boost::asio::post(host_.io(), [this] { host_.io().stop(); });
   }
 
   void end() {
