@@ -43,7 +43,7 @@ void link_channel::connected() {
 
 void link_channel::accepted(std::shared_ptr<void> slot) {
   slot_ = std::move(slot);
-  go_up();
+  if (attached()) go_up();
 }
 
 void link_channel::attempt_failed(const error& why) {

@@ -98,7 +98,7 @@ class link_channel : public channel_impl {
   /// A connection was made; attached() is true.
   void connected();
   void attempt_failed(const error& why);
-  /// A connection that was accepted; `slot` is let go of when the channel ends.
+  /// A connection was accepted; `slot` is let go of when the channel ends. Where it has gone already, nothing happens.
   void accepted(std::shared_ptr<void> slot);
   /// An accepted end whose peer has connected again; attached() is true.
   void came_back() { go_up(); }

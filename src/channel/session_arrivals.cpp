@@ -155,11 +155,9 @@ struct session_door : std::enable_shared_from_this<session_door> {
   }
 
   void welcomed(const std::shared_ptr<session_channel>& channel, const peer_info& who, const result<void>& outcome) {
-    if (!outcome) {
-      if (!channel->started()) channel->cut(outcome.error());
-      return refused(who, outcome.error());
-    }
-    if (channel->started()) return channel->come_back();
+    // Where nobody else has been welcomed, or is about to be, the channel goes with us.
+    if (!outcome) return refused(who, outcome.error());
+    if (!channel->announce()) return channel->come_back();
     if (closed) return channel->cut(errc::closed);
     arrived(std::unique_ptr<arrival>(std::make_unique<session_arrival>(channel, who)));
   }

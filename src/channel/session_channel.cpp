@@ -68,7 +68,7 @@ bool session_channel::hand_over(const message_view& m) {
       (void)session().commit();
       carrier_->committed();
     } else {
-      was_full_ = true;
+      found_full();
     }
   }
   if (!done) {
@@ -164,7 +164,7 @@ result<std::uint64_t> session_channel::commit_now() {
   if (const auto fine = usable(); !fine) return fine.error();
   const auto guard = locked();
   if (!send_kept()) {
-    was_full_ = true;
+    found_full();
     return no_room();
   }
   const std::uint64_t number = session().commit();
@@ -261,21 +261,20 @@ result<void> session_channel::try_send(const message_view& m) {
       const auto& out = session().output();
       const std::size_t record = ring_geometry::record_bytes(m.payload.size() + 16);
       if (kept_bytes_ + 2 * record > out.data().size() - (out.tail() - session().look())) {
-        was_full_ = true;
+        found_full();
         return no_room();
       }
       kept_bytes_ += record;
       kept_.push_back({{m.payload.begin(), m.payload.end()}, m.kind, m.type});
     } else if (!session().send(m)) {
-      was_full_ = true;
+      found_full();
       return no_room();
     }
     stats_.messages_sent += 1;
     return {};
   }
   if (!session().send(m)) {
-    was_full_ = true;
-    if (disk_) sync_soon();
+    found_full();
     if (!where_.io().get_executor().running_in_this_thread()) post_flush();
     return no_room();
   }
@@ -287,6 +286,12 @@ result<void> session_channel::try_send(const message_view& m) {
     carrier_->outputs();
   }
   return {};
+}
+
+// With a disk, what the peer has freed is room only after a sync, for which somebody must ask.
+void session_channel::found_full() {
+  was_full_ = true;
+  if (disk_) sync_soon();
 }
 
 // After a commit.
@@ -380,12 +385,9 @@ channel_stats session_channel::stats() {
 // The disk ----------------------------------------------------------------------------------------
 
 void session_channel::sync_soon() {
-  if (std::exchange(sync_posted_, true)) return;
+  if (sync_posted_.exchange(true)) return;
   asio::post(where_.io(), [self = self_as<session_channel>()] {
-    {
-      const auto guard = self->locked();
-      self->sync_posted_ = false;
-    }
+    self->sync_posted_ = false;
     self->sync_now();
   });
 }

@@ -39,11 +39,15 @@ class session_channel final : public link_channel {
   /// `done` is called once, perhaps from inside this call: then start() or come_back() follows, or why not.
   void welcome(std::unique_ptr<net::greeting> from, net::heard_login heard, session::login said,
                std::function<void(result<void>)> done);
-  /// After the first welcome().
-  void start(std::shared_ptr<void> slot) { accepted(std::move(slot)); }
-  /// After another one.
+  /// After the first one, once whoever listens has the channel. That connection may have gone meanwhile.
+  void start(std::shared_ptr<void> slot) {
+    started_ = true;
+    accepted(std::move(slot));
+  }
+  /// After another one; nothing before start().
   void come_back();
-  [[nodiscard]] bool started() const noexcept { return started_; }
+  /// @return whether this is the first welcome() that succeeded
+  [[nodiscard]] bool announce() noexcept { return !std::exchange(announced_, true); }
   [[nodiscard]] bool gone() const noexcept { return store_ == nullptr || refuses_; }
 
   // Transactions; contracts as in ferry::transaction
@@ -154,6 +158,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] result<void> admit(const message_view& m);
   [[nodiscard]] result<std::uint64_t> commit_now();
   [[nodiscard]] bool send_kept();
+  void found_full();
   void went_out(bool disk_too);
   void undo() noexcept;
   void forget_transaction() noexcept;
@@ -171,6 +176,7 @@ class session_channel final : public link_channel {
   const bool disk_;
   mutable std::mutex lock_;  // with senders=many it guards the session; else only the context's thread comes here
   std::unique_ptr<os::session_store> store_;  // until the channel has ended
+  bool announced_ = false;                    // to whoever listens
   bool started_ = false;
 
   std::unique_ptr<connect_attempt> attempt_;
@@ -180,6 +186,7 @@ class session_channel final : public link_channel {
   std::uint64_t login_number_ = 0;
   std::shared_ptr<session_carrier> carrier_;
   peer_info arrived_;
+  bool mapped_its_ring_ = false;  // some connection of this object did
   bool aborted_ = false;
   std::optional<error> write_error_;
 
@@ -198,7 +205,7 @@ class session_channel final : public link_channel {
   std::atomic<std::uint64_t> wakes_{0};
 
   bool syncing_ = false;
-  bool sync_posted_ = false;
+  std::atomic<bool> sync_posted_{false};
   struct durable_waiter {
     std::uint64_t number;
     std::function<void()> then;

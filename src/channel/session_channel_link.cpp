@@ -1,6 +1,7 @@
 // How a session's channel logs in, is logged in to, and what it does when a connection comes or goes.
 #include <ferry/url.hpp>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "channel/session_channel.hpp"
@@ -178,7 +179,12 @@ void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_lo
                               std::function<void(result<void>)> done) {
   const auto decide = [&] {
     const auto guard = locked();
-    return session::decide_login(self(), said);
+    const session::local_side us = self();
+    session::login now = said;
+    // It may have sent more since, and through a connection of before, whose end we have not seen, we may have consumed
+    // that. It has its newest numbers at hand when it reads our answer.
+    if (mapped_its_ring_) now.range.end = std::max(said.range.end, us.range.ack);
+    return session::decide_login(us, now);
   };
   auto decision = decide();
   if (decision.action == session::login_action::stop) {
@@ -231,7 +237,9 @@ result<void> session_channel::welcome_now(net::greeting& from, net::heard_login&
   return attach(from, std::move(heard.ring), said);
 }
 
-void session_channel::come_back() { came_back(); }
+void session_channel::come_back() {
+  if (started_) came_back();
+}
 
 // The connection ----------------------------------------------------------------------------------
 
@@ -244,6 +252,7 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
     auto mapped = carry_by_memory(*this, connection, std::move(ring), peer.barriers);
     if (!mapped) return mapped.error();
     made = std::move(*mapped);
+    mapped_its_ring_ = true;
   }
   {
     const auto guard = locked();
@@ -256,10 +265,7 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
   return {};
 }
 
-peer_info session_channel::begin_connection() {
-  started_ = true;
-  return arrived_;
-}
+peer_info session_channel::begin_connection() { return arrived_; }
 
 void session_channel::begin_flow() { carrier_->begin(); }
 

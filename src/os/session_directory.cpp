@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
-#include <string_view>
+#include <utility>
 
+#include "os/mapping.hpp"
 #include "os/unique_fd.hpp"
-#include "session/session_file.hpp"
 
 namespace ferry::os {
 namespace {
@@ -41,16 +41,6 @@ struct close_directory {
   void operator()(DIR* open) const noexcept { ::closedir(open); }
 };
 
-// Of "alice~bob.session" alice and bob; nothing if no session can have a file of this name.
-bool names_of(std::string_view file, session_names& into) {
-  const auto dot = file.rfind('.');
-  if (dot == file.npos || (file.substr(dot) != ".session" && file.substr(dot) != ".ring")) return false;
-  const auto between = file.find('~');
-  if (between >= dot) return false;
-  into = {std::string(file.substr(0, between)), std::string(file.substr(between + 1, dot - between - 1))};
-  return check_names(into).has_value();
-}
-
 }  // namespace
 
 result<std::string> session_directory(const std::string& configured, bool create) {
@@ -78,14 +68,43 @@ result<void> check_names(const session_names& names) {
   return names.peer.empty() ? result<void>() : session::check_name(names.peer, "peer");
 }
 
+std::optional<session_names> names_of_file(std::string_view file) {
+  const auto dot = file.rfind('.');
+  if (dot == file.npos || (file.substr(dot) != ".session" && file.substr(dot) != ".ring")) return std::nullopt;
+  const auto between = file.find('~');
+  if (between >= dot) return std::nullopt;
+  session_names names{std::string(file.substr(0, between)), std::string(file.substr(between + 1, dot - between - 1))};
+  return check_names(names) ? std::optional(std::move(names)) : std::nullopt;
+}
+
+result<session::file_identity> read_owner(bytes memory, const session_names& names, const std::string& path) {
+  auto who = session::read_identity(memory);
+  if (!who) return who.error().in(path);
+  if (who->own_name != names.own || (!names.peer.empty() && who->peer_name != names.peer))
+    return error(errc::corrupt, path + " is the file of the session of " + who->own_name + " with " + who->peer_name +
+                                    ": give both files of a session their own names back");
+  return who;
+}
+
+result<ring::geometry> read_ring_sizes(int fd, std::size_t size, const std::string& path) {
+  alignas(ring::ring_header) std::byte first[sizeof(ring::ring_header)]{};
+  const ssize_t got = ::pread(fd, first, sizeof first, 0);
+  if (got < 0) return error::from_errno(errno, "read " + path);
+  auto sizes = ring::read_header(bytes(first).first(static_cast<std::size_t>(got)), size);
+  if (!sizes) return sizes.error().in(path);
+  if (sizes->page_bytes % page_bytes(false) != 0)
+    return error(errc::unsupported,
+                 path + ": made on a machine with pages of " + std::to_string(sizes->page_bytes) + " bytes");
+  return sizes;
+}
+
 result<std::vector<session_names>> sessions_in(const std::string& dir) {
   const std::unique_ptr<DIR, close_directory> open(::opendir(dir.c_str()));
   if (open == nullptr && errno == ENOENT) return std::vector<session_names>();
   if (open == nullptr) return error::from_errno(errno, about(dir));
   std::vector<session_names> found;
-  session_names one;
   while (const dirent* const entry = ::readdir(open.get()))
-    if (names_of(entry->d_name, one)) found.push_back(one);
+    if (auto names = names_of_file(entry->d_name)) found.push_back(std::move(*names));
   // Each has two files.
   const auto less = [](const session_names& a, const session_names& b) {
     return a.own != b.own ? a.own < b.own : a.peer < b.peer;

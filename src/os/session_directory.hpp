@@ -1,10 +1,15 @@
 #pragma once
-/// Where the files of persistent sessions lie, and what they are called. Source: docs/sessions.md.
+/// Where the files of persistent sessions lie, what they are called, and whose they are. Source: docs/sessions.md.
 
 #include <ferry/error.hpp>
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "ring/ring_layout.hpp"
+#include "session/session_file.hpp"
 
 namespace ferry::os {
 
@@ -41,6 +46,17 @@ struct session_paths {
 
 /// @return bad_option: one of them cannot be a name
 [[nodiscard]] result<void> check_names(const session_names& names);
+
+/// Of "alice~bob.session" or "alice~bob.ring" alice and bob. @return nothing: no session has a file of this name
+[[nodiscard]] std::optional<session_names> names_of_file(std::string_view file);
+
+/// Whose file this is. @param memory  of all of the file @param path  for the text of errors
+/// @return corrupt (damaged, or of another session) | truncated | unsupported
+[[nodiscard]] result<session::file_identity> read_owner(bytes memory, const session_names& names,
+                                                        const std::string& path);
+/// The sizes in the header of a ring's file. @param size  of the file @param path  for the text of errors
+/// @return corrupt | truncated | unsupported (another version, or pages that cannot be mapped here) | network (errno)
+[[nodiscard]] result<ring::geometry> read_ring_sizes(int fd, std::size_t size, const std::string& path);
 
 /// The sessions of which there is a file, in the order of their names; none if there is no such directory.
 /// @return permission | bad_address ...

@@ -163,7 +163,7 @@ result<sized_file> open_sized(const std::string& path) {
   return sized_file{std::move(*fd), *size};
 }
 
-// The ring is in its place and the other file is not: somebody died between the two moves, or it was lost.
+// Where the ring is in its place and the other file is not: somebody died between the two moves, or it was lost.
 result<void> finish_making(const session_paths& at) {
   const auto making = file_lock::acquire(at.lock());  // who makes it now holds this, and not the ring's
   if (!making) return making.error();
@@ -206,7 +206,7 @@ auto session_store::open(const std::string& dir, const session_names& names, con
 }
 
 result<void> session_store::map(bool prefault) {
-  if (!exists(paths_.file()))
+  if (!exists(paths_.file()) || exists(paths_.lock()))
     if (auto finished = finish_making(paths_); !finished) return finished;
   // What was about to take a place when its maker died.
   ::unlink(paths_.new_file().c_str());
@@ -227,11 +227,8 @@ result<void> session_store::map_file() {
   if (!at) return at.error();
   file_.at = std::move(*at);
   file_.guard = std::make_unique<bus_guard>(file_.at.span());
-  auto who = session::read_identity(file_.at.span());
-  if (!who) return who.error().in(path);
-  if (who->own_name != names_.own || (!names_.peer.empty() && who->peer_name != names_.peer))
-    return error(errc::corrupt, path + " is the file of the session of " + who->own_name + " with " + who->peer_name +
-                                    ": give both files of a session their own names back");
+  auto who = read_owner(file_.at.span(), names_, path);
+  if (!who) return who.error();
   who_ = std::move(*who);
   return {};
 }
@@ -240,14 +237,8 @@ result<void> session_store::map_ring(bool prefault) {
   const std::string path = paths_.ring();
   auto file = open_sized(path);
   if (!file) return file.error();
-  alignas(ring::ring_header) std::byte first[sizeof(ring::ring_header)]{};
-  const ssize_t got = ::pread(file->fd.get(), first, sizeof first, 0);
-  if (got < 0) return error::from_errno(errno, "read " + path);
-  const auto sizes = ring::read_header(bytes(first).first(static_cast<std::size_t>(got)), file->size);
-  if (!sizes) return sizes.error().in(path);
-  if (sizes->page_bytes % page_bytes(false) != 0)
-    return error(errc::unsupported,
-                 path + ": made on a machine with pages of " + std::to_string(sizes->page_bytes) + " bytes");
+  const auto sizes = read_ring_sizes(file->fd.get(), file->size, path);
+  if (!sizes) return sizes.error();
   auto at = mapping::of(file->fd.get(), sizes->total(), true, prefault);
   if (!at) return at.error();
   ring_.at = std::move(*at);
@@ -298,9 +289,9 @@ result<void> session_store::name_peer(std::string_view name) {
   if (!at) return at.error();
   session_ = std::move(*recovered);
   file_.guard = std::move(guard);
-  std::swap(file_.at, *at);
+  file_.at = mapping(std::move(*at));  // the one before goes here, and gives its room back
   who_.peer_name = name;
-  (void)make_spare(paths_);  // the room of the file before is free now; else the next open() tries again
+  (void)make_spare(paths_);  // else the next open() tries again
   return sync_directory(paths_.directory);
 }
 

@@ -54,8 +54,9 @@ class session_store {
   /// As the header has it.
   [[nodiscard]] const session::file_identity& who() const noexcept { return who_; }
   /// Keeps the peer's name, on disk, in a file that takes the place of the one with the slots; a full disk does not
-  /// matter. Everything committed is made durable before. Afterwards session() is another object, as after open():
-  /// nothing is attached, and what was identify()-ed and not committed is forgotten. Nothing happens if it is the name.
+  /// matter. Everything committed is made durable before, so no sync that session() asked for may be under way.
+  /// Afterwards session() is another object, as after open(): nothing is attached, and what was identify()-ed and not
+  /// committed is forgotten. Nothing happens if it is the name.
   /// @return misuse: a transaction is open, or these files are of another peer | bad_option: cannot be a name |
   /// network ...: the disk
   [[nodiscard]] result<void> name_peer(std::string_view name);

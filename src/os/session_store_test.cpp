@@ -1,7 +1,10 @@
 // The files of one side of a session: made once, locked, found again, and refused when they are damaged.
 #include "os/session_store.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -143,6 +146,41 @@ TEST_F(session_files, belong_to_nobody_once_their_owner_was_killed) {
   EXPECT_EQ(as_text(open()->session().state()), "from the dead");
 }
 
+TEST_F(session_files, are_made_once_by_many_who_come_at_the_same_time_and_removed_by_some) {
+  // Each opens them, or removes them, as soon as nobody else has them.
+  const auto visit = [&](bool removes) {
+    ::alarm(60);
+    for (int times = 0; times < 20;) {
+      const auto done = removes ? session_store::remove(dir.path(), k_names) : result<void>();
+      auto opened = removes ? result<std::unique_ptr<session_store>>(nullptr) : try_open();
+      if (!done || !opened) {
+        // It was removed between its making and our opening it.
+        const error why = done ? opened.error() : done.error();
+        if (why != errc::busy && why != errc::not_found) return 1;
+        continue;
+      }
+      if (!removes) send_one(**opened, "x");
+      ++times;
+    }
+    return 0;
+  };
+  for (const int removing : {0, 2}) {
+    std::vector<pid_t> children;
+    for (int i = 0; i < 6; ++i) {
+      children.push_back(::fork());
+      if (children.back() == 0) ::_exit(visit(i < removing));
+    }
+    for (const pid_t child : children) {
+      int status = -1;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      EXPECT_EQ(status, 0);
+    }
+    if (removing == 0) {
+      EXPECT_EQ(open()->session().range()->end, 6u * 20);
+    }
+  }
+}
+
 TEST_F(session_files, get_the_name_of_a_peer_that_was_not_known_and_keep_everything_else) {
   const session_names unknown{"alice", ""};
   std::uint64_t number = 0;
@@ -195,9 +233,13 @@ TEST_F(session_files, are_refused_under_names_that_cannot_be_and_in_places_that_
 }
 
 TEST_F(session_files, are_refused_where_the_system_forbids_it) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may do anything";
   ASSERT_EQ(::chmod(dir.path().c_str(), 0500), 0);
-  EXPECT_EQ(refusal(), errc::permission);
+  EXPECT_EQ(in_child([&] {
+              constexpr uid_t k_nobody = 65534;  // root may do anything
+              if (::geteuid() == 0 && ::setresuid(k_nobody, k_nobody, k_nobody) != 0) return 1;
+              return refusal() == errc::permission ? 0 : 2;
+            }),
+            0);
   ASSERT_EQ(::chmod(dir.path().c_str(), 0700), 0);
 }
 
@@ -321,6 +363,64 @@ TEST_F(session_files, leave_nothing_behind_when_there_is_no_room_for_them) {
               0);
     EXPECT_TRUE(names_there().empty());
   }
+}
+
+// A process with a small file system of its own over the directory. @return false: this machine forbids it
+bool mount_small(const std::string& path, const char* size) {
+  const auto put = [](const char* file, const std::string& text) {
+    const unique_fd fd(::open(file, O_WRONLY | O_CLOEXEC));
+    return fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  };
+  const auto uid = std::to_string(::geteuid()), gid = std::to_string(::getegid());
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  (void)put("/proc/self/setgroups", "deny");
+  return put("/proc/self/uid_map", "0 " + uid + " 1") && put("/proc/self/gid_map", "0 " + gid + " 1") &&
+         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("none", path.c_str(), "tmpfs", 0, size) == 0;
+}
+constexpr int k_forbidden = 77;
+
+TEST_F(session_files, work_on_a_full_disk_once_they_are_made_for_an_unknown_peer_too) {
+  const session_names unknown{"alice", ""};
+  small.durable = durability::disk;
+  const int status = in_child([&] {
+    if (!mount_small(dir.path(), "size=64k")) return k_forbidden;
+    { (void)open(unknown); }
+    const unique_fd rest(::open(dir.file("rest").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    const std::string block(4096, 'x');
+    while (::write(rest.get(), block.data(), block.size()) > 0) {
+    }
+    if (refusal() != errc::no_memory) return 1;
+    for (const char* name : {"bob", "carol"}) {
+      auto store = try_open(unknown);
+      if (!store) return 2;
+      send_one(**store, std::string("for ").append(name).append(600, 'x'));
+      if (!(*store)->name_peer(name)) return 3;
+      (*store)->note_mismatch({});
+    }
+    const auto store = try_open(unknown);
+    return store && (*store)->who().peer_name == "carol" && (*store)->session().range()->end == 2 ? 0 : 4;
+  });
+  if (status == k_forbidden) GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(session_files, say_how_much_room_is_wanted_where_and_leave_none_taken) {
+  const int status = in_child([&] {
+    if (!mount_small(dir.path(), "size=56k")) return k_forbidden;
+    for (const std::size_t ring_bytes : {std::size_t{64} << 10, std::size_t{1} << 20}) {
+      small.ring_bytes = ring_bytes;
+      const error why = refusal();
+      if (why != errc::no_memory || why.text().find(std::to_string(ring_bytes + 8192)) == std::string::npos) return 1;
+      if (why.text().find(ring) == std::string::npos || !names_there().empty()) return 2;
+    }
+    small.ring_bytes = 32 << 10;  // room for the ring, none for the other one
+    if (refusal() != errc::no_memory || !names_there().empty()) return 3;
+    small.ring_bytes = 16 << 10;
+    return try_open() ? 0 : 4;
+  });
+  if (status == k_forbidden) GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(session_files, keep_numbers_that_do_not_fit_until_a_login_fits) {

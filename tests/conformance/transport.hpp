@@ -34,11 +34,16 @@ inline constexpr std::size_t k_slower = 1;
 #endif
 
 struct setting {
-  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty, shm, shm_small, shm_copy
+  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty, shm, shm_small, shm_copy; session_ before one
   framing_kind framing;
   senders_kind senders;
 
-  [[nodiscard]] bool is(std::string_view name) const noexcept { return name == transport; }
+  /// Whatever may be before its name.
+  [[nodiscard]] bool is(std::string_view name) const noexcept { return carrier() == name; }
+  [[nodiscard]] bool is_session() const noexcept { return std::string_view(transport).starts_with("session_"); }
+  [[nodiscard]] std::string_view carrier() const noexcept {
+    return std::string_view(transport).substr(is_session() ? 8 : 0);
+  }
 };
 inline std::string name_of(const setting& s) {
   static constexpr const char* k_framings[] = {"automatic", "varint", "u32", "typed"};
@@ -98,6 +103,11 @@ class any_transport {
     o.runtime_dir = dir.path();
     o.copy = with_.is("shm_copy");
     if (with_.is("shm_small")) o.ring_bytes = 4096;
+    if (with_.is_session()) {
+      o.session = session_kind::persistent;
+      o.as = "somebody";
+      o.dir = dir.path();
+    }
     return o;
   }
   [[nodiscard]] std::string listen_url() const {
@@ -121,12 +131,14 @@ class any_transport {
     return with_.is("localhost") ? "tcp://localhost" + url.substr(url.rfind(':')) : url;
   }
 
-  [[nodiscard]] listener listen(const options& with) {
+  [[nodiscard]] listener listen(options with) {
+    if (with_.is_session()) with.as = "listener";
     auto made = listener::open(where, listen_url(), with);
     if (!made) ADD_FAILURE() << made.error().text();
     return made ? *made : listener{};
   }
-  [[nodiscard]] channel open(const std::string& url, const options& with) {
+  [[nodiscard]] channel open(const std::string& url, options with) {
+    if (with_.is_session()) with.as = "client-" + std::to_string(++clients_);
     auto made = channel::open(where, url, with);
     if (!made) ADD_FAILURE() << made.error().text();
     return made ? *made : channel{};
@@ -155,6 +167,9 @@ class any_transport {
 
  protected:
   setting with_;
+
+ private:
+  int clients_ = 0;
 };
 
 class transport : public ::testing::TestWithParam<setting>, public any_transport {
