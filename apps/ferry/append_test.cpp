@@ -153,7 +153,7 @@ TEST_P(copied_file, loses_nothing_on_a_full_disk) {
   write(text);
   static_cast<void>(listen()->stop());
   // Room for the files of the session, and not for all of the copy.
-  arguments limited{"/bin/sh", "-c", "ulimit -f 4000; trap '' XFSZ; exec \"$@\"", "sh"};
+  arguments limited{"/bin/sh", "-c", "ulimit -f 5000; trap '' XFSZ; exec \"$@\"", "sh"};
   const auto call = ferry_call(listen_words());
   limited.insert(limited.end(), call.begin(), call.end());
   listening_program listener(limited);
