@@ -78,7 +78,7 @@ TEST_P(copied_file, is_the_same_when_the_sender_says_so_and_goes_on_where_it_was
   EXPECT_EQ(listener->stop().status, 0);
 }
 
-TEST_P(copied_file, survives_the_machine_with_durable_disk) {
+TEST_P(copied_file, is_the_same_with_durable_disk) {
   const auto listener = listen("&durable=disk");
   const auto text = numbered_lines(1'000'000);
   write(text);
