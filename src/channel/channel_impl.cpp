@@ -133,7 +133,8 @@ void channel_impl::start_receive(receive_completion done) {
 
 int channel_impl::readiness_fd() {
   pulled_ = true;
-  return handlers_.message ? -1 : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed);
+  return handlers_.message ? -1
+                           : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed || could_pull());
 }
 
 // Sending -----------------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   /// Somebody asks for a message and none is queued. A carrier that hands out no more than is asked for delivers one
   /// now, if it has one.
   virtual void pull_one() {}
+  /// Whether pull_one() would have one.
+  [[nodiscard]] virtual bool could_pull() const { return false; }
   /// Whether a message that is delivered now goes to somebody who waits for it, not into the queue.
   [[nodiscard]] bool somebody_takes() const noexcept { return handlers_.message || !receivers_.empty(); }
   /// Whether somebody waits until what is queued was taken.

@@ -69,10 +69,16 @@ class inbound {
 
   /// The first frame behind the first `passed` bytes that are pending; consumed == 0: not whole yet. @return its error
   [[nodiscard]] auto peek(std::size_t passed) {
-    auto frame = framing_.next({data() + begin_ + passed, end_ - begin_ - passed});
+    auto frame = at(passed);
     missing_total_ = frame && frame->consumed == 0 && frame->total != 0 ? passed + frame->total : 0;
     return frame;
   }
+  /// The same, without taking notice.
+  [[nodiscard]] auto at(std::size_t passed) const {
+    return framing_.next({data() + begin_ + passed, end_ - begin_ - passed});
+  }
+  /// What comes next is to be kept besides what is pending, of which nothing is taken for now.
+  void keep_more() noexcept { missing_total_ = pending() + batch_bytes_; }
   /// The first `n` bytes that are pending are of no more use.
   void drop(std::size_t n) noexcept { begin_ += n; }
 
@@ -96,6 +102,7 @@ class inbound {
 
  private:
   [[nodiscard]] std::byte* data() noexcept { return big_ ? big_.data() : small_.data(); }
+  [[nodiscard]] const std::byte* data() const noexcept { return big_ ? big_.data() : small_.data(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return big_ ? big_.capacity() : k_idle_bytes; }
 
   void grow(std::size_t wanted) {

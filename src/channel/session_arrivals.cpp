@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <unordered_map>
 
+#include "channel/printed_url.hpp"
 #include "channel/session_channel.hpp"
 #include "os/session_directory.hpp"
 
@@ -149,7 +150,8 @@ struct session_door : std::enable_shared_from_this<session_door> {
     if (!files) return files.error();
     auto& opened = (*files)->session();
     auto all = session_options(*with, opened.output().data().size(), opened.max_payload());
-    auto made = std::make_shared<session_channel>(where, from->local_url(), std::move(all), std::move(*files), nullptr);
+    auto made = std::make_shared<session_channel>(where, printed_url(from->local_url(), *with), std::move(all),
+                                                  std::move(*files), nullptr);
     book.keep(whose, made);
     return made;
   }

@@ -40,6 +40,8 @@ class session_carrier {
 
   /// Outputs have become visible. Any thread that has the session's lock.
   virtual void outputs() noexcept = 0;
+  /// Our ring is full: the peer should say soon what it has consumed. Any thread that has the session's lock.
+  virtual void wants_room() noexcept = 0;
   /// More may be acknowledged than before.
   virtual void settled() noexcept = 0;
   /// Messages are wanted again.
@@ -50,6 +52,12 @@ class session_carrier {
   [[nodiscard]] virtual bool write_blocked() const noexcept = 0;
   /// Bytes of the peer's that are no whole message.
   [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
+  /// Inputs that are here and were not consumed.
+  struct backlog {
+    std::size_t messages = 0;
+    std::size_t payload = 0;  ///< bytes; over memory with what the ring adds to them
+  };
+  [[nodiscard]] virtual backlog waiting() const = 0;
   /// Closes the connection; nothing is called afterwards.
   virtual void close() noexcept = 0;
 };

@@ -115,6 +115,7 @@ class session_channel final : public link_channel {
   // channel_impl
   void resume_reading() override;
   void pull_one() override;
+  [[nodiscard]] bool could_pull() const override { return carrier_ && !aborted_ && carrier_->waiting().messages != 0; }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept override;
 
@@ -145,6 +146,7 @@ class session_channel final : public link_channel {
   void say_login();
   void answer_heard(result<net::heard_login> heard);
   [[nodiscard]] result<void> accept_answer(const session::login& answer, os::unique_fd ring);
+  void name_peer(const std::string& name, std::function<void(result<void>)> then);
   void begin_anew(const session::login_decision& decision, const std::string& peer);
   [[nodiscard]] session::local_side self();
   [[nodiscard]] result<void> welcome_now(net::greeting& from, net::heard_login& heard, const session::login& said,
@@ -154,6 +156,7 @@ class session_channel final : public link_channel {
 
   // Transactions
   [[nodiscard]] bool hand_over(const message_view& m);
+  [[nodiscard]] std::size_t take_straight();
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
   [[nodiscard]] result<std::uint64_t> commit_now();
@@ -188,6 +191,7 @@ class session_channel final : public link_channel {
   peer_info arrived_;
   bool mapped_its_ring_ = false;  // some connection of this object did
   bool aborted_ = false;
+  bool straight_ = false;  // records may be taken where they lie, each as a step of its own
   std::optional<error> write_error_;
 
   step step_ = step::none;
@@ -211,6 +215,7 @@ class session_channel final : public link_channel {
     std::function<void()> then;
   };
   std::deque<durable_waiter> durable_waiters_;
+  std::function<void()> after_sync_;  // for who needs that none is under way
 };
 
 /// What the options of a session's channel are: its queue is the ring, and its limit what that takes.

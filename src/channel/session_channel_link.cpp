@@ -133,15 +133,43 @@ void session_channel::answer_heard(result<net::heard_login> heard) {
     if (decision.numbers) store_->note_mismatch(*decision.numbers, answer->session);
     return failed(decision.why);
   }
-  if (const auto fits = accept_answer(*answer, std::move(heard->ring)); !fits) return failed(fits.error());
-  greeting_.reset();
-  connected();
+  const auto ring = std::make_shared<os::unique_fd>(std::move(heard->ring));
+  name_peer(answer->own_name, [this, failed, answer = *answer, ring](const result<void>& named) {
+    if (!named) return failed(named.error());
+    if (const auto fits = accept_answer(answer, std::move(*ring)); !fits) return failed(fits.error());
+    greeting_.reset();
+    connected();
+  });
+}
+
+// Keeps the name of the peer that was met first, once no sync of the files is under way.
+void session_channel::name_peer(const std::string& name, std::function<void(result<void>)> then) {
+  if (store_->who().peer_name == name) return then({});
+  const auto login = login_number_;
+  auto work = [self = self_as<session_channel>(), name, login, then = std::move(then)] {
+    if (self->login_number_ != login || !self->store_) return;
+    result<void> named;
+    {
+      const auto guard = self->locked();
+      if (self->session().open()) {
+        self->session().abort();
+        self->broken_ = true;
+      }
+      named = self->store_->name_peer(name);
+    }
+    // It has brought everything to the disk, and counts anew.
+    for (auto& one : std::exchange(self->durable_waiters_, {})) one.then();
+    if (self->login_number_ == login) then(named);
+  };
+  if (syncing_)
+    after_sync_ = std::move(work);
+  else
+    work();
 }
 
 result<void> session_channel::accept_answer(const session::login& answer, os::unique_fd ring) {
   {
     const auto guard = locked();
-    if (const auto named = store_->name_peer(answer.own_name); !named) return named.error();
     store_->forget_mismatch();
   }
   return attach(*greeting_, std::move(ring), answer);
@@ -165,11 +193,10 @@ void session_channel::begin_anew(const session::login_decision& decision, const 
   const auto login = ++login_number_;
   when_durable(number, [self = self_as<session_channel>(), login, peer] {
     if (self->login_number_ != login || !self->store_) return;
-    {
-      const auto guard = self->locked();
-      if (const auto named = self->store_->name_peer(peer); !named) return self->attempt_failed(named.error());
-    }
-    self->greet();
+    self->name_peer(peer, [self](const result<void>& named) {
+      if (!named) return self->attempt_failed(named.error());
+      self->greet();
+    });
   });
 }
 
@@ -248,10 +275,12 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
   std::shared_ptr<session_carrier> made;
   if (dynamic_cast<net::stream_greeting*>(&connection) != nullptr) {
     made = carry_by_stream(*this, connection);
+    straight_ = false;
   } else {
     auto mapped = carry_by_memory(*this, connection, std::move(ring), peer.barriers);
     if (!mapped) return mapped.error();
     made = std::move(*mapped);
+    straight_ = !many_ && !disk_ && options_->deliver_empty;
     mapped_its_ring_ = true;
   }
   {
@@ -286,6 +315,7 @@ link_channel::remains session_channel::end_connection() {
     session().detach_input();
   }
   asio::post(where_.io(), [gone = std::exchange(carrier_, nullptr)] {});
+  straight_ = false;
   aborted_ = false;
   return left;
 }

@@ -62,7 +62,7 @@ result<peer_memory> map_peer(const os::unique_fd& ring) {
     return error(errc::corrupt, "the peer's memory is no ring of a session");
   made.sizes = *sizes;
   if (auto writable = made.at.make_writable(ring.get(), sizes->shared_offset(), sizes->page_bytes); !writable)
-    return writable.error();
+    return error(errc::protocol, "the peer's ring: " + writable.error().text());  // the peer's doing, not our trouble
   return made;
 }
 
@@ -120,6 +120,7 @@ class session_memory final : public session_carrier,
     if (peer_reads_.ring()) [[unlikely]]
       say(k_wake);
   }
+  void wants_room() noexcept override { post_turn(); }
   void settled() noexcept override {
     if (of_.settings().durable == durable_kind::disk) post_turn();
   }
@@ -130,6 +131,12 @@ class session_memory final : public session_carrier,
   }
   [[nodiscard]] bool write_blocked() const noexcept override { return false; }
   [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
+  [[nodiscard]] backlog waiting() const override {
+    const auto at = of_.session().input().mark();
+    const auto all = ring::scan_from(peer_.records(), at.position, at.sequence);
+    return all ? backlog{static_cast<std::size_t>(all->records), static_cast<std::size_t>(all->tail - at.position)}
+               : backlog{};
+  }
   void close() noexcept override {
     if (std::exchange(closed_, true)) return;
     readable_.stop();
@@ -211,7 +218,7 @@ class session_memory final : public session_carrier,
     return true;
   }
 
-  void post_turn() {
+  void post_turn() noexcept {
     if (turn_posted_.exchange(true)) return;
     asio::post(of_.where().io(), [owner = of_.weak_from_this(), self = shared_from_this()] {
       const auto keep = owner.lock();
@@ -239,7 +246,15 @@ class session_memory final : public session_carrier,
     if (wrong) return of_.failed(*wrong);
     of_.progressed();
     if (closed_ || !of_.is_open()) return;
+    // It lies in our file, so no other connection would do better.
+    if (ours_is_corrupt())
+      return of_.cut(error(errc::corrupt, "the peer published an impossible position in our ring"));
     finish_turn(more);
+  }
+
+  [[nodiscard]] bool ours_is_corrupt() {
+    const auto guard = of_.locked();
+    return of_.session().output().corrupt();
   }
 
   void finish_turn(bool more) {
@@ -259,15 +274,21 @@ class session_memory final : public session_carrier,
   [[nodiscard]] bool spin() {
     const auto window = of_.settings().spin;
     if (window.count() == 0) return false;
+    if (look_for_a_while()) return true;
     const auto begin = now();
     if (!spin_until_) spin_until_ = begin + window;
-    auto& input = of_.session().input();
     for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
-      for (int i = 0; i < k_looks_per_clock; ++i) {
-        if (input.something()) return true;
-        input.pause();
-      }
+      if (look_for_a_while()) return true;
     if (now() >= *spin_until_) spin_until_.reset();
+    return false;
+  }
+
+  [[nodiscard]] bool look_for_a_while() noexcept {
+    auto& input = of_.session().input();
+    for (int i = 0; i < k_looks_per_clock; ++i) {
+      if (input.something()) return true;
+      input.pause();
+    }
     return false;
   }
 

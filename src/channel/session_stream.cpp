@@ -21,6 +21,10 @@ constexpr int k_reads_per_turn = 16;           // then other channels have their
 constexpr std::size_t k_probably_more = 4096;  // so much at once: the kernel has more
 constexpr auto k_spin_turn = std::chrono::microseconds(50);
 constexpr int k_looks_per_clock = 8;
+// What was consumed is acknowledged with the next message, after so much of it, or after so long.
+constexpr std::uint64_t k_ack_messages = 64;
+constexpr std::size_t k_ack_bytes = 32u << 10;
+constexpr auto k_ack_delay = std::chrono::milliseconds(1);
 
 class session_stream final : public session_carrier,
                              public std::enable_shared_from_this<session_stream>,
@@ -31,7 +35,8 @@ class session_stream final : public session_carrier,
         line_(std::move(line)),
         in_(of.where().buffers(), of.settings().max_message, of.settings().batch_bytes),
         heart_({of.settings().heartbeat, 3}),
-        beat_(of.where().io()) {}
+        beat_(of.where().io()),
+        ack_timer_(of.where().io()) {}
   ~session_stream() override { close(); }
 
   [[nodiscard]] result<void> attach(std::uint64_t peer_ack) override {
@@ -65,6 +70,7 @@ class session_stream final : public session_carrier,
   void advance() noexcept override {
     passed_ += next_size_;
     held_ += 1;
+    consumed_bytes_ += next_size_;
     of_.session().pop_elsewhere();
   }
   void committed() noexcept override { drop_passed(); }
@@ -76,6 +82,10 @@ class session_stream final : public session_carrier,
   void settled() noexcept override {
     if (!in_turn_) post_turn();
   }
+  void wants_room() noexcept override {
+    wants_answer_ = true;
+    post_turn();
+  }
   void read_on() override { post_turn(); }
   [[nodiscard]] result<void> end() override {
     // The stream itself stays open: what the peer still sends is acknowledged.
@@ -85,10 +95,24 @@ class session_stream final : public session_carrier,
   }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
   [[nodiscard]] std::size_t pending() const noexcept override { return in_.pending() - seen_; }
+  [[nodiscard]] backlog waiting() const override {
+    backlog all;
+    for (std::size_t at = passed_; at < seen_;) {
+      const auto frame = in_.at(at);
+      if (!frame) break;
+      if (frame->message.carries_message()) {
+        all.messages += 1;
+        all.payload += frame->message.view.payload.size();
+      }
+      at += frame->consumed;
+    }
+    return all;
+  }
   void close() noexcept override {
     if (closed_) return;
     closed_ = true;
     beat_.cancel();
+    ack_timer_.cancel();
     line_->close();
   }
 
@@ -199,10 +223,16 @@ class session_stream final : public session_carrier,
     passed_ = held_ = 0;
   }
 
+  [[nodiscard]] result<mutable_bytes> room(bool flowing) {
+    const bool keeps = held_ != 0 || !of_.takes_inputs();
+    if (keeps) in_.keep_more();
+    return in_.room(flowing || keeps);
+  }
   [[nodiscard]] std::size_t read_more(std::optional<error>& wrong) {
-    const auto room = in_.room(true);
-    if (!room) return wrong = room.error(), 0;
-    return read_into(*room, wrong);
+    const auto to = room(true);
+    if (to) return read_into(*to, wrong);
+    if (of_.takes_inputs()) wrong = to.error();
+    return 0;
   }
   [[nodiscard]] std::size_t read_into(mutable_bytes room, std::optional<error>& wrong) {
     const auto n = line_->at().try_read(room);
@@ -219,24 +249,25 @@ class session_stream final : public session_carrier,
   [[nodiscard]] std::size_t spin_for_bytes(std::optional<error>& wrong) {
     const auto window = of_.settings().spin;
     if (window.count() == 0 || read_armed_) return 0;
-    const auto room = in_.room(true);
-    if (!room) return wrong = room.error(), 0;
+    const auto to = room(true);
+    if (!to) return wrong = to.error(), 0;
     const auto begin = now();
     if (!spin_until_) spin_until_ = begin + window;
     for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
       for (int i = 0; i < k_looks_per_clock; ++i)
-        if (const std::size_t n = read_into(*room, wrong); n != 0 || wrong) return n;
+        if (const std::size_t n = read_into(*to, wrong); n != 0 || wrong) return n;
     if (now() >= *spin_until_) spin_until_.reset();
     return 0;
   }
 
   void arm_read() {
     if (read_armed_ || !has_room()) return;
-    const auto room = in_.room(false);
-    if (!room) return of_.failed(room.error());
+    const auto to = room(false);
+    // Without a buffer for what nobody takes, it waits in the kernel.
+    if (!to) return of_.takes_inputs() ? of_.failed(to.error()) : void();
     read_armed_ = true;
-    armed_room_ = room->size();
-    line_->at().async_read(*room);
+    armed_room_ = to->size();
+    line_->at().async_read(*to);
   }
 
   // Writing ---------------------------------------------------------------------------------------
@@ -251,8 +282,10 @@ class session_stream final : public session_carrier,
   void write_some(bool told) {
     while (!write_blocked_ && !failed_) {
       fill();
+      if (out_begin_ == 0 && large_left_.empty() && wants_answer_.exchange(false))
+        put_header(session_frame_kind::question, 0, 0);
       if (out_begin_ == out_end_ && large_left_.empty()) {
-        if (!told || (acknowledged() == told_ && !asked_)) return;
+        if (!told || !acknowledges_now()) return;
         put_header(session_frame_kind::acknowledgement, 0, 0);
         if (failed_) return;
       }
@@ -271,6 +304,28 @@ class session_stream final : public session_carrier,
       }
       written(*n);
     }
+  }
+
+  // Whether an acknowledgement goes out alone.
+  [[nodiscard]] bool acknowledges_now() {
+    const std::uint64_t behind = acknowledged() - told_;
+    if (asked_ || (behind != 0 && (behind >= k_ack_messages || consumed_bytes_ >= k_ack_bytes || peer_ended_)))
+      return true;
+    if (behind != 0 && !std::exchange(ack_timer_set_, true)) {
+      ack_timer_.expires_after(k_ack_delay);
+      ack_timer_.async_wait([owner = of_.weak_from_this(), self = weak_from_this()](const auto& cancelled) {
+        const auto keep = owner.lock();
+        const auto alive = self.lock();
+        if (!cancelled && keep && alive && !alive->closed_) alive->acknowledge();
+      });
+    }
+    return false;
+  }
+  void acknowledge() {
+    ack_timer_set_ = false;
+    asked_ = asked_ || acknowledged() != told_;
+    write_some(true);
+    of_.progressed();
   }
 
   void written(std::size_t n) {
@@ -324,6 +379,7 @@ class session_stream final : public session_carrier,
     if (!make_room()) return;
     told_ = acknowledged();
     asked_ = false;
+    consumed_bytes_ = 0;
     session_framing::encode_header(out_.data() + out_end_, what, told_, length, type);
     out_end_ += session_framing::k_header;
   }
@@ -357,8 +413,7 @@ class session_stream final : public session_carrier,
     if (!closed_) arm_heart();
   }
   void ask() {
-    if (write_blocked_ || out_begin_ != out_end_ || !large_left_.empty()) return;
-    put_header(session_frame_kind::question, 0, 0);
+    wants_answer_ = true;
     write_some(false);
     of_.progressed();
   }
@@ -385,12 +440,16 @@ class session_stream final : public session_carrier,
   std::size_t out_begin_ = 0, out_end_ = 0;
   bytes large_left_;        // of a message whose header went through the buffer
   std::uint64_t told_ = 0;  // the acknowledgement that was sent last
-  bool asked_ = false;      // the peer wants one
+  std::atomic<bool> wants_answer_{false};
+  bool asked_ = false;  // the peer wants one
   bool write_blocked_ = false;
   bool failed_ = false;
 
   session::heartbeat heart_;
   asio::steady_timer beat_;
+  asio::steady_timer ack_timer_;
+  bool ack_timer_set_ = false;
+  std::size_t consumed_bytes_ = 0;  // since an acknowledgement was sent
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "crash_test.hpp"
+#include "os/session_store.hpp"
 #include "session_book.hpp"
 #include "testing/raw_tcp.hpp"
 
@@ -33,12 +34,13 @@ class session_crash : public crash {
   session_crash() {
     for (const auto* side : {"client", "server"}) std::filesystem::create_directory(dir.path() / side);
   }
-  /// @param whose  client or server @param more  "&name=value" ...
-  [[nodiscard]] std::string url(std::string_view scheme, const std::string& whose, const std::string& more = "") const {
+  /// @param whose  client or server @param more  "&name=value" ... @param as  its name; empty: the same
+  [[nodiscard]] std::string url(std::string_view scheme, const std::string& whose, const std::string& more = "",
+                                const std::string& as = "") const {
     std::string all = scheme == "shm"   ? "shm://meeting"
                       : scheme == "ipc" ? "ipc://" + dir.file("meeting.sock")
                                         : "tcp://127.0.0.1:" + std::to_string(port.number());
-    all += "?session=persistent&ring_bytes=64KiB&connect_timeout=30s&as=" + whose + "&dir=" + dir.file(whose) + more;
+    all += "?session=persistent&ring_bytes=64KiB&as=" + (as.empty() ? whose : as) + "&dir=" + dir.file(whose) + more;
     if (whose == "client") all += "&reconnect=on&reconnect_base=2ms&reconnect_max=2ms";
     return all;
   }
@@ -51,6 +53,19 @@ class session_crash : public crash {
     of.kill(SIGKILL);
     of.read_all();
     return of.error_output();
+  }
+  /// What `own` has committed in its session with `peer`, as the files say; nobody has them open.
+  [[nodiscard]] side_counts committed(const std::string& own, const std::string& peer) const {
+    side_counts counts;
+    const auto files = os::session_store::open(dir.file(own), {own, peer}, {});
+    if (!files) {
+      ADD_FAILURE() << files.error().text();
+      return counts;
+    }
+    const bytes state = (*files)->session().state();
+    EXPECT_EQ(state.size(), sizeof counts);
+    std::memcpy(&counts, state.data(), std::min(state.size(), sizeof counts));
+    return counts;
   }
   [[nodiscard]] static bool has_ended(child& who) { return who.wait(child::duration{0}).has_value(); }
 

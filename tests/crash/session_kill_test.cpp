@@ -25,12 +25,12 @@ class killed : public session_crash, public ::testing::WithParamInterface<settin
     const auto& schemes = GetParam().schemes;
     if (!server) {
       std::vector<std::string> arguments = {answering, GetParam().how, answered_book};
-      for (const auto* scheme : schemes) arguments.push_back(url(scheme, "server", GetParam().more));
+      for (const auto* scheme : schemes) arguments.push_back(url(scheme, "server", k_patient + GetParam().more));
       server = start_side(std::move(arguments));
     }
     if (!client)
-      client = start_side(
-          {asking, GetParam().how, asked_book, url(schemes[lives++ % schemes.size()], "client", GetParam().more)});
+      client = start_side({asking, GetParam().how, asked_book,
+                           url(schemes[lives++ % schemes.size()], "client", k_patient + GetParam().more)});
   }
   /// Until `counter` has moved on, or somebody has ended by himself.
   [[nodiscard]] bool moves(const std::atomic<std::uint64_t>& counter) {
@@ -55,6 +55,7 @@ class killed : public session_crash, public ::testing::WithParamInterface<settin
     if (whom != 0) kill(client);
   }
 
+  static inline const std::string k_patient = "&connect_timeout=30s";
   std::unique_ptr<child> client;
   std::unique_ptr<child> server;
   std::uint64_t lives = 0;
@@ -76,8 +77,10 @@ TEST_P(session, whose_sides_are_killed_again_and_again_loses_nothing_and_doubles
   start();
   EXPECT_EQ(client->finish(), 0) << client->error_output();
   EXPECT_EQ(kill_and_reap(*server), 137) << last_words(*server);
-  const side_counts requests = asked->read(asked->committed);
-  const side_counts replies = answered->read(answered->committed);
+  const side_counts requests = committed("client", "");
+  const side_counts replies = committed("server", "client");
+  EXPECT_EQ(asked->read(requests.step), requests);
+  EXPECT_EQ(answered->read(replies.step), replies);
   EXPECT_EQ(requests.sent, replies.received);
   EXPECT_EQ(replies.sent, requests.received);
   EXPECT_EQ(replies.sent, answers_before(requests.sent));
