@@ -33,7 +33,8 @@ class inbound {
     if (begin_ == end_) begin_ = end_ = 0;
     // A header alone reserves nothing: room for a large message grows with the bytes that really came.
     const std::size_t believed = std::min(missing_total_, 4 * pending());
-    const std::size_t wanted = std::max(believed, flowing ? batch_bytes_ : k_idle_bytes);
+    // Whole messages that nobody has taken yet may fill the buffer.
+    const std::size_t wanted = std::max({believed, pending() + 1, flowing ? batch_bytes_ : k_idle_bytes});
     if (begin_ + wanted > capacity()) {
       if (wanted > capacity()) grow(wanted);
       if (begin_ != 0) shift();
