@@ -23,7 +23,7 @@ struct ring_comparison {
 };
 
 struct ring_measurement {
-  std::size_t size = 64;             ///< bytes of a message that is copied: a multiple of 8, 64 .. ring_bytes / 4 - 8
+  std::size_t size = 64;             ///< bytes of a message that is copied: a multiple of 8, 64 .. ring_bytes / 4 + 16
   std::size_t ring_bytes = 1 << 20;  ///< as ring_geometry::valid(), at most 8 MiB
   int rounds = 15;                   ///< 1 .. 1000
 };

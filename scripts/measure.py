@@ -79,9 +79,21 @@ def channels(kind):
         yield one_way(f"oneway-{kind}-{size}-pinned", url, size, *limit, *pinned)
 
 
+def sessions(kind):
+    """The same in a persistent session, every message a transaction at both ends."""
+    url, limit = f"{URLS[kind]}?session=persistent", () if kind == "shm" else ("--limit",)
+    pinned = ("--size", "64", "--pin", "0,1", *limit)
+    yield repeated(f"rtt-{kind}-persistent-sleep-free", "rtt", url, "--size", "64", *limit)
+    yield repeated(f"rtt-{kind}-persistent-spin-pinned", "rtt", f"{url}&spin=1ms", *pinned)
+    yield repeated(f"oneway-{kind}-persistent-64-pinned", "oneway", url, *pinned)
+
+
 def measurements():
     yield Measurement("limits", "limits", quick=("--quick",))
     yield Measurement("ring", "ring", "--pin", "0,1", quick=("--quick",))
+    yield Measurement("session", "session", "--pin", "0,1", quick=("--quick",))
+    for kind in ("shm", "ipc", "tcp"):
+        yield from sessions(kind)
     yield from channels("shm")
     yield repeated("oneway-shm-64-spin-pinned", "oneway", f"{URLS['shm']}?spin=1ms", "--size", "64", "--pin", "0,1")
     for number in measure_page.PRODUCERS:

@@ -48,6 +48,7 @@ KEYS = """## Keys of the JSON
 | of `bench limits` | `cache_line_rtt_ns`, `memcpy_bytes_per_second`, and for `unix` and `tcp`: `pingpong_blocking_ns`, `pingpong_spinning_ns`, `raw_oneway`, `pipeline_oneway`, `echo`, `relay`; with `_min` and `_max` of the runs beside each |
 | of `bench connections` | `rss_per_connection`, `pss_per_connection`, `descriptors_per_connection`: slope (in bytes) between a ninth of the connections and all |
 | of `bench ring` | `figures {NAME}`: `value` `against` what (`against_value`), the median `ratio` of the rounds with `ratio_min` and `ratio_max`, `at_most` or `at_least` what is wanted of the ratio (without one: of the value), `reached`; times in ns, rates per second, idle as a share of one core |
+| of `bench session` | as of `bench ring` |
 | of `bench producers` | `producers` `as` threads or processes; `lost` also counts what came in another order |
 """
 
@@ -193,8 +194,8 @@ RING_FIGURES = {  # what `ferry bench ring` measures: how its figures are writte
     "idle_poll": lambda share: f"{digits(100 * share)} %", "idle_channel": lambda share: f"{digits(100 * share)} %"}
 
 
-def ring_row(name, one):
-    text, ratio = RING_FIGURES[name], one.get("ratio")
+def ring_row(name, one, text=None):
+    text, ratio = text or RING_FIGURES[name], one.get("ratio")
     row = [one["what"], text(one["value"]), one.get("against", ""),
            text(one["against_value"]) if "against_value" in one else "",
            f"{ratio:.3f} ({one['ratio_min']:.2f} .. {one['ratio_max']:.2f})" if ratio is not None else ""]
@@ -216,6 +217,39 @@ def shared_memory(data):
                 rows.append([f"{label}: {what} per message while both are awake", share_text(value), "", "", "",
                              f"≤ {most:f}".rstrip("0"), verdict(value, most, True)])
     return table(["", "measured", "against", "", "ratio (of the rounds)", "target", "reached"], "lrlrrrl", rows)
+
+
+SESSION_FIGURES = {  # what `ferry bench session` measures: how its figures are written
+    "round_trip": time_text, "round_trip_to_poll": time_text, "one_way": rate_text, "commit": time_text, "commits": rate_text}
+SESSION_TARGETS = {"rtt-tcp-persistent-spin-pinned": 1.15, "oneway-tcp-persistent-64-pinned": 0.2}  # of the ratio
+
+
+def session_row(data, name, label, key, text):
+    row = [label, text(median(data, name, key)), "", "", "", "", ""]
+    if "ratio" in runs(data, name)[0]:
+        ratios = [one["ratio"] for one in runs(data, name)]
+        ratio, rtt = statistics.median(ratios), name.startswith("rtt")
+        limit = "limit_" + ("rtt_ns.p50" if rtt else "messages_per_second")
+        row[2:5] = ["bare ping-pong" if rtt else "bare pipeline", text(median(data, name, limit)),
+                    f"{ratio:.3f} ({min(ratios):.2f} .. {max(ratios):.2f})"]
+        if name in SESSION_TARGETS:
+            target = SESSION_TARGETS[name]
+            row[5:] = [f"{'≤' if rtt else '≥'} {target}", verdict(ratio, target, rtt)]
+    return row
+
+
+def sessions(data):
+    """Every target of persistent sessions in one place."""
+    figures = data["session"]["result"]["figures"] if "session" in data else {}
+    rows = [ring_row(name, one, SESSION_FIGURES[name]) for name, one in figures.items() if name in SESSION_FIGURES]
+    for kind in ("shm", "ipc", "tcp"):
+        for part, label, key, text in (
+                (f"rtt-{kind}-persistent-spin-pinned", "round trip of 64 B, spinning, 2 cores", "rtt_ns.p50", time_text),
+                (f"rtt-{kind}-persistent-sleep-free", "round trip of 64 B, sleeping", "rtt_ns.p50", time_text),
+                (f"oneway-{kind}-persistent-64-pinned", "one way, 64 B, 2 cores", "messages_per_second", rate_text)):
+            if part in data:
+                rows.append(session_row(data, part, f"{kind}, {label}", key, text))
+    return table(["", "measured", "against", "", "ratio", "target", "reached"], "lrlrrrl", rows)
 
 
 def producers(data):
@@ -353,6 +387,10 @@ def page(data):
         "consumer makes between two looks it is faster, which the second row shows. A system call that is left comes "
         "from a side that the scheduler took its core from for longer than the other one spins; an allocation that "
         "is left, from a run's beginning or end: a long run has as many as a short one.\n",
+        "## Persistent sessions\n", sessions(data),
+        "`session=persistent`: every message is a transaction at both ends. The first rows are measured like those above, "
+        "train by train in turns; on the disk, a transaction syncs twice. Both are written into the directory for "
+        "temporary files (`-o dir=` for another disk).\n",
         "## One way through shared memory\n", picture(data, "oneway-shm", "One way, shared memory", "oneway-shm.svg"),
         one_way(data, "shm"),
         "## Several producers through shared memory\n",

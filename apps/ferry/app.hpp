@@ -25,6 +25,7 @@ void add_bridge(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_demo(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_session(CLI::App& app, int& exit_code);
 
 /// Writes "ferry: TEXT" as a line to standard error, after the progress bar if one is there.
 void say(std::string_view text) noexcept;

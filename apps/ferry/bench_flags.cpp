@@ -64,8 +64,9 @@ CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanosecon
   return command.add_option_function<std::string>("--seconds", read, help)->type_name("S");
 }
 
-int measure_at(const std::string& url, const channel_flags& channels, const std::function<int()>& body) {
-  const auto outcome = in_child(body);
+int measure_at(const std::string& url, const channel_flags& channels,
+               const std::function<int(const std::string& directory)>& body) {
+  const auto outcome = in_own_directory(body);
   if (outcome && *outcome > 128) remove_socket(url, channels);
   return told_of(outcome);
 }

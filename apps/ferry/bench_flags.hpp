@@ -28,9 +28,10 @@ CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanosecon
 /// why
 [[nodiscard]] int print(const std::string& text);
 
-/// Runs a measurement in a child process. Ctrl-C ends it at once, and leaves neither processes nor the socket of `url`
-/// (empty: somebody else's). @return the exit status
-[[nodiscard]] int measure_at(const std::string& url, const channel_flags& channels, const std::function<int()>& body);
+/// Runs a measurement in a child process, with a directory that is removed afterwards. Ctrl-C ends it at once, and
+/// leaves neither processes nor files nor the socket of `url` (empty: somebody else's). @return the exit status
+[[nodiscard]] int measure_at(const std::string& url, const channel_flags& channels,
+                             const std::function<int(const std::string& directory)>& body);
 
 // Each adds one command below `bench`; as add_bench.
 void add_bench_limits(CLI::App& bench, int& exit_code);
@@ -38,6 +39,7 @@ void add_bench_compare(CLI::App& bench, int& exit_code);
 void add_bench_serve(CLI::App& bench, int& exit_code);
 void add_bench_connections(CLI::App& bench, int& exit_code);
 void add_bench_ring(CLI::App& bench, int& exit_code);
+void add_bench_session(CLI::App& bench, int& exit_code);
 void add_bench_producers(CLI::App& bench, int& exit_code);
 
 }  // namespace ferry::app

@@ -17,15 +17,25 @@ std::string to_connect(const bench_plan& plan, const bench_board& board) {
   return plan.external ? plan.url : board.where.url();
 }
 
+/// The plan of one side. Both have the same options, but in a session each has a name; its files are new in each run,
+/// so that nothing of an earlier one is waiting.
+bench_plan of_side(const bench_plan& plan, const char* name, std::uint64_t run) {
+  auto mine = plan;
+  if (mine.with.session != session_kind::persistent || mine.external) return mine;
+  if (mine.with.as.empty()) mine.with.as = name;
+  if (mine.with.dir.empty()) mine.with.dir = mine.directory + "/run-" + std::to_string(run);
+  return mine;
+}
+
 bool in_order(const error& why) { return why == errc::closed || why == errc::end_of_stream; }
 
 class channel_pair final : public bench_pair {
  public:
-  explicit channel_pair(bool local) : local_(local) {}
+  channel_pair(bool local, std::uint64_t run) : local_(local), run_(run) {}
 
   void serve(bench::child& me, const bench_plan& plan, bench_board& board) override {
     loop mine;
-    auto service = listening(me, mine, plan, board);
+    auto service = listening(me, mine, of_side(plan, "bench-server", run_), board);
     error ended = errc::closed;
     service.on_end([&](const error& why) {
       ended = why;
@@ -39,7 +49,7 @@ class channel_pair final : public bench_pair {
   void drive(bench::child& me, const bench_plan& plan, bench_board& board) override {
     loop mine;
     me.rendezvous();
-    run_client(me, mine, plan, board);
+    run_client(me, mine, of_side(plan, "bench-client", run_), board);
   }
 
   [[nodiscard]] bool one_process() const override { return local_; }
@@ -68,6 +78,7 @@ class channel_pair final : public bench_pair {
   }
 
   bool local_;
+  std::uint64_t run_;
 };
 
 /// A channel against somebody who moves bytes only.
@@ -113,12 +124,15 @@ result<std::unique_ptr<bench_pair>> make_bench_pair(bench_plan& plan) {
     return error(errc::unsupported, at->scheme + ":// stays in one process: it has no raw or external other side");
   if (raw && at->scheme == "shm")
     return error(errc::unsupported, "shm:// has no raw other side: no bytes flow there, only records");
+  if (raw && plan.with.session != session_kind::none)
+    return error(errc::unsupported, "a session has no raw other side: who throws bytes away acknowledges nothing");
   if (plan.uds_pair && (at->scheme != "ipc" || raw || plan.external))
     return error(errc::unsupported, "--uds-pair is for `bench oneway ipc:...`, both sides started here");
   if (plan.uds_pair) return make_uds_pair(at->path);
   if (raw && plan.external) return error(errc::misuse, "--write-only and --read-only start their own raw peer");
   if (raw) return std::unique_ptr<bench_pair>(std::make_unique<raw_pair>());
-  return std::unique_ptr<bench_pair>(std::make_unique<channel_pair>(local));
+  static std::uint64_t run = 0;
+  return std::unique_ptr<bench_pair>(std::make_unique<channel_pair>(local, ++run));
 }
 
 }  // namespace ferry::app

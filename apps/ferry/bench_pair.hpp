@@ -27,7 +27,7 @@ class bench_pair {
 /// afterwards, for both sides.
 /// @return bad_url | unknown_scheme | unknown_option | bad_option | unsupported (write_only or read_only where messages
 ///         do not leave the process; uds_pair without ipc) | misuse (a size below 8 or above max_message; an external
-///         raw peer)
+///         raw peer; session=persistent with a raw peer)
 [[nodiscard]] result<std::unique_ptr<bench_pair>> make_bench_pair(bench_plan& plan);
 
 }  // namespace ferry::app

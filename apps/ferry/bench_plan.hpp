@@ -35,6 +35,7 @@ struct bench_plan {
   bench::placement pin;   ///< first: the sender (rtt: who asks), second: the receiver
   bool uds_pair = false;  ///< through a uds_writer and a uds_reader instead of channels; oneway over ipc
   bool external = false;  ///< somebody else runs the other side: `ferry bench serve URL`
+  std::string directory;  ///< where sessions may put their files
 };
 
 /// What one side counted after the warm-up.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -53,13 +54,31 @@ options spinning(options with) {
   return with;
 }
 
+/// What is compared: the first one to the second one.
+enum class rivals : std::uint8_t { channel_to_poll, session_to_poll, session_to_channel };
+
+/// Each connection has a session of its own, in which nothing is left of an earlier one.
+options in_session(const std::string& url, options with, bool accepting) {
+  with.session = session_kind::persistent;
+  with.as = accepting ? "answering" : "asking";
+  with.dir += url.substr(url.rfind('/'));
+  return with;
+}
+
 /// Both ways to a peer; every train runs through one of them.
 struct ends {
-  ends(const std::string& url, const options& with, bool accepting, ring_board& board)
-      : poll(url + "-poll", spinning(with), accepting),
-        channel(url + "-channel", spinning(with), accepting),
-        side(board.steps, !accepting) {}
-  poll_end poll;
+  ends(const std::string& url, const options& with, rivals which, bool accepting, ring_board& board)
+      : channel(url + "-channel",
+                which == rivals::channel_to_poll ? spinning(with) : in_session(url, spinning(with), accepting),
+                accepting),
+        side(board.steps, !accepting) {
+    if (which == rivals::session_to_channel)
+      plain.emplace(url + "-plain", spinning(with), accepting);
+    else
+      poll.emplace(url + "-poll", spinning(with), accepting);
+  }
+  std::optional<poll_end> poll;
+  std::optional<channel_end> plain;
   channel_end channel;
   bench::partner side;
 };
@@ -83,19 +102,20 @@ void send(channel& link, bytes m) { or_fail(link.try_send(m)); }
 
 class asker {
  public:
-  asker(const std::string& url, const ring_plan& plan, ring_board& board)
-      : plan_(plan), board_(board), ends_(url, plan.with, false, board) {
-    ends_.channel.link().on_message([this](const message_view& m) { answered(m.payload); });
+  asker(const std::string& url, const ring_plan& plan, rivals which, ring_board& board)
+      : plan_(plan), board_(board), ends_(url, plan.with, which, false, board) {
+    hear(ends_.channel);
+    if (ends_.plain) hear(*ends_.plain);
   }
 
   void run() {
     for (int round = 0; round < plan_.rounds; ++round) {
-      std::vector<double> channel_trains, poll_trains;
+      std::vector<double> channel_trains, other_trains;
       for (int i = 0; i < k_trains; ++i) {
-        poll_trains.push_back(poll_train());
-        channel_trains.push_back(channel_train());
+        other_trains.push_back(ends_.plain ? channel_train(*ends_.plain) : poll_train());
+        channel_trains.push_back(channel_train(ends_.channel));
       }
-      board_.other[static_cast<std::size_t>(round)] = bench::median(poll_trains);
+      board_.other[static_cast<std::size_t>(round)] = bench::median(other_trains);
       board_.ring[static_cast<std::size_t>(round)] = bench::median(channel_trains);
     }
     board_.wrong |= wrong_;
@@ -103,8 +123,12 @@ class asker {
   }
 
  private:
+  void hear(channel_end& at) {
+    at.link().on_message([this, &at](const message_view& m) { answered(at, m.payload); });
+  }
+
   double poll_train() {
-    auto& link = ends_.poll.link();
+    auto& link = ends_.poll->link();
     ends_.side.meet();
     const auto began = bench::now_ns();
     for (std::uint64_t i = 0; i < k_train; ++i) {
@@ -114,19 +138,19 @@ class asker {
     return static_cast<double>(bench::now_ns() - began) / k_train;
   }
 
-  double channel_train() {
+  double channel_train(channel_end& at) {
     ends_.side.meet();
     turn_ = 0;
     const auto began = bench::now_ns();
-    send(ends_.channel.link(), questions_[turn_]);
-    ends_.channel.run();
+    send(at.link(), questions_[turn_]);
+    at.run();
     return static_cast<double>(ended_ - began) / k_train;
   }
-  void answered(bytes payload) {
+  void answered(channel_end& at, bytes payload) {
     wrong_ |= prepared::difference(payload, turn_, k_answer);
-    if (++turn_ != k_train) return send(ends_.channel.link(), questions_[turn_]);
+    if (++turn_ != k_train) return send(at.link(), questions_[turn_]);
     ended_ = bench::now_ns();
-    ends_.channel.done();
+    at.done();
   }
 
   const ring_plan& plan_;
@@ -140,35 +164,43 @@ class asker {
 
 class answerer {
  public:
-  answerer(const std::string& url, const ring_plan& plan, ring_board& board)
-      : plan_(plan), board_(board), ends_(url, plan.with, true, board) {
-    ends_.channel.link().on_message([this](const message_view& m) { answer(m.payload); });
+  answerer(const std::string& url, const ring_plan& plan, rivals which, ring_board& board)
+      : plan_(plan), board_(board), ends_(url, plan.with, which, true, board) {
+    hear(ends_.channel);
+    if (ends_.plain) hear(*ends_.plain);
   }
 
   void run() {
     for (int i = 0; i < plan_.rounds * k_trains; ++i) {
-      poll_train();
-      ends_.side.meet();
-      turn_ = 0;
-      ends_.channel.run();
+      ends_.plain ? channel_train(*ends_.plain) : poll_train();
+      channel_train(ends_.channel);
     }
     board_.wrong |= wrong_;
     ends_.side.meet();
   }
 
  private:
+  void hear(channel_end& at) {
+    at.link().on_message([this, &at](const message_view& m) { answer(at, m.payload); });
+  }
+
   void poll_train() {
-    auto& link = ends_.poll.link();
+    auto& link = ends_.poll->link();
     ends_.side.meet();
     for (std::uint64_t i = 0; i < k_train; ++i) {
       wrong_ |= receive(link, i);
       send(link, answers_[i]);
     }
   }
-  void answer(bytes payload) {
+  void channel_train(channel_end& at) {
+    ends_.side.meet();
+    turn_ = 0;
+    at.run();
+  }
+  void answer(channel_end& at, bytes payload) {
     wrong_ |= prepared::difference(payload, turn_);
-    send(ends_.channel.link(), answers_[turn_]);
-    if (++turn_ == k_train) ends_.channel.done();
+    send(at.link(), answers_[turn_]);
+    if (++turn_ == k_train) at.done();
   }
 
   const ring_plan& plan_;
@@ -183,8 +215,8 @@ class answerer {
 
 class writer {
  public:
-  writer(const std::string& url, const ring_plan& plan, ring_board& board)
-      : plan_(plan), board_(board), ends_(url, plan.with, false, board) {
+  writer(const std::string& url, const ring_plan& plan, rivals which, ring_board& board)
+      : plan_(plan), board_(board), ends_(url, plan.with, which, false, board) {
     ends_.channel.link().on_drain([this] { send_on(); });
   }
 
@@ -209,7 +241,7 @@ class writer {
   }
 
   void poll_train() {
-    auto& link = ends_.poll.link();
+    auto& link = ends_.poll->link();
     for (std::uint64_t i = 0; i < k_messages; ++i) {
       while (!link.try_push(messages_[i])) ring_pause();
     }
@@ -239,8 +271,8 @@ class writer {
 
 class reader {
  public:
-  reader(const std::string& url, const ring_plan& plan, ring_board& board)
-      : plan_(plan), board_(board), ends_(url, plan.with, true, board) {
+  reader(const std::string& url, const ring_plan& plan, rivals which, ring_board& board)
+      : plan_(plan), board_(board), ends_(url, plan.with, which, true, board) {
     ends_.channel.link().on_message([this](const message_view& m) { take(m.payload); });
   }
 
@@ -259,7 +291,7 @@ class reader {
 
  private:
   void poll_train() {
-    auto& link = ends_.poll.link();
+    auto& link = ends_.poll->link();
     for (std::uint64_t i = 0; i < k_messages; ++i) wrong_ |= receive(link, i);
     board_.ended = bench::now_ns();
   }
@@ -278,21 +310,37 @@ class reader {
 };
 
 template <class Side>
-ring_side side(const ring_plan& plan) {
-  return [&plan](bench::child& me, const std::string& url, ring_board& board) {
-    Side one(url, plan, board);
+ring_side side(const ring_plan& plan, rivals which) {
+  return [&plan, which](bench::child& me, const std::string& url, ring_board& board) {
+    Side one(url, plan, which, board);
     me.rendezvous();
     one.run();
   };
 }
 
+result<bench::ring_comparison> round_trips(const ring_plan& plan, rivals which) {
+  return compare_ring_sides(plan, side<asker>(plan, which), side<answerer>(plan, which));
+}
+result<bench::ring_comparison> rates(const ring_plan& plan, rivals which) {
+  return compare_ring_sides(plan, side<writer>(plan, which), side<reader>(plan, which));
+}
+
 }  // namespace
 
 result<bench::ring_comparison> measure_channel_round_trip(const ring_plan& plan) {
-  return compare_ring_sides(plan, side<asker>(plan), side<answerer>(plan));
+  return round_trips(plan, rivals::channel_to_poll);
+}
+result<bench::ring_comparison> measure_session_round_trip(const ring_plan& plan) {
+  return round_trips(plan, rivals::session_to_channel);
+}
+result<bench::ring_comparison> measure_session_round_trip_to_poll(const ring_plan& plan) {
+  return round_trips(plan, rivals::session_to_poll);
 }
 result<bench::ring_comparison> measure_channel_rate(const ring_plan& plan) {
-  return compare_ring_sides(plan, side<writer>(plan), side<reader>(plan));
+  return rates(plan, rivals::channel_to_poll);
+}
+result<bench::ring_comparison> measure_session_rate(const ring_plan& plan) {
+  return rates(plan, rivals::session_to_poll);
 }
 
 }  // namespace ferry::app

@@ -24,6 +24,7 @@ constexpr const char* k_bench_examples =
     "  ferry bench rtt ipc://@bench --size 64            one message in flight, both processes sleep between\n"
     "  ferry bench rtt 'ipc://@bench?spin=1ms' --limit   both spin; held against a bare ping-pong\n"
     "  ferry bench oneway tcp://127.0.0.1:0 --size 1KiB --repeat 5 --limit\n"
+    "  ferry bench rtt 'shm://bench?session=persistent'  one transaction for each message, at both ends\n"
     "  ferry bench ring                                  shared memory against what the hardware allows\n"
     "  ferry bench limits --json > limits.json           what this machine can do\n"
     "  ferry bench compare before.json after.json        what changed, and what of it is noise";
@@ -120,7 +121,10 @@ CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, 
   add_channel_flags(command, flags->channels);
   command.callback([flags, &exit_code] {
     const std::string own = flags->plan.external ? "" : flags->plan.url;
-    exit_code = measure_at(own, flags->channels, [&] { return run(*flags); });
+    exit_code = measure_at(own, flags->channels, [&](const std::string& directory) {
+      flags->plan.directory = directory;
+      return run(*flags);
+    });
   });
   return command;
 }
@@ -183,6 +187,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   add_bench_connections(bench, exit_code);
   add_bench_producers(bench, exit_code);
   add_bench_ring(bench, exit_code);
+  add_bench_session(bench, exit_code);
   add_bench_limits(bench, exit_code);
   add_bench_compare(bench, exit_code);
 }

@@ -111,8 +111,9 @@ void add_bench_connections(CLI::App& bench, int& exit_code) {
   add_pin(command, flags->plan.pin, "Keep the server on core A and the load on core B");
   command.add_flag("--json", flags->json, "One object");
   add_channel_flags(command, flags->channels);
-  command.callback(
-      [flags, &exit_code] { exit_code = measure_at(flags->plan.url, flags->channels, [&] { return run(*flags); }); });
+  command.callback([flags, &exit_code] {
+    exit_code = measure_at(flags->plan.url, flags->channels, [&](const std::string&) { return run(*flags); });
+  });
 }
 
 }  // namespace ferry::app

@@ -86,8 +86,9 @@ void add_bench_producers(CLI::App& bench, int& exit_code) {
   add_pin(command, flags->plan.pin, "Keep all producers on core A, the consumer on core B");
   command.add_flag("--json", flags->json, "One object, or with --repeat an array of them");
   add_channel_flags(command, flags->channels);
-  command.callback(
-      [flags, &exit_code] { exit_code = measure_at(flags->plan.url, flags->channels, [&] { return run(*flags); }); });
+  command.callback([flags, &exit_code] {
+    exit_code = measure_at(flags->plan.url, flags->channels, [&](const std::string&) { return run(*flags); });
+  });
 }
 
 }  // namespace ferry::app

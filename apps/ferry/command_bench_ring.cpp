@@ -1,6 +1,10 @@
-// `ferry bench ring`: shared memory against its limits; the measuring is bench_ring's and bench/ring_limits'.
+// `ferry bench ring` and `ferry bench session`: shared memory and sessions against their limits; the measuring is
+// bench_ring's and bench/ring_limits'.
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -26,6 +30,15 @@ constexpr const char* k_examples =
     "  ferry bench ring --quick                   shows that it works, says nothing about the machine\n"
     "\nTwo processes on two cores; both sides of a comparison are measured in turns, and a ratio is the median over\n"
     "rounds of those of neighbours. Everything that arrives is checked.";
+
+constexpr const char* k_session_examples =
+    "  ferry bench session\n"
+    "  ferry bench session --only commit -o dir=/var/lib/app     on the disk where this directory lies\n"
+    "  ferry bench session --json > session.json\n"
+    "\nOver shared memory: two processes on two cores; both sides of a comparison are measured in turns, and a ratio "
+    "is\n"
+    "the median over rounds of those of neighbours. Everything that arrives is checked. Over streams:\n"
+    "'ferry bench rtt' and 'oneway' with 'URL?session=persistent'.";
 
 struct ring_flags {
   ring_plan plan;
@@ -69,7 +82,7 @@ auto idle(waiting_with how) {
   };
 }
 
-std::vector<ring_row> rows() {
+std::vector<ring_row> ring_rows() {
   using namespace bench;
   const auto time = nanoseconds_text;
   return {
@@ -96,6 +109,54 @@ std::vector<ring_row> rows() {
       {"idle_channel", "processor time of who waits, channel", "", percent, true, 0.001, idle(waiting_with::channel)},
   };
 }
+
+std::vector<ring_row> session_rows() {
+  using namespace bench;
+  const auto time = nanoseconds_text;
+  return {
+      {"round_trip", "session over shm, round trip of 64 B, a transaction for each message",
+       "channel without a session", time, true, 1.15, measure_session_round_trip},
+      {"round_trip_to_poll", "the same", "poll API", time, true, {}, measure_session_round_trip_to_poll},
+      {"one_way",
+       "session over shm, one way, 64 B, a transaction for each message",
+       "poll API",
+       rate_text,
+       false,
+       {},
+       measure_session_rate},
+      {"commit", "a transaction on the disk (durable=disk)", "fdatasync alone", time, true, {}, measure_durable_commit},
+      {"commits",
+       "transactions on the disk, 256 waiting",
+       "fdatasync alone",
+       rate_text,
+       false,
+       {},
+       measure_durable_commits},
+  };
+}
+
+/// A command that makes comparisons.
+struct ring_command {
+  const char* name;
+  const char* summary;
+  const char* examples;
+  std::vector<ring_row> (*rows)();
+};
+
+/// Removed with the object.
+class files_of_sessions {
+ public:
+  explicit files_of_sessions(std::string folder) : folder_(std::move(folder)) {}
+  ~files_of_sessions() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  files_of_sessions(const files_of_sessions&) = delete;
+  files_of_sessions& operator=(const files_of_sessions&) = delete;
+
+ private:
+  std::string folder_;
+};
 
 struct ring_found {
   ring_row row;
@@ -128,10 +189,11 @@ boost::json::object as_json(const ring_found& one) {
   return all;
 }
 
-boost::json::object as_json(const ring_plan& plan, const std::vector<ring_found>& found, const bench::machine& host) {
+boost::json::object as_json(const char* name, const ring_plan& plan, const std::vector<ring_found>& found,
+                            const bench::machine& host) {
   boost::json::object figures;
   for (const auto& one : found) figures[one.row.name] = as_json(one);
-  return {{"name", "ring"},
+  return {{"name", name},
           {"ring_bytes", plan.with.ring_bytes},
           {"machine", to_json(host)},
           {"figures", std::move(figures)}};
@@ -159,8 +221,7 @@ std::string as_table(const ring_plan& plan, const std::vector<ring_found>& found
          std::to_string(plan.with.ring_bytes) + " B, rounds: " + std::to_string(plan.rounds) + "\n\n" + table.text();
 }
 
-std::vector<ring_row> chosen(const std::vector<std::string>& only) {
-  auto all = rows();
+std::vector<ring_row> chosen(std::vector<ring_row> all, const std::vector<std::string>& only) {
   const auto unwanted = [&](const ring_row& row) {
     return !only.empty() && std::none_of(only.begin(), only.end(), [&](const std::string& prefix) {
       return std::string_view(row.name).starts_with(prefix);
@@ -170,23 +231,26 @@ std::vector<ring_row> chosen(const std::vector<std::string>& only) {
   return all;
 }
 
-// Its sockets lie in `directory`, unless runtime_dir is given.
-int run(ring_flags& flags, const std::string& directory) {
+// Its sockets and files lie in `directory`, unless runtime_dir and dir are given.
+int run(ring_flags& flags, const ring_command& what, const std::string& directory) {
   const auto with = options_from(flags.channels);
   if (!with) return complain(with.error());
   auto& plan = flags.plan;
   plan.with = *with;
   if (plan.with.runtime_dir.empty()) plan.with.runtime_dir = directory;
+  plan.with.dir = (plan.with.dir.empty() ? directory : plan.with.dir) + "/ferry-bench-" + std::to_string(::getpid());
   plan.rounds = flags.quick ? 2 : static_cast<int>(flags.rounds);
   plan.idle = flags.idle.value_or(flags.quick ? std::chrono::milliseconds(200) : plan.idle);
-  const auto wanted = chosen(flags.only);
+  const auto all = what.rows();
+  const auto wanted = chosen(all, flags.only);
   if (wanted.empty()) {
     std::string names;
-    for (const auto& row : rows()) names += std::string(names.empty() ? "" : ", ") + row.name;
+    for (const auto& row : all) names += std::string(names.empty() ? "" : ", ") + row.name;
     return complain(error(errc::misuse, "--only: no measurement begins so; there are " + names));
   }
   const auto host = bench::this_machine();
   std::vector<ring_found> found;
+  const files_of_sessions files(plan.with.dir);
   {
     progress bar("measuring", wanted.size(), "measurements");
     for (const auto& row : wanted) {
@@ -196,24 +260,36 @@ int run(ring_flags& flags, const std::string& directory) {
       found.push_back({row, std::move(*figures)});
     }
   }
-  return print(flags.json ? boost::json::serialize(as_json(plan, found, host)) + "\n" : as_table(plan, found, host));
+  return print(flags.json ? boost::json::serialize(as_json(what.name, plan, found, host)) + "\n"
+                          : as_table(plan, found, host));
+}
+
+void add_comparisons(CLI::App& bench, const ring_command& what, int& exit_code) {
+  const auto flags = std::make_shared<ring_flags>();
+  auto& command = add_command(bench, what.name, what.summary, what.examples);
+  add_list(command, "--only", flags->only, "Only measurements whose name is, or begins with, this")->type_name("NAME");
+  add_whole(command, "--rounds", flags->rounds, option_unit::count, 1, "Rounds of each comparison (15)", 1000);
+  add_pin(command, flags->plan.pin, "Keep who asks and sends on core A, its peer on core B (the first two cores)");
+  command.add_flag("--quick", flags->quick, "Two rounds of each");
+  command.add_flag("--json", flags->json, "One object");
+  add_channel_flags(command, flags->channels);
+  if (what.rows == ring_rows) add_seconds(command, flags->idle, "How long who waits is watched (3)");
+  command.callback([flags, what, &exit_code] {
+    exit_code = told_of(in_own_directory([&](const std::string& directory) { return run(*flags, what, directory); }));
+  });
 }
 
 }  // namespace
 
 void add_bench_ring(CLI::App& bench, int& exit_code) {
-  const auto flags = std::make_shared<ring_flags>();
-  auto& command = add_command(bench, "ring", "Shared memory against what the hardware allows", k_examples);
-  add_list(command, "--only", flags->only, "Only measurements whose name is, or begins with, this")->type_name("NAME");
-  add_whole(command, "--rounds", flags->rounds, option_unit::count, 1, "Rounds of each comparison (15)", 1000);
-  add_seconds(command, flags->idle, "How long who waits is watched (3)");
-  add_pin(command, flags->plan.pin, "Keep who asks and sends on core A, its peer on core B (the first two cores)");
-  command.add_flag("--quick", flags->quick, "Two rounds of each");
-  command.add_flag("--json", flags->json, "One object");
-  add_channel_flags(command, flags->channels);
-  command.callback([flags, &exit_code] {
-    exit_code = told_of(in_own_directory([&](const std::string& directory) { return run(*flags, directory); }));
-  });
+  add_comparisons(bench, {"ring", "Shared memory against what the hardware allows", k_examples, ring_rows}, exit_code);
+}
+
+void add_bench_session(CLI::App& bench, int& exit_code) {
+  add_comparisons(bench,
+                  {"session", "Persistent sessions against rings without one, and against the disk", k_session_examples,
+                   session_rows},
+                  exit_code);
 }
 
 }  // namespace ferry::app

@@ -121,6 +121,20 @@ class between_processes : public every_transport {};
 INSTANTIATE_TEST_SUITE_P(schemes, between_processes, ::testing::Values("ipc", "tcp", "shm"),
                          [](const auto& one) { return std::string(one.param); });
 
+TEST_P(between_processes, measures_persistent_sessions_and_leaves_no_files) {
+  const ferry::test::temp_dir temporary;
+  const ferry::test::child_options in_it{{"TMPDIR=" + temporary.path().string()}, {}, false};
+  const auto in_session = url() + (url().find('?') == std::string::npos ? '?' : '&') + "session=persistent";
+  for (const char* kind : {"rtt", "oneway"}) {
+    child program({FERRY_PROGRAM_PATH, "bench", kind, in_session, "--count", "500", "--repeat", "2", "--json"}, in_it);
+    EXPECT_EQ(program.finish(), 0) << program.error_output();
+    const auto runs = json::parse(program.output()).as_array();
+    ASSERT_EQ(runs.size(), 2u);
+    for (const auto& run : runs) expect_perfect(run.as_object());
+    EXPECT_TRUE(std::filesystem::is_empty(temporary.path()));
+  }
+}
+
 TEST_P(between_processes, tells_what_an_idle_connection_costs) {
   for (const char* count : {"90", "1"}) {
     const auto done =
@@ -153,15 +167,12 @@ TEST_P(between_processes, takes_messages_of_several_producers_in_the_order_of_ea
   }
 }
 
-TEST(bench, holds_shared_memory_against_its_limits) {
-  if (!ferry::bench::two_cores()) GTEST_SKIP() << "wants two cores";
-  const ferry::test::temp_dir directory;
-  const auto done =
-      ferry_bench({"ring", "--quick", "--seconds", "0.05", "-o", "runtime_dir=" + directory.path().string(), "--json"});
+/// Each has what it was compared with, and whether that is enough.
+void expect_comparisons(const outcome& done, std::size_t how_many) {
   EXPECT_EQ(done.status, 0) << done.err;
   const auto found = parsed(done).as_object();
   const auto& figures = found.at("figures").as_object();
-  EXPECT_EQ(figures.size(), 10u);
+  EXPECT_EQ(figures.size(), how_many);
   for (const auto& [name, figure] : figures) {
     const auto& one = figure.as_object();
     EXPECT_GE(one.at("value").to_number<double>(), 0) << name;
@@ -175,6 +186,22 @@ TEST(bench, holds_shared_memory_against_its_limits) {
                                                                    : judged >= one.at("at_least").to_number<double>())
         << name;
   }
+}
+
+TEST(bench, holds_shared_memory_against_its_limits) {
+  if (!ferry::bench::two_cores()) GTEST_SKIP() << "wants two cores";
+  const ferry::test::temp_dir directory;
+  const auto runtime = "runtime_dir=" + directory.path().string();
+  expect_comparisons(ferry_bench({"ring", "--quick", "--seconds", "0.05", "-o", runtime, "--json"}), 10);
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path())) << "something was left behind";
+}
+
+TEST(bench, holds_sessions_against_rings_and_the_disk) {
+  if (!ferry::bench::two_cores()) GTEST_SKIP() << "wants two cores";
+  const ferry::test::temp_dir directory;
+  const auto runtime = "runtime_dir=" + directory.path().string();
+  const auto files = "dir=" + directory.path().string();
+  expect_comparisons(ferry_bench({"session", "--quick", "-o", runtime, "-o", files, "--json"}), 5);
   EXPECT_TRUE(std::filesystem::is_empty(directory.path())) << "something was left behind";
 }
 
@@ -282,6 +309,8 @@ TEST(bench, refuses_what_makes_no_sense_and_says_what_does) {
       {{"oneway", "ipc://@x", "--write-only", "--read-only"}, "--read-only"},
       {{"limits", "--only", "nothing"}, "'nothing'"},
       {{"ring", "--only", "nothing"}, "there are round_trip, "},
+      {{"session", "--only", "nothing"}, "there are round_trip, "},
+      {{"oneway", "ipc:///x?session=persistent", "--write-only"}, "acknowledges nothing"},
       {{"producers", "inproc://x"}, "stays in one process"},
       {{"producers", "shm://x", "--producers", "8"}, "at most 7"},
       {{"rtt", "ipc://@x", "--pin", "0,9999"}, "--pin 0,9999: this machine has cores 0 .. "},

@@ -1,6 +1,7 @@
 // `ferry demo`: the lines of a real file through every transport, there and back.
 #include <ferry/context.hpp>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <memory>
 #include <vector>
@@ -21,9 +22,13 @@ constexpr const char* k_examples =
     "  ferry demo --size 200\n"
     "  ferry demo --file /var/log/syslog\n"
     "\nEach line is a message. It goes to another process (inproc: to the other end in this one), comes back, and is\n"
-    "checked at both ends: number, order and content. Then one message at a time gives the round trip. The exit "
-    "status\n"
-    "is 0 only if every row is perfect.";
+    "checked at both ends: number, order and content. Then one message at a time gives the round trip. In the rows "
+    "with\n"
+    "a persistent session the other process is killed in the middle, and started again. The exit status is 0 only if\n"
+    "every row is perfect.";
+
+constexpr const char* k_about_persistent =
+    "\npersistent: exactly once, though the other process was killed (kill -9) in the middle and started again\n";
 
 struct demo_flags {
   std::string file;
@@ -45,7 +50,7 @@ std::string table_of(const std::vector<demo_row>& rows, const demo_text& text) {
     const auto& found = row.figures;
     const double seconds = static_cast<double>(found.elapsed_ns) / 1e9;
     const double megabytes = static_cast<double>(text.bytes_with_newlines()) / 1e6;
-    table.add({row.scheme, std::to_string(found.back), seconds == 0 ? "-" : bench::fixed(megabytes / seconds, 0),
+    table.add({row.name, std::to_string(found.back), seconds == 0 ? "-" : bench::fixed(megabytes / seconds, 0),
                found.rtt.count() == 0 ? "-" : bench::nanoseconds_text(found.rtt.quantile(0.5)),
                found.rtt.count() == 0 ? "-" : bench::nanoseconds_text(found.rtt.quantile(0.99)),
                std::to_string(row.lost()), std::to_string(row.duplicated()),
@@ -69,14 +74,12 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
   if (begun != k_ok) return begun;
 
   std::vector<demo_row> rows;
-  bool perfect = true;
-  for (const auto& scheme : all_schemes()) {
-    rows.push_back(run_demo_row(scheme, *text, directory));
-    perfect = perfect && rows.back().perfect(*text);
-  }
-  const int printed = print(table_of(rows, *text));
+  for (const auto& scheme : all_schemes()) rows.push_back(run_demo_row(scheme, *text, directory));
+  for (const char* scheme : {"shm", "tcp"}) rows.push_back(run_persistent_demo_row(scheme, *text, directory));
+  const bool perfect = std::all_of(rows.begin(), rows.end(), [&](const demo_row& row) { return row.perfect(*text); });
+  const int printed = print(table_of(rows, *text) + k_about_persistent);
   for (const auto& row : rows)
-    if (!row.failure.empty()) say(row.scheme + ": " + row.failure);
+    if (!row.failure.empty()) say(row.name + ": " + row.failure);
   return perfect ? printed : k_failed;
 }
 

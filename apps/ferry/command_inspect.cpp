@@ -13,16 +13,19 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/inspect_report.hpp"
+#include "apps/ferry/session_report.hpp"
 #include "apps/ferry/tally.hpp"
 #include "net/ring_link.hpp"
 #include "os/mapping.hpp"
 #include "os/owner_lock.hpp"
+#include "os/session_directory.hpp"
 
 namespace ferry::app {
 namespace {
@@ -32,13 +35,18 @@ struct inspect_flags {
   bool json = false;
 };
 
-int show(const std::string& name, const std::vector<direction>& all, bool json) {
-  const int printed = print(json ? boost::json::serialize(to_json(name, all)) + "\n" : to_text(name, all));
+// @param of  whose ring it is, if it is a session's
+int show(const std::string& name, const std::vector<direction>& all, bool json,
+         const std::optional<session_report>& of = {}) {
+  auto object = to_json(name, all);
+  if (of) object["session"] = to_json(*of);
+  const std::string first = of ? show_text(*of) + (all.empty() ? "" : "\n") : "";
+  const int printed = print(json ? boost::json::serialize(object) + "\n" : first + to_text(name, all));
   const bool readable = std::all_of(all.begin(), all.end(), [](const direction& one) {
     return one.report && std::all_of(one.report->rings.begin(), one.report->rings.end(),
                                      [](const ring_report& ring) { return ring.unread || ring.busy; });
   });
-  return readable ? printed : k_failed;
+  return readable && (!of || of->damage.empty()) ? printed : k_failed;
 }
 
 // A file -------------------------------------------------------------------------------------------
@@ -63,7 +71,7 @@ error of_file(const error& why, const std::string& path) {
   return why;
 }
 
-int inspect_file(const std::string& path, bool json) {
+int inspect_ring_file(const std::string& path, bool json, const std::optional<session_report>& of) {
   const auto fd = os::open_file(path, false);
   if (!fd) return complain(of_file(fd.error(), path));
   const auto size = os::file_size(fd->get(), path);
@@ -80,7 +88,27 @@ int inspect_file(const std::string& path, bool json) {
   struct stat about {};
   if (::fstat(fd->get(), &about) == 0) one.memory.inode = about.st_ino;
   one.report = std::move(report);
-  return show(path, {one}, json);
+  return show(path, {one}, json, of);
+}
+
+// Nothing where the name is of no session's file.
+std::optional<session_report> session_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const auto names = os::names_of_file(std::string_view(path).substr(slash + 1));
+  if (!names) return std::nullopt;
+  const std::string dir = slash == 0 ? "/" : path.substr(0, slash);
+  // A ring that is no session's may have such a name too.
+  if (!std::filesystem::exists(os::session_paths(dir, *names).file())) return std::nullopt;
+  return show_session({dir, names->own, names->peer});
+}
+
+int inspect_file(const std::string& path, bool json) {
+  const auto of = session_of(path);
+  if (!of) return inspect_ring_file(path, json, of);
+  const std::string ring = path.substr(0, path.rfind('.')) + ".ring";
+  // A ring that cannot be read is part of why the session cannot.
+  if (!of->damage.empty()) return show(path, {}, json, of);
+  return inspect_ring_file(ring, json, of);
 }
 
 // An endpoint --------------------------------------------------------------------------------------
@@ -161,6 +189,7 @@ int inspect(const inspect_flags& flags) {
 constexpr const char* k_examples = R"(  ferry inspect news                             all connections of shm://news
   ferry inspect 'shm://news?runtime_dir=/run/a'  where the listener's socket lies, if there is no connection
   ferry inspect ./news.ring                      a file with a ring; a path has a '/'
+  ferry inspect ./alice~bob.session              the files of a session, under either name
   ferry inspect news --json | jq '.directions[].rings'
 
 It only reads, through /proc, and needs no help of the processes that share the rings, which may be stopped.

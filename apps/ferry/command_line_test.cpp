@@ -20,7 +20,7 @@ TEST(command_line, prints_the_version) {
 
 TEST(command_line, has_help_with_examples_for_the_program_and_each_command) {
   EXPECT_NE(run_ferry({"--help"}).out.find("Examples:\n  ferry listen "), std::string::npos);
-  for (const std::string command : {"listen", "send", "connect", "bridge"}) {
+  for (const std::string command : {"listen", "send", "connect", "bridge", "session"}) {
     const auto got = run_ferry({command, "--help"});
     EXPECT_EQ(got.status, 0);
     EXPECT_EQ(got.err, "");

@@ -11,6 +11,7 @@
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/forwarder.hpp"
 #include "apps/ferry/host.hpp"
+#include "apps/ferry/listen_append.hpp"
 #include "apps/ferry/message_flags.hpp"
 #include "apps/ferry/settings.hpp"
 #include "apps/ferry/signals.hpp"
@@ -23,6 +24,7 @@ struct listen_flags {
   channel_flags channels;
   std::string url;
   message_format format = message_format::lines;
+  std::string append;
   bool echo = false;
   bool stats = false;
   std::uint64_t count = 0;  // 0: no end
@@ -179,12 +181,23 @@ class listening {
   int exit_code_ = k_ok;
 };
 
+int run_listen(const listen_flags& flags) {
+  const auto with = options_from(flags.channels);
+  if (!with) return complain(with.error());
+  if (flags.append.empty()) return listening(flags).run(*with);
+  if (flags.format != message_format::lines)
+    return complain({errc::bad_option, "--append writes --output lines, and nothing else"});
+  return listen_and_append({flags.url, flags.append, flags.channels.log, flags.stats}, *with);
+}
+
 constexpr const char* k_examples = R"(  ferry listen ipc://@news
   ferry listen 'tcp://*:5000' > received.txt
   ferry listen tcp://localhost:0 --echo --stats     any free port, which is printed
   ferry listen ipc:///run/a.sock --count 1 --output raw > picture.png
   ferry listen ipc://@news --output json | jq .size
+  ferry listen 'tcp://*:5000?session=persistent&as=archive&dir=/var/lib/copy' --append access.log
 
+With --append FILE ends up as the file of 'ferry send --continue', whichever side is killed and started again.
 Ends on Ctrl-C: what has been sent to it until then is still written. A second Ctrl-C ends it at once.
 Exit status: 0 ended as asked, 1 an error (the address cannot be used, standard output fails), 2 wrong command line.)";
 
@@ -198,15 +211,20 @@ void add_listen(CLI::App& app, int& exit_code) {
                   "Where to listen: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)")
       ->required()
       ->type_name("");
-  command.add_flag("--echo", flags->echo, "Send each message back");
-  add_whole(command, "--count", flags->count, option_unit::count, 1, "End after N messages")->type_name("N");
+  CLI::Option* const echo = command.add_flag("--echo", flags->echo, "Send each message back");
+  CLI::Option* const count = add_whole(command, "--count", flags->count, option_unit::count, 1, "End after N messages");
+  count->type_name("N");
   add_format(command, flags->format);
+  command
+      .add_option("--append", flags->append,
+                  "Write the messages of one persistent session into FILE, each exactly once,\n"
+                  "whoever dies in between; goes on where it was")
+      ->type_name("FILE")
+      ->excludes(echo)
+      ->excludes(count);
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);
-  command.callback([flags, &exit_code] {
-    const auto with = options_from(flags->channels);
-    exit_code = with ? listening(*flags).run(*with) : complain(with.error());
-  });
+  command.callback([flags, &exit_code] { exit_code = run_listen(*flags); });
 }
 
 }  // namespace ferry::app

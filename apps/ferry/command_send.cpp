@@ -14,6 +14,7 @@
 #include "apps/ferry/host.hpp"
 #include "apps/ferry/message_flags.hpp"
 #include "apps/ferry/progress.hpp"
+#include "apps/ferry/send_continue.hpp"
 #include "apps/ferry/settings.hpp"
 #include "apps/ferry/signals.hpp"
 #include "apps/ferry/tally.hpp"
@@ -33,6 +34,7 @@ struct send_flags {
   std::uint64_t per_second = 0;
   std::string wait = "5s";
   bool expect_echo = false;
+  bool goes_on = false;
   bool stats = false;
 };
 
@@ -247,6 +249,10 @@ int run_send(const send_flags& flags) {
   const auto with = options_from(flags.channels, defaults);
   if (!with) return complain(with.error());
   const auto wait = parse_whole(option_unit::duration, flags.wait);
+  if (flags.goes_on)
+    return send_and_continue({flags.url, flags.file, *split_rule::parse(flags.split), flags.wait,
+                              options::duration(*wait), flags.channels.log, flags.stats},
+                             *with);
   return sending(flags, options::duration(*wait)).run(*with);
 }
 
@@ -256,10 +262,12 @@ constexpr const char* k_examples = R"(  ferry send ipc://@news -m hello -m world
   ferry send ipc://@news --file photo.png --split whole
   ferry send ipc://@news --count 1M --size 100 --rate 50k --stats
   ferry send ipc://@news --file a.txt --expect-echo               against: ferry listen ipc://@news --echo
+  ferry send 'tcp://host:5000?session=persistent&as=web1&dir=/var/lib/copy' --file access.log --continue
 
 It reconnects when the connection is lost (-o reconnect=off: it ends then), and says how much may be lost at most.
 Exit status: 0 everything was sent, and the listener has read it all and closed in order; 1 an error, or at most so
-many messages as it says may be lost; 2 wrong command line.)";
+many messages as it says may be lost; 2 wrong command line. With --continue: 0 the listener has acknowledged
+everything, 1 it has not yet, and the same command goes on from there.)";
 
 void check_wait(const std::string& text) {
   if (const auto value = parse_whole(option_unit::duration, text); value && *value < std::uint64_t{1} << 62) return;
@@ -274,23 +282,39 @@ void add_send(CLI::App& app, int& exit_code) {
   command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
       ->required()
       ->type_name("");
-  add_list(command, "-m,--message", flags->texts, "Send TEXT; may be given several times")->type_name("TEXT");
-  command.add_option("--file", flags->file, "Send what FILE holds; - is standard input, as without any source")
-      ->type_name("FILE");
+  CLI::Option* const texts = add_list(command, "-m,--message", flags->texts, "Send TEXT; may be given several times");
+  texts->type_name("TEXT");
+  CLI::Option* const file =
+      command.add_option("--file", flags->file, "Send what FILE holds; - is standard input, as without any source");
+  file->type_name("FILE");
   add_split(command, flags->split,
             "How FILE becomes messages: lines (default; without their newlines), whole,\nor so many BYTES per message");
-  add_whole(command, "--count", flags->count, option_unit::count, 1, "Send N generated messages")->type_name("N");
+  CLI::Option* const count =
+      add_whole(command, "--count", flags->count, option_unit::count, 1, "Send N generated messages");
+  count->type_name("N");
   CLI::Option* const size = add_whole(command, "--size", flags->size, option_unit::size, 0,
                                       "Size of a generated message (default 64)", std::uint64_t{1} << 30);
   size->type_name("BYTES");
-  add_whole(command, "--rate", flags->per_second, option_unit::count, 1, "Send at most N messages per second")
-      ->type_name("N");
+  CLI::Option* const rate =
+      add_whole(command, "--rate", flags->per_second, option_unit::count, 1, "Send at most N messages per second");
+  rate->type_name("N");
   command
       .add_option_function<std::string>(
           "--wait", [flags](const std::string& text) { check_wait(text), flags->wait = text; },
           "How long to try to connect for the first time (default 5s; 0: for ever)")
       ->type_name("TIME");
-  command.add_flag("--expect-echo", flags->expect_echo, "Check that everything comes back, equal and in order");
+  CLI::Option* const echo =
+      command.add_flag("--expect-echo", flags->expect_echo, "Check that everything comes back, equal and in order");
+  command
+      .add_flag("--continue", flags->goes_on,
+                "With a persistent session: send of FILE what was not sent before, each byte once,\n"
+                "and wait until it was acknowledged; whoever dies in between is started again")
+      ->needs(file)
+      ->excludes(texts)
+      ->excludes(count)
+      ->excludes(size)
+      ->excludes(rate)
+      ->excludes(echo);
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);
   command.callback([flags, size, &exit_code] {

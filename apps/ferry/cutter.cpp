@@ -31,6 +31,7 @@ mutable_bytes cutter::room() {
 std::optional<bytes> cutter::take(std::size_t size, std::size_t skip) noexcept {
   const bytes message = pending().first(size);
   begin_ += size + skip;
+  skipped_ = skip;
   searched_ = 0;
   messages_ += 1;
   return message;

@@ -37,6 +37,8 @@ class cutter {
   /// The next message, valid until room(). Nothing: more input is needed, or done() is true.
   /// @return errc::message_too_large, with which message it was and the limit
   [[nodiscard]] result<std::optional<bytes>> next();
+  /// How many bytes of input the message that was handed out last took besides its own: 1 for its newline, or 0.
+  [[nodiscard]] std::size_t skipped() const noexcept { return skipped_; }
   /// All messages were handed out.
   [[nodiscard]] bool done() const noexcept { return done_; }
 
@@ -54,6 +56,7 @@ class cutter {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t searched_ = 0;  // of what is pending, without a newline
+  std::size_t skipped_ = 0;
   std::uint64_t messages_ = 0;
   bool finished_ = false;
   bool done_ = false;

@@ -2,8 +2,14 @@
 
 #include <ferry/channel.hpp>
 #include <ferry/listener.hpp>
+#include <ferry/session.hpp>
 
+#include <unistd.h>
+
+#include <bit>
 #include <chrono>
+#include <csignal>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,7 +27,7 @@ static_assert(k_question.size() == 64);
 
 struct board {
   meeting_point where;
-  std::atomic<bool> over;
+  std::atomic<bool> killed;  // the persistent echo server, in its first life
   demo_figures figures;
 };
 
@@ -70,23 +76,68 @@ class echoer : public std::enable_shared_from_this<echoer> {
   std::optional<message> held_;  // for which there was no room
 };
 
+/// The same in a session, which lives longer than this process: what it has counted is the state of its transactions.
+/// Its first life ends in the middle of one.
+class persistent_echoer : public std::enable_shared_from_this<persistent_echoer> {
+ public:
+  persistent_echoer(channel peer, board& shared, std::uint64_t lines)
+      : peer_(std::move(peer)), session_(persistent_session::of(peer_).value()), shared_(shared), lines_(lines) {}
+
+  void start(const std::function<void(const error&)>& ended) {
+    peer_.on_message([self = shared_from_this()](const message_view& m) { self->take(m); });
+    peer_.on_down([ended](const down_info& why) {
+      if (!why.will_reconnect) ended(why.reason);
+    });
+  }
+
+ private:
+  struct counted {
+    std::uint64_t arrived = 0;
+    std::uint64_t checksum = demo_checksum().value();
+  };
+
+  void take(const message_view& m) {
+    counted all;
+    if (const bytes kept = session_.state(); kept.size() == sizeof all) std::memcpy(&all, kept.data(), sizeof all);
+    if (!peer_.try_send(m.payload, m.kind, m.type)) {
+      static_cast<void>(session_.give_back());
+      return;
+    }
+    if (all.arrived == lines_) return;  // a question: nothing to count
+    demo_checksum sum(all.checksum);
+    sum.add(m.payload);
+    all = {all.arrived + 1, sum.value()};
+    session_.set_state(std::as_bytes(std::span(&all, 1))).value();
+    shared_.figures.arrived = all.arrived;
+    shared_.figures.checksum_there = all.checksum;
+    if (all.arrived == lines_ / 2 + 1 && !shared_.killed.exchange(true)) ::kill(::getpid(), SIGKILL);
+  }
+
+  channel peer_;  // lets go of its handlers, and so of this, when it is closed
+  persistent_session session_;
+  board& shared_;
+  const std::uint64_t lines_;
+};
+
 /// Sends all lines as fast as the channel takes them, takes the echoes, then asks one question at a time.
 class asker {
  public:
   asker(loop& mine, const demo_text& text, demo_figures& figures, const std::string& title)
       : mine_(mine), text_(text), figures_(figures), next_(text), bar_(title, text.bytes_with_newlines()) {}
 
-  [[nodiscard]] result<void> start(const std::string& url) {
-    auto opened = channel::open(mine_.channels, url);
+  [[nodiscard]] result<void> start(const std::string& url, const options& with) {
+    auto opened = channel::open(mine_.channels, url, with);
     if (!opened) return opened.error();
     peer_ = std::move(*opened);
     peer_.on_message([this](const message_view& m) { take(m.payload); });
     peer_.on_drain([this] { send_lines(); });
     peer_.on_up([this](const peer_info&) {
-      begun_ = bench::now_ns();
+      if (begun_ == 0) begun_ = bench::now_ns();
       send_lines();
     });
-    peer_.on_down([this](const down_info& why) { stop(why.reason); });
+    peer_.on_down([this](const down_info& why) {
+      if (!why.will_reconnect) stop(why.reason);
+    });
     peer_.async_wait_up([this](error_code failed) {
       if (failed) stop(peer_.last_error());
     });
@@ -168,6 +219,20 @@ std::string url_for(const std::string& scheme, bool local, const std::string& di
   return scheme + "://127.0.0.1:0";
 }
 
+/// @param name  of this end of the session
+options in_session(const std::string& name, const std::string& scheme, const demo_text& text,
+                   const std::string& directory) {
+  options with;
+  with.session = session_kind::persistent;
+  with.as = name;
+  with.dir = directory + "/state-" + scheme;
+  // A message takes less than a quarter of the ring.
+  with.ring_bytes = std::max<std::size_t>(with.ring_bytes, std::bit_ceil(4 * text.longest() + 4096));
+  with.reconnect = true;
+  with.reconnect_base = with.reconnect_max = std::chrono::milliseconds(5);
+  return with;
+}
+
 listener listening(bench::child& me, loop& mine, board& shared, const std::string& url, std::uint64_t lines,
                    std::function<void(const error&)> ended) {
   auto opened = listener::open(mine.channels, url);
@@ -186,11 +251,43 @@ void serve(bench::child& me, board& shared, const std::string& url, std::uint64_
   mine.io.run();
 }
 
-void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, const std::string& title) {
+/// One life of the persistent echo server. @param url  where to listen; in its second life, where the first one did
+void live(bench::child& me, board& shared, const std::string& url, const options& with, std::uint64_t lines) {
+  loop mine;
+  auto opened = listener::open(mine.channels, url, with);
+  if (!opened) give_up(me, opened.error());
+  if (!shared.killed) shared.where.publish(me, opened->url());
+  opened->on_channel([&](channel arrived) {
+    std::make_shared<persistent_echoer>(std::move(arrived), shared, lines)->start([&mine](const error&) {
+      mine.io.stop();
+    });
+  });
+  mine.io.run();
+}
+
+void serve_in_two_lives(bench::child& me, board& shared, const std::string& url, const options& with,
+                        std::uint64_t lines) {
+  const auto one_life = [&](const std::string& at) {
+    bench::child_group lives(1);
+    const auto begun = lives.start("echo server", {}, [&](bench::child& it) { live(it, shared, at, with, lines); });
+    return begun ? lives.wait(std::chrono::hours(1)) : begun;
+  };
+  const auto first = one_life(url);
+  if (!shared.killed) give_up(me, first ? error(errc::closed, "it was not killed") : first.error());
+  if (const auto second = one_life(shared.where.url()); !second) give_up(me, second.error());
+}
+
+void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, const std::string& title,
+         const options& with = {}) {
   asker client(mine, text, shared.figures, title);
-  if (const auto started = client.start(shared.where.url()); !started) give_up(me, started.error());
+  if (const auto started = client.start(shared.where.url(), with); !started) give_up(me, started.error());
   mine.io.run();
   if (!client.finished()) give_up(me, client.reason());
+}
+
+// A hundredth of the slowest speed that was ever seen is still time enough.
+std::chrono::seconds time_for(const demo_text& text) {
+  return std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000);
 }
 
 }  // namespace
@@ -209,9 +306,24 @@ demo_row run_demo_row(const std::string& scheme, const demo_text& text, const st
   std::vector<bench::child_part> parts{{scheme + " client", {}, client}};
   if (!local)
     parts.push_back({scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); }});
-  // A hundredth of the slowest speed that was ever seen is still time enough.
-  const auto outcome = bench::run_together(parts, std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000));
+  const auto outcome = bench::run_together(parts, time_for(text));
   return {scheme, shared->figures, outcome ? "" : outcome.error().text()};
+}
+
+demo_row run_persistent_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
+  const auto url = url_for(scheme, false, directory);
+  const auto name = scheme + "-persistent";
+  const bench::shared<board> shared;
+  const auto client = [&](bench::child& me) {
+    loop mine;
+    ask(me, mine, *shared, text, name, in_session("client", scheme, text, directory));
+  };
+  const auto server = [&](bench::child& me) {
+    serve_in_two_lives(me, *shared, url, in_session("echo", scheme, text, directory), text.lines());
+  };
+  const auto outcome =
+      bench::run_together({{name + " client", {}, client}, {name + " echo server", {}, server}}, time_for(text));
+  return {name, shared->figures, outcome ? "" : outcome.error().text()};
 }
 
 }  // namespace ferry::app

@@ -23,7 +23,7 @@ struct demo_figures {
 };
 
 struct demo_row {
-  std::string scheme;
+  std::string name;  ///< the scheme, and "-persistent" with a session
   demo_figures figures;
   std::string failure;  ///< why the row was not finished; empty: it was
 
@@ -46,5 +46,9 @@ struct demo_row {
 /// The client draws a progress bar if standard error is a terminal.
 /// @param directory where a transport may put its socket
 [[nodiscard]] demo_row run_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory);
+/// The same in a persistent session, whose other side is killed (`kill -9`) in the middle, while it handles a message,
+/// and started again.
+[[nodiscard]] demo_row run_persistent_demo_row(const std::string& scheme, const demo_text& text,
+                                               const std::string& directory);
 
 }  // namespace ferry::app

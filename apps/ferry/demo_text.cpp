@@ -124,6 +124,7 @@ result<demo_text> demo_text::open(const std::string& path, std::uint64_t max_lin
                                      std::to_string(line.size()) + " bytes, and a message may have " +
                                      std::to_string(max_line));
     sum.add(as_bytes(line));
+    made.longest_ = std::max<std::uint64_t>(made.longest_, line.size());
     at.advance(line);
   }
   made.checksum_ = sum.value();
@@ -131,7 +132,10 @@ result<demo_text> demo_text::open(const std::string& path, std::uint64_t max_lin
 }
 
 demo_text::demo_text(demo_text&& other) noexcept
-    : text_(std::exchange(other.text_, {})), lines_(other.lines_), checksum_(other.checksum_) {}
+    : text_(std::exchange(other.text_, {})),
+      lines_(other.lines_),
+      longest_(other.longest_),
+      checksum_(other.checksum_) {}
 
 demo_text::~demo_text() {
   if (!text_.empty()) ::munmap(const_cast<char*>(text_.data()), text_.size());

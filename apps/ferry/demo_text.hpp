@@ -19,6 +19,9 @@ namespace ferry::app {
 /// A checksum over messages: their bytes, their lengths and their order.
 class demo_checksum {
  public:
+  demo_checksum() noexcept = default;
+  /// Goes on from what value() returned.
+  explicit demo_checksum(std::uint64_t so_far) noexcept : value_(so_far) {}
   void add(bytes message) noexcept;
   [[nodiscard]] std::uint64_t value() const noexcept { return value_; }
 
@@ -37,6 +40,8 @@ class demo_text {
 
   [[nodiscard]] std::uint64_t lines() const noexcept { return lines_; }
   [[nodiscard]] std::uint64_t bytes_with_newlines() const noexcept { return text_.size(); }
+  /// Bytes of the longest one.
+  [[nodiscard]] std::uint64_t longest() const noexcept { return longest_; }
   /// Over all lines.
   [[nodiscard]] std::uint64_t checksum() const noexcept { return checksum_; }
 
@@ -58,6 +63,7 @@ class demo_text {
   explicit demo_text(std::string_view text) noexcept : text_(text) {}
   std::string_view text_;  // the mapping; empty once moved from
   std::uint64_t lines_ = 0;
+  std::uint64_t longest_ = 0;
   std::uint64_t checksum_ = 0;
 };
 

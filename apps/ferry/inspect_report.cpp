@@ -1,19 +1,16 @@
 #include "apps/ferry/inspect_report.hpp"
 
 #include <boost/json.hpp>
-#include <ctime>
 
+#include "apps/ferry/figures.hpp"
 #include "apps/ferry/tally.hpp"
 #include "bench/table.hpp"
-#include "channel/option_value.hpp"
 
 namespace ferry::app {
 namespace {
 
 using bench::alignment;
 using bench::text_table;
-
-std::string size_text(std::uint64_t bytes) { return format_whole(option_unit::size, bytes); }
 
 std::string state_word(char state) {
   switch (state) {
@@ -56,21 +53,6 @@ std::string who(const mapped_memory& memory, bool produces) {
         (text.empty() ? "" : ", ") + std::to_string(one.pid) + " " + one.program + " (" + state_word(one.state) + ")";
   }
   return text;
-}
-
-std::string hex(std::uint64_t value) {
-  static constexpr char k_digits[] = "0123456789abcdef";
-  std::string text(16, '0');
-  for (std::size_t i = 16; i-- > 0; value >>= 4) text[i] = k_digits[value & 15];
-  return text;
-}
-
-std::string utc(std::uint64_t nanoseconds_since_1970) {
-  const auto seconds = static_cast<std::time_t>(nanoseconds_since_1970 / 1'000'000'000);
-  std::tm parts{};
-  char text[64]{};
-  if (::gmtime_r(&seconds, &parts) == nullptr) return "?";
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
 
 // What cannot be counted is not shown as a number.

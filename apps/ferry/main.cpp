@@ -101,6 +101,7 @@ int run(int argc, char** argv) {
   ferry::app::add_bench(app, exit_code);
   ferry::app::add_demo(app, exit_code);
   ferry::app::add_inspect(app, exit_code);
+  ferry::app::add_session(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version

@@ -238,6 +238,9 @@ class channel {
   [[nodiscard]] int readiness_fd();
   [[nodiscard]] boost::asio::io_context::executor_type executor() const;
 
+  /// For the headers beside this one.
+  [[nodiscard]] const std::shared_ptr<detail::channel_front>& shared_impl() const noexcept { return impl_; }
+
  private:
   [[nodiscard]] result<void> try_send_anyhow(const message_view& m);
   static void start_send(detail::channel_front& impl, message_view what, detail::send_completion done);

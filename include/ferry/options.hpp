@@ -16,6 +16,8 @@ namespace ferry {
 
 enum class framing_kind : std::uint8_t { automatic, varint, u32, typed };
 enum class senders_kind : std::uint8_t { one, many };
+enum class session_kind : std::uint8_t { none, persistent };
+enum class durable_kind : std::uint8_t { process, disk };
 
 /// Zero durations and zero counts mean "off" or "no limit" where the table says so.
 struct options {
@@ -48,6 +50,15 @@ struct options {
   bool huge_pages = false;            ///< rings of 2 MiB pages (vm.nr_hugepages)
   bool prefault = false;              ///< map all pages at once instead of at the first use
   std::string runtime_dir;            ///< where the sockets of shm endpoints lie; empty: the system's place
+
+  // Sessions
+  session_kind session = session_kind::none;     ///< persistent: exactly once, across the death of either side
+  durable_kind durable = durable_kind::process;  ///< what a committed message survives: processes, or the machine too
+  std::string as;                                ///< this side's name: 1 .. 63 letters, digits, '.', '-', '_'
+  std::string peer;                              ///< the name that is expected of the other side; empty: any
+  std::string dir;                               ///< where the files of sessions lie; empty: the system's place
+  std::uint32_t max_sessions = 1024;             ///< that a listening end keeps files of
+  duration heartbeat = seconds(10);              ///< of silence, until the peer of a session is asked whether it lives
 
   // Deadlines
   duration connect_timeout = seconds(5);  ///< one attempt to connect, name look-up included

@@ -43,7 +43,7 @@ class ring_connection {
   // Sending
   // ------------------------------------------------------------------------------------------------------------
 
-  /// The largest body of a record that we can send, in bytes: a quarter of ring_bytes, less 8.
+  /// The largest body of a record that we can send, in bytes: a quarter of ring_bytes and 16.
   [[nodiscard]] std::size_t max_body() const noexcept { return out_->max_body(); }
   /// Room for a record, 8-byte aligned, to be written in place; nothing is visible before publish(). Reserving again
   /// gives it up. No system call.

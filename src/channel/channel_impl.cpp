@@ -85,6 +85,7 @@ void channel_impl::deliver_queued() {
 
 result<message> channel_impl::try_receive() {
   pulled_ = true;
+  if (queue_.empty() && wants_messages()) pull_one();
   if (queue_.empty()) {
     if (state_ == channel_state::closed) return report_.reason;
     queue_.lower();
@@ -126,12 +127,14 @@ void channel_impl::start_receive(receive_completion done) {
   if (over_) return done(report_.reason.code(), {});
   receivers_.add(shared_from_this(), &channel_impl::receivers_, where_.io(), std::move(done), {},
                  [](receive_completion& one) { one(errc::cancelled, {}); });
+  if (wants_messages()) pull_one();
   end_was_taken();
 }
 
 int channel_impl::readiness_fd() {
   pulled_ = true;
-  return handlers_.message ? -1 : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed);
+  return handlers_.message ? -1
+                           : queue_.readiness_fd(!queue_.empty() || state_ == channel_state::closed || could_pull());
 }
 
 // Sending -----------------------------------------------------------------------------------------

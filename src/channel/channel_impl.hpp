@@ -76,6 +76,15 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   [[nodiscard]] bool receiver_is_busy() const noexcept { return pulled_ && !handlers_.message && receivers_.empty(); }
   /// There is something to be asked for: the end.
   void tell_receiver() { queue_.raise(); }
+  /// Somebody asks for a message and none is queued. A carrier that hands out no more than is asked for delivers one
+  /// now, if it has one.
+  virtual void pull_one() {}
+  /// Whether pull_one() would have one.
+  [[nodiscard]] virtual bool could_pull() const { return false; }
+  /// Whether a message that is delivered now goes to somebody who waits for it, not into the queue.
+  [[nodiscard]] bool somebody_takes() const noexcept { return handlers_.message || !receivers_.empty(); }
+  /// Whether somebody waits until what is queued was taken.
+  [[nodiscard]] bool flush_wanted() const noexcept { return !flushes_.empty(); }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
   virtual void resume_reading() = 0;
   /// Bytes that are queued and not taken by the kernel or ring.

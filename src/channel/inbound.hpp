@@ -15,7 +15,8 @@
 
 namespace ferry {
 
-template <codec::framing F>
+/// @tparam F  next() as of a codec::framing; its `message` may be of any type
+template <class F>
 class inbound {
  public:
   static constexpr std::size_t k_idle_bytes = 512;
@@ -32,7 +33,8 @@ class inbound {
     if (begin_ == end_) begin_ = end_ = 0;
     // A header alone reserves nothing: room for a large message grows with the bytes that really came.
     const std::size_t believed = std::min(missing_total_, 4 * pending());
-    const std::size_t wanted = std::max(believed, flowing ? batch_bytes_ : k_idle_bytes);
+    // Whole messages that nobody has taken yet may fill the buffer.
+    const std::size_t wanted = std::max({believed, pending() + 1, flowing ? batch_bytes_ : k_idle_bytes});
     if (begin_ + wanted > capacity()) {
       if (wanted > capacity()) grow(wanted);
       if (begin_ != 0) shift();
@@ -65,6 +67,21 @@ class inbound {
     return {};
   }
 
+  /// The first frame behind the first `passed` bytes that are pending; consumed == 0: not whole yet. @return its error
+  [[nodiscard]] auto peek(std::size_t passed) {
+    auto frame = at(passed);
+    missing_total_ = frame && frame->consumed == 0 && frame->total != 0 ? passed + frame->total : 0;
+    return frame;
+  }
+  /// The same, without taking notice.
+  [[nodiscard]] auto at(std::size_t passed) const {
+    return framing_.next({data() + begin_ + passed, end_ - begin_ - passed});
+  }
+  /// What comes next is to be kept besides what is pending, of which nothing is taken for now.
+  void keep_more() noexcept { missing_total_ = pending() + batch_bytes_; }
+  /// The first `n` bytes that are pending are of no more use.
+  void drop(std::size_t n) noexcept { begin_ += n; }
+
   /// Gives the large buffer back as far as what is pending allows.
   void settle() {
     if (!big_) return;
@@ -85,6 +102,7 @@ class inbound {
 
  private:
   [[nodiscard]] std::byte* data() noexcept { return big_ ? big_.data() : small_.data(); }
+  [[nodiscard]] const std::byte* data() const noexcept { return big_ ? big_.data() : small_.data(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return big_ ? big_.capacity() : k_idle_bytes; }
 
   void grow(std::size_t wanted) {

@@ -80,6 +80,19 @@ TEST_F(inbound_bytes, that_were_not_taken_come_again) {
   EXPECT_EQ(got, (std::vector<std::string>{"two", "three"}));
 }
 
+TEST_F(inbound_bytes, have_room_for_more_however_many_whole_messages_wait_untaken) {
+  for (const bool flowing : {false, true}) {
+    varint_inbound in(pool, 10'000, 4096);
+    const std::string wire = frame_of(std::string(700, 'x'));
+    std::string left;
+    while (in.pending() < 100'000) {
+      if (left.empty()) left = wire;
+      left.erase(0, put(in, left, left.size(), flowing));
+      ASSERT_TRUE(in.peek(0));  // looked at, and left
+    }
+  }
+}
+
 TEST_F(inbound_bytes, deliver_what_precedes_an_error_and_then_the_error) {
   varint_inbound in(pool, 10, 4096);
   const std::string wire = frame_of("fine") + frame_of(std::string(11, 'x'));

@@ -43,7 +43,7 @@ void link_channel::connected() {
 
 void link_channel::accepted(std::shared_ptr<void> slot) {
   slot_ = std::move(slot);
-  go_up();
+  if (attached()) go_up();
 }
 
 void link_channel::attempt_failed(const error& why) {
@@ -58,9 +58,10 @@ void link_channel::attempt_failed(const error& why) {
 void link_channel::retry_or_end(const error& why) {
   deadlines_.on_down();
   const auto delay = options_->reconnect && connects_ ? backoff_.next(os::random_unit()) : std::nullopt;
-  if (!delay || (sending_ != direction::open && unsent_bytes() == 0)) return finish(why);
+  const bool waits = delay || (!connects_ && outlives_connection());
+  if (!waits || (sending_ != direction::open && unsent_bytes() == 0)) return finish(why);
   enter(channel_state::waiting);
-  retry_at_ = now() + *delay;
+  if (delay) retry_at_ = now() + *delay;
   arm_timer();
 }
 
@@ -96,8 +97,7 @@ void link_channel::lost(const error& why) {
   where_.totals().messages_maybe_lost.add(info.messages_maybe_lost);
   where_.log(log_level::info, "channel", [&] { return url() + " down: " + why.text(); });
 
-  const bool over = state() == channel_state::closed || !connects_ || !options_->reconnect || why == errc::closed ||
-                    why == errc::cancelled;
+  const bool over = state() == channel_state::closed || !comes_back() || why == errc::closed || why == errc::cancelled;
   if (over) {
     report_down(info);
     return finish(why);

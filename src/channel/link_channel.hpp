@@ -78,6 +78,8 @@ class link_channel : public channel_impl {
   virtual void drop_first_frame() noexcept = 0;
   /// Nothing is queued any more. @return what was
   virtual taken drop_queue() noexcept = 0;
+  /// Whether an accepted end outlives its connection, as its peer may come back: came_back().
+  [[nodiscard]] virtual bool outlives_connection() const noexcept { return false; }
   /// For reading a last time, before a connection that cannot be written to is given up.
   virtual void read_what_is_left() = 0;
   /// Whether try_send has returned full since this was last asked.
@@ -96,8 +98,10 @@ class link_channel : public channel_impl {
   /// A connection was made; attached() is true.
   void connected();
   void attempt_failed(const error& why);
-  /// A connection that was accepted; `slot` is let go of when the channel ends.
+  /// A connection was accepted; `slot` is let go of when the channel ends. Where it has gone already, nothing happens.
   void accepted(std::shared_ptr<void> slot);
+  /// An accepted end whose peer has connected again; attached() is true.
+  void came_back() { go_up(); }
   /// The connection is over, whoever ended it. What it had not taken wholly stays queued, if there will be another one.
   void lost(const error& why);
   /// Reading found the peer's end, or broke.
@@ -116,6 +120,7 @@ class link_channel : public channel_impl {
   }
   [[nodiscard]] bool receiving() const noexcept { return receiving_ == direction::open; }
   [[nodiscard]] bool sending_ends() const noexcept { return sending_ != direction::open; }
+  [[nodiscard]] bool sending_ended() const noexcept { return sending_ == direction::ended; }
   /// A message in part: the peer may not end inside it. @return bytes of it that have come
   [[nodiscard]] virtual std::size_t pending_bytes() const noexcept = 0;
   template <class Carrier>
@@ -137,6 +142,7 @@ class link_channel : public channel_impl {
   void dial();
   void go_up();
   void retry_or_end(const error& why);
+  [[nodiscard]] bool comes_back() const noexcept { return connects_ ? options_->reconnect : outlives_connection(); }
   void peer_ended();
   void end_with_the_peer();
   void drop_poison();

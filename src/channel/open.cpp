@@ -8,6 +8,7 @@
 #include "channel/listener_impl.hpp"
 #include "channel/printed_url.hpp"
 #include "channel/ring_channel.hpp"
+#include "channel/session_channel.hpp"
 #include "channel/stream_channel.hpp"
 #include "net/event_loop.hpp"
 
@@ -29,6 +30,10 @@ result<target> look_up(context& in, endpoint where, std::shared_ptr<const option
   if (!transport && !is_ring(where))
     return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
   if (const auto ready = net::make_ready(in.io()); !ready) return ready.error();
+  if (with->session == session_kind::persistent && transport && transport->local())
+    return error(errc::unsupported, where.scheme +
+                                        ": session=persistent is for what outlives a process: use shm, ipc "
+                                        "or tcp");
   return target{std::move(where), std::move(transport), std::move(with)};
 }
 
@@ -39,8 +44,19 @@ result<target> look_up(context& in, std::string_view url, const options& with) {
   return look_up(in, std::move(*parsed), std::move(all));
 }
 
-channel prepared(context& where, target to) {
+result<channel> prepared(context& where, target to) {
   std::string text = printed_url(to.where.text(), *to.with);
+  if (to.with->session == session_kind::persistent) {
+    auto there = std::make_unique<detail::session_destination>();
+    if (is_ring(to.where))
+      there->memory = to.where.path;
+    else
+      there->stream =
+          std::make_unique<detail::destination>(detail::destination{std::move(to.transport), std::move(to.where)});
+    auto made = detail::make_session_connecting(where, std::move(text), std::move(to.with), std::move(there));
+    if (!made) return made.error();
+    return detail::hold(*made);
+  }
   if (is_ring(to.where))
     return detail::hold(detail::make_ring_connecting(where, std::move(text), std::move(to.with), to.where.path));
   auto there = std::make_unique<detail::destination>(detail::destination{std::move(to.transport), std::move(to.where)});
@@ -48,9 +64,16 @@ channel prepared(context& where, target to) {
 }
 
 result<std::unique_ptr<detail::arrivals>> arrivals_at(context& where, const target& at) {
-  if (is_ring(at.where)) return detail::ring_arrivals(where, at.where.path, at.with);
+  const bool persistent = at.with->session == session_kind::persistent;
+  if (is_ring(at.where) && !persistent) return detail::ring_arrivals(where, at.where.path, at.with);
+  if (is_ring(at.where)) {
+    auto from = net::memory_greetings(where.io(), at.where.path, at.with);
+    if (!from) return from.error();
+    return detail::session_arrivals(where, std::move(*from), at.with);
+  }
   auto from = at.transport->listen(where, at.where, *at.with);
   if (!from) return from.error();
+  if (persistent) return detail::session_arrivals(where, net::stream_greetings(std::move(*from)), at.with);
   return detail::stream_arrivals(std::move(*from), at.transport->local());
 }
 
@@ -78,8 +101,8 @@ channel hold(const std::shared_ptr<channel_impl>& impl) {
 result<channel> channel::open(context& where, std::string_view url, const options& with) {
   auto to = look_up(where, url, with);
   if (!to) return to.error();
-  channel made = prepared(where, std::move(*to));
-  made.connect();
+  auto made = prepared(where, std::move(*to));
+  if (made) made->connect();
   return made;
 }
 

@@ -10,13 +10,15 @@
 
 #include "channel/option_value.hpp"
 #include "channel/wording.hpp"
+#include "session/session_file.hpp"
 
 namespace ferry {
 namespace {
 
-using field = std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*,
-                           double options::*, bool options::*, framing_kind options::*, senders_kind options::*,
-                           std::string options::*, std::vector<std::uint32_t> options::*>;
+using field =
+    std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*, double options::*,
+                 bool options::*, framing_kind options::*, senders_kind options::*, session_kind options::*,
+                 durable_kind options::*, std::string options::*, std::vector<std::uint32_t> options::*>;
 
 /// What a value may be: min .. max in bytes, nanoseconds, things or permission bits (numbers: as they are).
 struct limits {
@@ -48,6 +50,8 @@ static_assert(k_gib <= std::numeric_limits<std::uint32_t>::max(), "every framing
 
 using enum option_unit;
 using o = options;
+
+constexpr std::string_view k_name_form = "1 .. 63 letters, digits, '.', '-', '_', not beginning with '.'";
 
 constexpr row option(std::string_view name, option_unit unit, std::string_view group, std::string_view applies,
                      field where, limits allowed, std::string_view help) {
@@ -87,9 +91,9 @@ constexpr std::array k_rows{
            "The most that one read and one write move."),
 
     option(
-        "ring_bytes", size, "Shared memory", "shm", &o::ring_bytes, {4096, k_gib},
+        "ring_bytes", size, "Shared memory", "shm; ipc and tcp with a session", &o::ring_bytes, {4096, k_gib},
         "The ring that carries what this end sends: a power of two. A message takes at most a quarter of it at once; "
-        "a larger one travels in pieces."),
+        "a larger one travels in pieces, or in a persistent session not at all."),
     option("sender_rings", count, "Shared memory", "shm", &o::sender_rings, {1, 16},
            "With `senders=many`: how many rings the sending threads share out among them."),
     option("copy", flag, "Shared memory", "shm", &o::copy, {},
@@ -102,6 +106,24 @@ constexpr std::array k_rows{
     option("runtime_dir", text, "Shared memory", "shm", &o::runtime_dir, {0, 0, {}, "an absolute path"},
            "Where the sockets of shm endpoints lie; empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/ferry, /run/ferry for "
            "root, else /tmp/ferry-UID."),
+
+    option("session", choice, "Sessions", "ipc, tcp, shm", &o::session, {},
+           "`persistent`: every message arrives exactly once, whichever side dies and comes back. Both ends need the "
+           "same."),
+    option("durable", choice, "Sessions", "ipc, tcp, shm", &o::durable, {},
+           "What a message of a persistent session survives once it is sent: the death of both processes, or with "
+           "`disk` of the machine too."),
+    option("as", text, "Sessions", "ipc, tcp, shm", &o::as, {0, 0, {}, k_name_form},
+           "The name of this end of a persistent session."),
+    option("peer", text, "Sessions", "ipc, tcp, shm", &o::peer, {0, 0, {}, k_name_form},
+           "The name that the other end must have; empty takes any."),
+    option("dir", text, "Sessions", "ipc, tcp, shm", &o::dir, {0, 0, {}, "an absolute path"},
+           "Where the files of persistent sessions lie; empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/ferry."),
+    option("max_sessions", count, "Sessions", "ipc listen, tcp listen, shm listen", &o::max_sessions, {1, 1'000'000},
+           "How many persistent sessions this end keeps files of; a peer with a new name is refused then."),
+    option("heartbeat", duration, "Sessions", "ipc, tcp", &o::heartbeat, {k_millisecond, k_day, "off"},
+           "After so much silence the peer of a session is asked whether it is there; three times that, and the "
+           "connection is lost."),
 
     option("connect_timeout", duration, "Deadlines", "connect", &o::connect_timeout,
            {1, k_day, "no limit but the system's"},
@@ -167,12 +189,18 @@ constexpr std::array k_rows{
 
 constexpr std::array<std::string_view, 4> k_framings{"automatic", "varint", "u32", "typed"};
 constexpr std::array<std::string_view, 2> k_senders{"one", "many"};
+constexpr std::array<std::string_view, 2> k_sessions{"none", "persistent"};
+constexpr std::array<std::string_view, 2> k_durables{"process", "disk"};
 constexpr std::array<std::string_view, 2> k_flags{"on", "off"};
 static_assert(std::size_t(framing_kind::typed) + 1 == k_framings.size());
 static_assert(std::size_t(senders_kind::many) + 1 == k_senders.size());
+static_assert(std::size_t(session_kind::persistent) + 1 == k_sessions.size());
+static_assert(std::size_t(durable_kind::disk) + 1 == k_durables.size());
 
 constexpr auto names_of(framing_kind) { return std::span<const std::string_view>(k_framings); }
 constexpr auto names_of(senders_kind) { return std::span<const std::string_view>(k_senders); }
+constexpr auto names_of(session_kind) { return std::span<const std::string_view>(k_sessions); }
+constexpr auto names_of(durable_kind) { return std::span<const std::string_view>(k_durables); }
 
 template <class... Functions>
 struct overloaded : Functions... {
@@ -191,6 +219,8 @@ std::span<const std::string_view> words_of(const row& r) {
   return std::visit(overloaded{[](bool options::*) { return std::span<const std::string_view>(k_flags); },
                                [](framing_kind options::*) { return names_of(framing_kind{}); },
                                [](senders_kind options::*) { return names_of(senders_kind{}); },
+                               [](session_kind options::*) { return names_of(session_kind{}); },
+                               [](durable_kind options::*) { return names_of(durable_kind{}); },
                                [](auto) { return std::span<const std::string_view>(); }},
                     r.where);
 }
@@ -275,29 +305,33 @@ bool is_directory_name(std::string_view text) {
   return text.empty() || (text.front() == '/' && text.find('\0') == std::string_view::npos);
 }
 
+/// Texts that are a row's value.
+bool is_text_for(std::string options::*at, std::string_view text) {
+  if (at == &o::socket_owner) return is_owner(text);
+  if (at == &o::as || at == &o::peer) return text.empty() || session::check_name(text, "");
+  return is_directory_name(text);
+}
+
 bool in_range(const options& source, const row& r) {
   const auto whole = [&](std::uint64_t value) {
     return (value >= r.allowed.min && value <= r.allowed.max) || (value == 0 && !r.allowed.zero_means.empty());
   };
-  return std::visit(overloaded{[&](double options::*at) {
-                                 return source.*at >= double(r.allowed.min) && source.*at <= double(r.allowed.max);
-                               },
-                               [&](bool options::*) { return true; },
-                               [&](std::string options::*at) {
-                                 return at == &o::socket_owner ? is_owner(source.*at) : is_directory_name(source.*at);
-                               },
-                               [&](std::vector<std::uint32_t> options::*at) {
-                                 return parse_uids(format_uids(source.*at)).has_value();
-                               },
-                               [&](options::duration options::*at) {
-                                 return (source.*at).count() >= 0 && whole(std::uint64_t((source.*at).count()));
-                               },
-                               [&](auto options::*at) {
-                                 const auto words = words_of(r);
-                                 const auto value = static_cast<std::uint64_t>(source.*at);
-                                 return words.empty() ? whole(value) : value < words.size();
-                               }},
-                    r.where);
+  return std::visit(
+      overloaded{
+          [&](double options::*at) {
+            return source.*at >= double(r.allowed.min) && source.*at <= double(r.allowed.max);
+          },
+          [&](bool options::*) { return true; }, [&](std::string options::*at) { return is_text_for(at, source.*at); },
+          [&](std::vector<std::uint32_t> options::*at) { return parse_uids(format_uids(source.*at)).has_value(); },
+          [&](options::duration options::*at) {
+            return (source.*at).count() >= 0 && whole(std::uint64_t((source.*at).count()));
+          },
+          [&](auto options::*at) {
+            const auto words = words_of(r);
+            const auto value = static_cast<std::uint64_t>(source.*at);
+            return words.empty() ? whole(value) : value < words.size();
+          }},
+      r.where);
 }
 
 /// What the unit's form is, for a value that is not of it; empty where the list of choices says all.
@@ -406,6 +440,8 @@ std::optional<option_problem> check_options(const options& all) {
   }
   if (!std::has_single_bit(all.ring_bytes))
     return bad_value(*find_row("ring_bytes"), get_option(all, "ring_bytes"), "must be a power of two; ");
+  if (all.session == session_kind::persistent && all.as.empty())
+    return option_problem{false, "session=persistent: needs the name of this end, as=NAME, under which it comes back"};
   constexpr std::array<std::pair<std::string_view, std::string_view>, 2> k_ordered{{
       {"send_queue_low_bytes", "send_queue_bytes"},
       {"receive_queue_low_bytes", "receive_queue_bytes"},

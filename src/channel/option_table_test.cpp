@@ -58,6 +58,13 @@ const std::map<std::string, std::vector<sample>> k_samples{
     {"huge_pages", {{"yes", "on"}, {"off", "off"}}},
     {"prefault", {{"on", "on"}, {"no", "off"}}},
     {"runtime_dir", {{"/run/a", "/run/a"}, {"", ""}}},
+    {"session", {{"persistent", "persistent"}, {"None", "none"}}},
+    {"durable", {{"disk", "disk"}, {"process", "process"}}},
+    {"as", {{"alice", "alice"}, {"Desk-7.b_2", "Desk-7.b_2"}, {"", ""}}},
+    {"peer", {{"bob", "bob"}, {"", ""}}},
+    {"dir", {{"/var/lib/ferry", "/var/lib/ferry"}, {"", ""}}},
+    {"max_sessions", {{"1", "1"}, {"1M", "1000000"}}},
+    {"heartbeat", {{"0", "0"}, {"250ms", "250ms"}}},
     {"connect_timeout", {{"0", "0"}, {"1.5s", "1500ms"}, {"24h", "24h"}}},
     {"write_timeout", {{"0", "0"}, {"90s", "90s"}}},
     {"read_idle_timeout", {{"120s", "2m"}, {"8760h", "8760h"}}},
@@ -249,6 +256,10 @@ TEST(set_option, says_the_value_the_limit_and_the_form_of_whatever_it_refuses) {
       {"socket_owner", "a:b:c", "socket_owner=a:b:c: must be user, user:group or :group"},
       {"socket_owner", ":", "socket_owner=:: must be user, user:group or :group"},
       {"socket_owner", "a b", "socket_owner=a b: must be user, user:group or :group"},
+      {"session", "persist", "session=persist: must be one of none, persistent, did you mean 'persistent'?"},
+      {"as", ".alice", "as=.alice: must be 1 .. 63 letters, digits, '.', '-', '_', not beginning with '.'"},
+      {"peer", "a/b", "peer=a/b: must be 1 .. 63 letters, digits, '.', '-', '_', not beginning with '.'"},
+      {"dir", "sessions", "dir=sessions: must be an absolute path"},
       {"allow_uids", "1000,root",
        "allow_uids=1000,root: must be at most 1024 user numbers 0 .. 4294967294, separated by commas"},
       {"allow_uids", "4294967295",
@@ -304,6 +315,15 @@ TEST(check_options, finds_low_marks_above_high_marks) {
   all.receive_queue_low_bytes = all.receive_queue_bytes + 1;
   EXPECT_EQ(ferry::check_options(all)->text,
             "receive_queue_low_bytes=4194305: must be at most receive_queue_bytes=4MiB");
+}
+
+TEST(check_options, wants_a_name_for_a_persistent_session) {
+  options all;
+  all.session = ferry::session_kind::persistent;
+  EXPECT_EQ(ferry::check_options(all)->text,
+            "session=persistent: needs the name of this end, as=NAME, under which it comes back");
+  all.as = "alice";
+  EXPECT_FALSE(ferry::check_options(all));
 }
 
 TEST(check_options, finds_members_that_were_set_to_what_set_option_refuses) {

@@ -3,7 +3,7 @@
 
 #include "base/endian.hpp"
 #include "codec/tcpshm_messages.hpp"
-#include "testing/raw_tcp.hpp"
+#include "testing/tcp_by_hand.hpp"
 #include "testing/tcpshm_pair.hpp"
 
 namespace ferry::test {

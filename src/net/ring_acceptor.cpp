@@ -18,29 +18,6 @@ using handler = std::function<void(result<std::unique_ptr<ring_link>>)>;
 constexpr std::size_t k_most_guests = 64;  // who have connected and not said hello yet
 constexpr auto k_patience = std::chrono::seconds(5);
 
-// Asio watches a descriptor that somebody else owns.
-class watch {
- public:
-  explicit watch(asio::io_context& io) : at_(io) {}
-  ~watch() { stop(); }
-  [[nodiscard]] result<void> start(int fd) {
-    boost::system::error_code refused;
-    at_.assign(fd, refused);
-    if (refused) return error::from_errno(refused.value(), "watch a socket");
-    return {};
-  }
-  template <class Handler>
-  void async_readable(Handler&& then) {
-    at_.async_wait(asio::posix::descriptor_base::wait_read, std::forward<Handler>(then));
-  }
-  void stop() noexcept {
-    if (at_.is_open()) (void)at_.release();
-  }
-
- private:
-  watched_descriptor at_;
-};
-
 class ring_attempt final : public connect_attempt {
  public:
   ring_attempt(asio::io_context& io, std::string name, std::shared_ptr<const options> with, handler done)

@@ -5,7 +5,6 @@
 #include <ferry/stream.hpp>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
@@ -13,11 +12,10 @@
 #include <string>
 
 #include "net/ring_link.hpp"
+#include "net/watch.hpp"
 #include "os/unix_listener.hpp"
 
 namespace ferry::net {
-
-using watched_descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
 
 /// One attempt; `done` is called once, never from inside this call, and not after the attempt was destroyed.
 [[nodiscard]] std::unique_ptr<connect_attempt> connect_ring(

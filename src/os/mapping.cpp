@@ -65,6 +65,13 @@ result<mapping> mapping::of(int fd, std::size_t size, bool writable, bool prefau
   return mapping(std::span(static_cast<std::byte*>(at), size));
 }
 
+result<mapping> mapping::private_copy(int fd, std::size_t size) {
+  void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+  if (at == MAP_FAILED && errno == ENOMEM) return no_address_space(size);
+  if (at == MAP_FAILED) return error::from_errno(errno, "map " + bytes_text(size));
+  return mapping(std::span(static_cast<std::byte*>(at), size));
+}
+
 result<void> mapping::make_writable(int fd, std::size_t offset, std::size_t size) {
   void* const at =
       ::mmap(at_.data() + offset, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset));

@@ -31,6 +31,9 @@ class mapping {
 
   /// Maps the first `size` bytes of a file, shared. @return no_memory | permission ...
   [[nodiscard]] static result<mapping> of(int fd, std::size_t size, bool writable, bool prefault = false);
+  /// Maps the first `size` bytes of a file to write to, of which nothing reaches the file. What others write to it
+  /// shows up in pages that were not written to here. @param fd  readable @return as of()
+  [[nodiscard]] static result<mapping> private_copy(int fd, std::size_t size);
   /// Makes a part of a read-only mapping of the same file writable. @param offset, size  multiples of the page size
   [[nodiscard]] result<void> make_writable(int fd, std::size_t offset, std::size_t size);
 

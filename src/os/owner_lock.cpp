@@ -1,6 +1,7 @@
 #include "os/owner_lock.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -30,6 +31,13 @@ result<owner_lock> owner_lock::acquire(const std::string& path, unsigned byte) {
 bool owner_lock::held(int fd, unsigned byte) noexcept {
   auto range = range_of(byte);
   return ::fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
+bool owner_lock::still_at(const std::string& path) const noexcept {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd_.get(), &ours) == 0 && ::lstat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino &&
+         ours.st_dev == there.st_dev;
 }
 
 }  // namespace ferry::os

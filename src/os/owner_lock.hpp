@@ -22,6 +22,8 @@ class owner_lock {
   [[nodiscard]] static result<owner_lock> acquire(const std::string& path, unsigned byte);
   /// Whether somebody holds it; asking disturbs nobody. @param fd  of the file, readable
   [[nodiscard]] static bool held(int fd, unsigned byte) noexcept;
+  /// Whether the locked file still has this path: else another file has taken its place, or none.
+  [[nodiscard]] bool still_at(const std::string& path) const noexcept;
 
  private:
   explicit owner_lock(unique_fd fd) : fd_(std::move(fd)) {}

@@ -62,6 +62,8 @@ class held_consumer {
 
   [[nodiscard]] ring_record front() noexcept { return reader_.front(); }
   void pop() noexcept { reader_.pop(); }
+  /// Where nothing is attached: a record was read that lay elsewhere.
+  void pop_elsewhere() noexcept { go_back({0, sequence() + 1}); }
   [[nodiscard]] bool something() const noexcept { return reader_.something(); }
   void pause() noexcept { reader_.pause(); }
   [[nodiscard]] ring_mark mark() const noexcept { return {reader_.position(), reader_.sequence()}; }

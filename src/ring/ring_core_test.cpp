@@ -132,7 +132,7 @@ TEST(ring_consumer, reads_up_to_the_record_that_breaks_a_rule) {
         word_of(i, size, ring_word::k_reserved),                 //
         (word_of(i, size) & ~ring_word::k_present) | 1,          //
         word_of(i, size) | ring_word::k_pad,                     //
-        word_of(i, ring_geometry::max_body(k_ring) + 1),         // more than a quarter
+        word_of(i, ring_geometry::max_body(k_ring) + 1),         // more than the largest
         word_of(i, ring_word::k_length_mask),                    //
         word_of(i, ring_word::k_length_mask - 14),               // its record would be 0 bytes long, if that wrapped
         word_of(i, 7, ring_word::k_tagged),                      // no room for the tag
@@ -141,8 +141,9 @@ TEST(ring_consumer, reads_up_to_the_record_that_breaks_a_rule) {
         ring_word::k_end_word | 1,                               // neither end nor record
         ring_word::k_end_word & ~ring_word::k_present,           //
     };
-    if (at <= k_ring / 4 * 3) broken.push_back(ring_word::k_pad_word);  // the largest record would have room
-    if (room < 1000) broken.push_back(word_of(i, room - 7));            // over the end by one
+    constexpr auto k_largest = ring_geometry::record_bytes(ring_geometry::max_body(k_ring));
+    if (at + k_largest <= k_ring) broken.push_back(ring_word::k_pad_word);  // it would have room
+    if (room < 1000) broken.push_back(word_of(i, room - 7));                // over the end by one
     for (const auto word : broken) {
       ring.assign(good);
       ring.at(at) = word;

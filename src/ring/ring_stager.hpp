@@ -63,12 +63,16 @@ class ring_stager {
       if (!look_again(at_ + record + 8)) return nullptr;
     return data_ + (at_ & mask_) + 8;
   }
+  /// The word that the next record will have.
+  [[nodiscard]] std::uint64_t next_word(std::size_t size, ring_marks marks) const noexcept {
+    return ring_word::k_present | word_bits(marks) |
+           ((sequence_ & ring_word::k_sequence_mask) << ring_word::k_sequence_shift) | size;
+  }
   /// The reserved record joins the open batch. @param size  at most what was reserved
   void stage(std::size_t size, ring_marks marks) noexcept {
     if (at_ != tail_) [[unlikely]]
       put(tail_, ring_word::k_pad_word);
-    put(at_, ring_word::k_present | word_bits(marks) |
-                 ((sequence_ & ring_word::k_sequence_mask) << ring_word::k_sequence_shift) | size);
+    put(at_, next_word(size, marks));
     tail_ = at_ + ring_geometry::record_bytes(size);
     sequence_ += 1;
   }

@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint64_t k_magic = 0x4e47'4c59'5252'4546;  // "FERRYLGN"
 constexpr std::uint32_t k_version = 1;
 constexpr std::size_t k_text_bytes = 64;
+constexpr std::uint64_t k_flag_barriers = 1;
 
 /// As it travels; little endian.
 struct wire_login {
@@ -22,7 +23,7 @@ struct wire_login {
   std::uint64_t ack = 0;
   std::uint64_t start = 0;
   std::uint64_t end = 0;
-  std::uint64_t reserved = 0;
+  std::uint64_t flags = 0;
   name_field own_name{};
   name_field peer_name{};
   std::array<char, k_text_bytes> text{};
@@ -70,6 +71,7 @@ std::array<std::byte, k_login_bytes> encode(const login& l) noexcept {
   w.ack = l.range.ack;
   w.start = l.range.start;
   w.end = l.range.end;
+  w.flags = l.barriers ? k_flag_barriers : 0;
   w.own_name = to_field(l.own_name);
   w.peer_name = to_field(l.peer_name);
   std::memcpy(w.text.data(), l.text.data(), std::min(l.text.size(), k_text_bytes - 1));
@@ -104,7 +106,8 @@ result<login> decode_login(bytes in, bool answer) {
                {w.ack, w.start, w.end},
                *own_name,
                *peer_name,
-               printable(w.text)};
+               printable(w.text),
+               (w.flags & k_flag_barriers) != 0};
 }
 
 std::string mismatch::text() const {
@@ -120,7 +123,7 @@ std::optional<mismatch> compare(const session_range& local, const session_range&
 
 login_decision decide_login(const local_side& self, const login& from) {
   login_decision d;
-  d.answer = {login_outcome::refused, from.session, from.epoch, self.range, self.own_name, from.own_name, {}};
+  d.answer = {login_outcome::refused, from.session, from.epoch, self.range, self.own_name, from.own_name, {}, false};
   const auto stop = [&](login_outcome outcome, errc code, const std::string& text) {
     d.answer.outcome = outcome;
     d.answer.text = text;
@@ -173,7 +176,8 @@ login_decision decide_answer(const local_side& self, const login& sent, const lo
       if (!sent.peer_name.empty() && answer.own_name != sent.peer_name) return lies("it has another name");
       if (answer.outcome == login_outcome::begun && !at_its_beginning(sent.range))
         return lies("it began a session that has a history");
-      d.numbers = compare(self.range, answer.range);
+      // Over shared memory the peer may have consumed from our ring since it answered.
+      d.numbers = compare({self.range.ack, sent.range.start, self.range.end}, answer.range);
       if (d.numbers) return stop(errc::corrupt, d.numbers->text());
       d.action = login_action::resume;
       return d;

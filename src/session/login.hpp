@@ -41,7 +41,8 @@ struct login {
   std::string own_name;
   std::string
       peer_name;  ///< login: the listening end whose session this is, empty if none yet; answer: of the connecting end
-  std::string text;  ///< of a refusal: at most 63 printable characters
+  std::string text;       ///< of a refusal: at most 63 printable characters
+  bool barriers = false;  ///< over shared memory: membarrier works there, so that its bells need no fence
 };
 
 [[nodiscard]] std::array<std::byte, k_login_bytes> encode(const login& l) noexcept;

@@ -246,7 +246,7 @@ TEST(durable_session, leaves_what_is_open_out_of_the_group_that_goes_to_disk_mea
     one.sync();
     const auto record = one.peer.front();
     ASSERT_TRUE(record);
-    EXPECT_EQ(as_text(record.body()), gives_up ? "another" : "open");
+    EXPECT_EQ(as_text(session::message_of(record)->payload), gives_up ? "another" : "open");
     EXPECT_EQ(as_text(one.s->state()), gives_up ? "committed" : "open");
   }
 }
@@ -295,13 +295,30 @@ TEST(durable_session, is_of_no_more_use_when_a_sync_failed) {
   }
 }
 
-TEST(durable_session, changes_its_input_only_when_nothing_waits_and_resets_through_the_disk) {
+TEST(durable_session, changes_its_input_only_when_all_that_it_consumed_is_durable) {
+  alone one;
+  ring_producer peer(one.memory.ring(1), one.memory.line(1));
+  ASSERT_TRUE(peer.try_push(std::array<std::byte, 8>{}));
+  const auto attach = [&] { return one.s->attach_input(one.memory.ring(1), one.memory.line(1)); };
+  (void)one.send(8);
+  ASSERT_FALSE(one.s->next_sync().empty());
+  EXPECT_TRUE(attach()) << "what waits for the disk has consumed nothing";
+  ASSERT_TRUE(one.s->front());
+  one.s->pop();
+  EXPECT_EQ(attach().error().reason(), errc::misuse);
+  one.s->commit();
+  EXPECT_EQ(attach().error().reason(), errc::misuse);
+  one.sync();
+  EXPECT_TRUE(attach());
+  EXPECT_FALSE(one.s->front());
+  EXPECT_EQ(one.memory.line(1).position, peer.tail());
+}
+
+TEST(durable_session, resets_through_the_disk) {
   alone one;
   (void)one.send(8);
-  EXPECT_EQ(one.s->attach_input(one.memory.ring(1), one.memory.line(1)).error().reason(), errc::misuse);
   EXPECT_EQ(one.s->reset({9}).error().reason(), errc::misuse);
   one.sync();
-  EXPECT_TRUE(one.s->attach_input(one.memory.ring(1), one.memory.line(1)));
   const auto number = one.s->reset({9});
   ASSERT_TRUE(number);
   EXPECT_LT(one.s->durable(), *number);

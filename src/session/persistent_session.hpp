@@ -15,8 +15,10 @@
 #include <ferry/message.hpp>
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ring/held_consumer.hpp"
@@ -47,8 +49,24 @@ struct fresh_start {
   bool keeps_state = false;
 };
 
+/// A record's body is the tag, if the message has a type; a checksum, for whoever recovers the ring; and the payload.
+/// Whoever reads it while its producer is there need not compute it.
+
 /// What a record of a session holds. @return protocol: the record has a mark or a tag that a session never sends
 [[nodiscard]] result<message_view> message_of(const ring_record& record);
+
+/// The first record behind `position` that does not have its checksum, as its number; none: all have.
+/// @param data  of which scan_from() has checked the words @param sequence  of the record at `position`
+[[nodiscard]] std::optional<std::uint64_t> first_damaged(std::span<const std::byte> data, std::uint64_t position,
+                                                         std::uint64_t sequence);
+
+/// The checksum of a record. @param word  its word @param tag  0: none
+[[nodiscard]] inline std::uint64_t record_sum(std::uint64_t word, std::uint64_t tag, bytes payload) noexcept {
+  checksum sum;
+  sum.add(word, tag);
+  sum.add(payload);
+  return sum.value();
+}
 
 /// Does not move. Thread safety: one thread at a time. The memory outlives it.
 template <class Stores = ring::direct_stores>
@@ -71,8 +89,8 @@ class basic_persistent_session {
   /// Reads from this ring from now on: the peer's, mapped, or one that is filled from a stream. What was consumed
   /// already is skipped. After the login: the peer has recovered its ring, and both ranges fit.
   /// @param data, line  outlive the attachment
-  /// @return corrupt (the records are damaged, or the next one is not among them) | misuse (inputs of a transaction
-  /// that is open, or not durable yet, are from another ring)
+  /// @return corrupt (the records are damaged, or the next one is not among them) | misuse (inputs were consumed by a
+  /// transaction that is open, or not durable yet)
   [[nodiscard]] result<void> attach_input(std::span<const std::byte> data, ring_line& line);
   /// Gives up the open transaction. Until the next attach_input() there are no inputs.
   void detach_input() noexcept;
@@ -86,6 +104,8 @@ class basic_persistent_session {
   }
   /// The open transaction consumes the input that front() gave.
   void pop() noexcept { in_.pop(); }
+  /// The open transaction consumes an input that came over a stream; where no ring is attached.
+  void pop_elsewhere() noexcept { in_.pop_elsewhere(); }
   /// Lets the peer reuse all room that a commit allows; before sleeping.
   void publish_position() noexcept { in_.publish(in_settled_); }
   /// For bells and waiting loops.
@@ -95,30 +115,40 @@ class basic_persistent_session {
   // ------------------------------------------------------------------------------------------------------------------
 
   /// The largest payload of a message, in bytes.
-  [[nodiscard]] std::size_t max_payload() const noexcept { return out_.max_body() - sizeof(ring_tag); }
-  /// Room for an output of the open transaction, 8-byte aligned; reserving again gives it up.
-  /// @param size  of the body, 0 .. max_payload() + 8
+  [[nodiscard]] std::size_t max_payload() const noexcept { return out_.max_body() - head_bytes(1); }
+  /// Room for the payload of an output of the open transaction, 8-byte aligned; reserving again gives it up.
+  /// @param size  0 .. max_payload()
   /// @return null: no room now, or none for a transaction as large as this one, or corrupt()
-  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept {
-    std::byte* const to = out_.reserve(size);
-    if (to == nullptr) [[unlikely]]
+  [[nodiscard]] std::byte* reserve(std::size_t size, std::uint16_t type = 0) noexcept {
+    reserved_type_ = type;
+    reserved_ = out_.reserve(head_bytes(type) + size);
+    if (reserved_ == nullptr) [[unlikely]] {
       wants_room_ = true;
-    return to;
+      return nullptr;
+    }
+    return reserved_ + head_bytes(type);
   }
-  /// The reserved body joins the open transaction. @param size  at most what was reserved
-  void stage(std::size_t size, ring_marks marks = ring_marks::none) noexcept { out_.stage(size, marks); }
+  /// The reserved payload joins the open transaction. @param size  as it was reserved
+  void stage(std::size_t size, message_kind kind = message_kind::binary) noexcept {
+    const std::size_t head = head_bytes(reserved_type_);
+    std::byte* at = reserved_;
+    ring_marks marks = kind == message_kind::text ? ring_marks::text : ring_marks::none;
+    std::uint64_t tag_word = 0;
+    if (reserved_type_ != 0) [[unlikely]] {
+      marks = marks | ring_marks::tagged;
+      tag_word = std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(size)});
+      put(at, tag_word);
+      at += sizeof(ring_tag);
+    }
+    put(at, record_sum(out_.next_word(head + size, marks), tag_word, {reserved_ + head, size}));
+    out_.stage(head + size, marks);
+  }
   /// reserve, copy, stage. @param m  at most max_payload() bytes @return false: as reserve()
   [[nodiscard]] bool send(const message_view& m) noexcept {
-    const std::size_t tag_bytes = m.type == 0 ? 0 : sizeof(ring_tag);
-    std::byte* const to = reserve(m.payload.size() + tag_bytes);
+    std::byte* const to = reserve(m.payload.size(), m.type);
     if (to == nullptr) return false;
-    if (tag_bytes != 0) {
-      const ring_tag tag{m.type, 0, static_cast<std::uint32_t>(m.payload.size())};
-      Stores::copy(to, std::as_bytes(std::span(&tag, 1)));
-    }
-    Stores::copy(to + tag_bytes, m.payload);
-    stage(m.payload.size() + tag_bytes, (tag_bytes == 0 ? ring_marks::none : ring_marks::tagged) |
-                                            (m.kind == message_kind::text ? ring_marks::text : ring_marks::none));
+    Stores::copy(to, m.payload);
+    stage(m.payload.size(), m.kind);
     return true;
   }
 
@@ -154,6 +184,22 @@ class basic_persistent_session {
     settle();
     return commits_;
   }
+  /// What was sent since the last commit() becomes one step by itself; what was consumed meanwhile, and a new state,
+  /// are left to the next commit(). For threads that only send. @return as commit()
+  std::uint64_t commit_outputs() noexcept {
+    const ring::ring_batch closed = out_.close();
+    if (how_ == durability::disk) {
+      out_.join(waiting_, closed);
+      return ++commits_;
+    }
+    const commit_record next = next_commit(closed, in_committed_.sequence);
+    write_slot(next, state_);
+    if (!closed.empty()) out_.reveal(closed);
+    last_ = next;
+    commits_ += 1;
+    settle();
+    return commits_;
+  }
   /// Nothing since the last commit() has happened: its inputs come again, its outputs are gone.
   void abort() noexcept {
     out_.abandon();
@@ -176,6 +222,8 @@ class basic_persistent_session {
   void synced() noexcept;
   /// It cannot be known what has: nothing becomes durable any more, and the session is of no more use.
   void sync_failed() noexcept { enter(disk_state::failed); }
+  /// The number of the newest commit().
+  [[nodiscard]] std::uint64_t newest() const noexcept { return commits_; }
   /// Transactions up to this number survive, are visible, and may be acknowledged.
   [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
 
@@ -203,6 +251,8 @@ class basic_persistent_session {
   /// Somebody broke the rules of a ring, and this is of no more use.
   [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt() || in_.corrupt(); }
   [[nodiscard]] const ring::ring_stager<Stores>& output() const noexcept { return out_; }
+  /// The peer's position in our ring, as far as it can be believed.
+  std::uint64_t look() noexcept { return out_.look(); }
 
  private:
   ///     idle --something waits: next_sync()--> records --synced: (2)--> slot --synced: (3), (4)--> idle
@@ -237,6 +287,11 @@ class basic_persistent_session {
             .out_sequence = closed.sequence,
             .out_acked = out_.seen(),
             .epoch = epoch_};
+  }
+  /// Bytes before the payload of a record.
+  [[nodiscard]] static constexpr std::size_t head_bytes(std::uint16_t type) noexcept { return type == 0 ? 8 : 16; }
+  static void put(std::byte* to, std::uint64_t value) noexcept {
+    Stores::word(*reinterpret_cast<std::uint64_t*>(to), value, std::memory_order_relaxed);
   }
   static void put(std::uint64_t& to, std::uint64_t value) noexcept {
     Stores::word(to, value, std::memory_order_relaxed);
@@ -290,6 +345,8 @@ class basic_persistent_session {
   std::uint64_t durable_ = 0;
   kept_state state_;
   std::vector<std::byte> open_state_;
+  std::byte* reserved_ = nullptr;
+  std::uint16_t reserved_type_ = 0;
   std::array<std::uint64_t, 2> slot_versions_{~std::uint64_t{0}, ~std::uint64_t{0}};  // of the states that lie there
   bool state_open_ = false;
   bool wants_room_ = false;

@@ -56,6 +56,8 @@ auto basic_persistent_session<Stores>::recover(std::span<std::byte> file, const 
   const auto found = ring::scan_from(out.data, first, c.out_sequence);
   if (!found || found->ended || found->tail != c.out_end || found->sequence != c.out_sequence)
     return torn("its records do not end at " + std::to_string(c.out_end));
+  if (const auto damaged = first_damaged(out.data, first, found->sequence - found->records))
+    return torn("record " + std::to_string(*damaged) + " does not have its checksum");
   // A peer at work has stored the same, or newer; a loss of power, or of this process in a reset, leaves older numbers.
   const std::uint64_t number = found->sequence - found->records;
   const std::uint64_t told = out.line->sequence.load(std::memory_order_relaxed);
@@ -70,12 +72,13 @@ auto basic_persistent_session<Stores>::recover(std::span<std::byte> file, const 
 
 template <class Stores>
 result<void> basic_persistent_session<Stores>::attach_input(std::span<const std::byte> data, ring_line& line) {
-  if (open() || commits_ != durable_)
-    return error(
-        errc::misuse,
-        "the input cannot change while a transaction is open or waits for the disk: commit or abort, and sync");
+  if (in_.sequence() != in_settled_.sequence)
+    return error(errc::misuse,
+                 "the input cannot change while a transaction that consumed messages is open or waits for the disk: "
+                 "commit or abort, and sync");
   if (const auto attached = in_.attach(data, line, in_committed_.sequence); !attached) return attached.error();
-  in_committed_ = in_settled_ = in_.mark();
+  // A group on its way to the disk has consumed nothing either, so that its place in the input is the same.
+  in_committed_ = in_settled_ = sealed_.in = in_.mark();
   return {};
 }
 

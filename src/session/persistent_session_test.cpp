@@ -139,7 +139,7 @@ TEST(persistent_session, is_full_until_the_peer_has_committed_what_it_consumed) 
     two.alice->commit();
     sent += 1;
   }
-  EXPECT_EQ(sent, 4u);
+  EXPECT_EQ(sent, 3u);
   for (std::size_t i = 0; i < sent; ++i) {
     ASSERT_TRUE(two.bob->front());
     two.bob->pop();
@@ -249,12 +249,14 @@ TEST(persistent_session, refuses_a_ring_that_does_not_match_its_file) {
   EXPECT_FALSE(refused([](session_memory&) {}));
   EXPECT_FALSE(refused([&](session_memory& m) { word(m, 0) = 0; })) << "rolled forward";
   EXPECT_TRUE(refused([&](session_memory& m) { word(m, 0) = 1; }));
-  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 16) = 0; })) << "a record is missing";
-  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 16) += std::uint64_t{1} << 32; })) << "another number";
-  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 16) += 8; })) << "another size";
-  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 64) = word(m, 48) + (std::uint64_t{1} << 32); })) << "one more";
-  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 64) = ring_word::k_end_word; }));
-  EXPECT_TRUE(refused([](session_memory& m) { m.line(0).position = 72; }));
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 24) = 0; })) << "a record is missing";
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 24) += std::uint64_t{1} << 32; })) << "another number";
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 24) ^= ring_word::k_text; })) << "another kind";
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 40) ^= 1; })) << "another payload";
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 24) += 8; })) << "another size";
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 96) = word(m, 72) + (std::uint64_t{1} << 32); })) << "one more";
+  EXPECT_TRUE(refused([&](session_memory& m) { word(m, 96) = ring_word::k_end_word; }));
+  EXPECT_TRUE(refused([](session_memory& m) { m.line(0).position = 104; }));
   EXPECT_TRUE(refused([](session_memory& m) { m.line(0).position = 4; }));
   EXPECT_TRUE(refused([](session_memory& m) { m.line(0).position = 8; })) << "in the middle of a record";
 }
@@ -275,8 +277,8 @@ TEST(persistent_session, is_corrupt_when_its_peer_rewrites_what_it_shares) {
 }
 
 TEST(persistent_session, takes_no_records_that_a_session_never_sends) {
-  alignas(8) std::byte body[16]{};
-  const auto read = [&](ring_marks marks, ring_tag tag, std::uint32_t size = 16) {
+  alignas(8) std::byte body[24]{};
+  const auto read = [&](ring_marks marks, ring_tag tag, std::uint32_t size = 24) {
     std::memcpy(body, &tag, sizeof tag);
     return session::message_of({body, size, marks});
   };
@@ -285,6 +287,9 @@ TEST(persistent_session, takes_no_records_that_a_session_never_sends) {
   EXPECT_EQ(read(ring_marks::tagged, {1, 1, 8}).error().reason(), errc::protocol);
   EXPECT_EQ(read(ring_marks::tagged, {1, 0, 9}).error().reason(), errc::protocol);
   EXPECT_EQ(read(ring_marks::tagged, {0, 0, 8}).error().reason(), errc::protocol);
+  EXPECT_EQ(read(ring_marks::tagged, {1, 0, 0}, 15).error().reason(), errc::protocol);
+  EXPECT_EQ(read(ring_marks::none, {}, 7).error().reason(), errc::protocol);
+  EXPECT_TRUE(read(ring_marks::none, {}, 8)->payload.empty());
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ TEST(session_file, says_who_it_belongs_to_and_what_was_committed_last) {
   EXPECT_EQ(newest->last.generation, 4u);
   EXPECT_EQ(newest->last.session, 12u);
   EXPECT_EQ(newest->last.out_sequence, 3u);
-  EXPECT_EQ(newest->last.out_end, 48u);
-  EXPECT_EQ(newest->last.out_start, 32u);
+  EXPECT_EQ(newest->last.out_end, 72u);
+  EXPECT_EQ(newest->last.out_start, 48u);
   EXPECT_EQ(newest->state.size(), 40u);
   EXPECT_EQ(newest->state.front(), std::byte{3});
 }

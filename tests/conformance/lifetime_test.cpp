@@ -185,6 +185,7 @@ struct abandoned {
     made.client.async_send(as_bytes(text), [client = made.client](error_code) {});
     made.client.async_flush([client = made.client](error_code) {});
     in.listening.async_accept([listening = in.listening](error_code, const channel&) {});
+    o.session = session_kind::none;
     async_connect(in.where, "inproc://nobody", o, [](error_code, const channel&) {});
     made.client.async_close([client = made.client](error_code, const close_report&) {});
     channel waiting = *channel::open(in.where, "inproc://nobody", o);

@@ -126,7 +126,7 @@ TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
   const auto typed = client.try_send(as_bytes("c"), message_kind::text, 65535);
   const transport_traits traits = client.traits();
   EXPECT_EQ(traits.carries_type, server.traits().carries_type);
-  const bool wire_has_both = is_ring() || with_.framing == framing_kind::typed ||
+  const bool wire_has_both = is_ring() || with_.is_session() || with_.framing == framing_kind::typed ||
                              (with_.is("inproc") && with_.framing == framing_kind::automatic);
   EXPECT_EQ(traits.carries_kind, wire_has_both);
   EXPECT_EQ(traits.carries_type, wire_has_both);

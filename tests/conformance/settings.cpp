@@ -26,6 +26,11 @@ constexpr setting k_settings[] = {
     {"shm", framing_kind::automatic, senders_kind::many},
     {"shm_small", framing_kind::automatic, senders_kind::one},
     {"shm_copy", framing_kind::automatic, senders_kind::many},
+    {"session_shm", framing_kind::automatic, senders_kind::one},
+    {"session_shm", framing_kind::automatic, senders_kind::many},
+    {"session_ipc", framing_kind::automatic, senders_kind::one},
+    {"session_tcp4", framing_kind::automatic, senders_kind::many},
+    {"session_faulty", framing_kind::automatic, senders_kind::one},
 };
 
 INSTANTIATE_TEST_SUITE_P(every, transport, ::testing::ValuesIn(k_settings),

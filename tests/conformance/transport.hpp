@@ -34,11 +34,17 @@ inline constexpr std::size_t k_slower = 1;
 #endif
 
 struct setting {
-  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty, shm, shm_small, shm_copy
+  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty, shm, shm_small, shm_copy; session_
+                          ///< before one
   framing_kind framing;
   senders_kind senders;
 
-  [[nodiscard]] bool is(std::string_view name) const noexcept { return name == transport; }
+  /// Whatever may be before its name.
+  [[nodiscard]] bool is(std::string_view name) const noexcept { return carrier() == name; }
+  [[nodiscard]] bool is_session() const noexcept { return std::string_view(transport).starts_with("session_"); }
+  [[nodiscard]] std::string_view carrier() const noexcept {
+    return std::string_view(transport).substr(is_session() ? 8 : 0);
+  }
 };
 inline std::string name_of(const setting& s) {
   static constexpr const char* k_framings[] = {"automatic", "varint", "u32", "typed"};
@@ -46,6 +52,42 @@ inline std::string name_of(const setting& s) {
          (s.senders == senders_kind::many ? "_many" : "_one");
 }
 inline void PrintTo(const setting& s, std::ostream* out) { *out << name_of(s); }
+
+/// What is promised otherwise where a session outlives its connections, and tested by what is about sessions.
+[[nodiscard]] inline const char* not_for_sessions(std::string_view test) {
+  struct row {
+    const char* test;
+    const char* why;
+  };
+  static constexpr const char* k_ring = "what waits lies in the ring's file, whose size is the limit";
+  static constexpr const char* k_taken = "what is sent is taken when the peer has consumed it";
+  static constexpr const char* k_outlives = "an accepted end outlives its connection";
+  static constexpr row k_rows[] = {
+      {"respects_the_limit_of_the_send_queue_in_messages", k_ring},
+      {"stops_reading_at_the_limit_of_the_receive_queue_in_messages", k_ring},
+      {"tells_full_in_bounded_memory_when_nobody_asks_and_loses_nothing_when_somebody_does", k_ring},
+      {"tells_that_there_is_room_again_once_after_it_was_full", k_ring},
+      {"reads_on_once_the_receive_queue_is_below_its_low_mark", k_ring},
+      {"lets_async_send_wait_for_room_and_keeps_the_order", k_ring},
+      {"calls_no_handler_from_inside_a_call", k_ring},
+      {"completes_a_flush_when_the_kernel_has_everything_and_not_before", k_taken},
+      {"cancels_a_waiting_send_and_a_waiting_flush_without_sending_more", k_taken},
+      {"delivers_nothing_between_pause_and_resume", k_taken},
+      {"counts_open_channels_and_connections_in_the_totals", k_taken},
+      {"cuts_a_peer_that_takes_nothing_for_the_write_timeout_and_says_what_was_left", k_taken},
+      {"raises_its_readiness_descriptor_until_try_receive_has_found_nothing", k_outlives},
+      {"cuts_its_end_when_the_last_handle_goes", k_outlives},
+      {"cancels_waiting_for_a_close_that_then_goes_on", k_outlives},
+      {"ends_every_waiting_operation_with_the_reason_when_it_is_cut", k_outlives},
+      {"gives_what_arrived_before_the_end_and_then_why_it_ended", k_outlives},
+      {"cuts_a_channel_of_which_no_copy_was_kept", k_outlives},
+      {"ends_the_connection_when_the_peer_sends_more_than_max_message", k_outlives},
+      {"delivers_nothing_twice_and_loses_at_most_the_bound_when_the_listener_restarts", k_outlives},
+  };
+  for (const row& one : k_rows)
+    if (test == one.test) return one.why;
+  return nullptr;
+}
 
 /// `size` bytes that differ from those of another seed.
 inline std::string pattern(std::uint64_t seed, std::size_t size) {
@@ -98,6 +140,12 @@ class any_transport {
     o.runtime_dir = dir.path();
     o.copy = with_.is("shm_copy");
     if (with_.is("shm_small")) o.ring_bytes = 4096;
+    if (with_.is_session()) {
+      o.session = session_kind::persistent;
+      o.as = "somebody";
+      o.dir = dir.path();
+      o.ring_bytes = 8u << 20;
+    }
     return o;
   }
   [[nodiscard]] std::string listen_url() const {
@@ -121,12 +169,14 @@ class any_transport {
     return with_.is("localhost") ? "tcp://localhost" + url.substr(url.rfind(':')) : url;
   }
 
-  [[nodiscard]] listener listen(const options& with) {
+  [[nodiscard]] listener listen(options with) {
+    if (with_.is_session()) with.as = "listener";
     auto made = listener::open(where, listen_url(), with);
     if (!made) ADD_FAILURE() << made.error().text();
     return made ? *made : listener{};
   }
-  [[nodiscard]] channel open(const std::string& url, const options& with) {
+  [[nodiscard]] channel open(const std::string& url, options with) {
+    if (with_.is_session()) with.as = "client-" + std::to_string(++clients_);
     auto made = channel::open(where, url, with);
     if (!made) ADD_FAILURE() << made.error().text();
     return made ? *made : channel{};
@@ -155,6 +205,9 @@ class any_transport {
 
  protected:
   setting with_;
+
+ private:
+  int clients_ = 0;
 };
 
 class transport : public ::testing::TestWithParam<setting>, public any_transport {
@@ -168,6 +221,9 @@ class transport : public ::testing::TestWithParam<setting>, public any_transport
   }
   void join() { join(settings(), settings()); }
   void SetUp() override {
+    const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    if (const char* why = not_for_sessions(test.substr(0, test.find('/'))); with_.is_session() && why != nullptr)
+      GTEST_SKIP() << why;
     if (with_.is("tcp6") && !listener::open(where, "tcp://[::1]:0")) GTEST_SKIP() << "no IPv6 on this machine";
   }
 

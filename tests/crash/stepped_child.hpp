@@ -1,5 +1,5 @@
 #pragma once
-/// A process that is stepped one machine instruction at a time.
+/// A process that is stepped one machine instruction, or one system call, at a time.
 
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -32,11 +32,9 @@ class stepped_child {
 
   [[nodiscard]] bool forbidden() const { return pid_ < 0 || WIFEXITED(status_); }
   /// @return false: it has ended
-  [[nodiscard]] bool step() {
-    if (over_ || ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return false;
-    status_ = wait();
-    return WIFSTOPPED(status_);
-  }
+  [[nodiscard]] bool step() { return go_on(PTRACE_SINGLESTEP); }
+  /// To the beginning or to the end of a system call, whichever comes first. @return false: it has ended
+  [[nodiscard]] bool step_to_system_call() { return go_on(PTRACE_SYSCALL); }
   void kill() {
     if (over_) return;
     ::kill(pid_, SIGKILL);
@@ -44,6 +42,11 @@ class stepped_child {
   }
 
  private:
+  [[nodiscard]] bool go_on(__ptrace_request how) {
+    if (over_ || ::ptrace(how, pid_, nullptr, nullptr) != 0) return false;
+    status_ = wait();
+    return WIFSTOPPED(status_);
+  }
   int wait() {
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {

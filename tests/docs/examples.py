@@ -102,6 +102,13 @@ class Pair(unittest.TestCase):
         self.assertIn("tap: 6 bytes in, 6 bytes out", client.stderr)  # a length of one byte, and five of payload
         self.ends_well(server)
 
+    def order_client(self):
+        script = Path(__file__).parents[2] / "examples/orders.sh"
+        for scheme in ("shm", "ipc"):
+            done = subprocess.run([script, FOLDER, "40", scheme], capture_output=True, text=True, timeout=LIMIT)
+            self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+            self.assertRegex(done.stdout, r"^40 kills, \d+ orders: each is in the book once, in order\n$")
+
     def tcpshm_echo(self):
         folder = Path(self.path).parent
         # Shared memory has no folders.

@@ -55,6 +55,21 @@ class Page(unittest.TestCase):
                          "| ring, round trip of 64 B | 120 ns | cache line | 96 ns | 1.250 (1.10 .. 1.40) | ≤ 1.2 | **no** |")
         self.assertEqual(self.row(data, "| waiting |"), "| waiting | 0.05 % |  |  |  | ≤ 0.1 % | yes |")
 
+    def test_shows_sessions_beside_what_they_are_held_against(self):
+        figures = {"commit": {"what": "a transaction", "value": 3e6, "against": "fdatasync alone", "against_value": 1.5e6,
+                              "ratio": 2.0, "ratio_min": 1.9, "ratio_max": 2.5, "rounds": 15}}
+        data = {"session": kept({"figures": figures}),
+                "rtt-tcp-persistent-spin-pinned": kept(rtt(8000, 1.2), rtt(7000, 1.1), rtt(7500, 1.14))}
+        data["session"]["result"] = data["session"]["result"][0]
+        self.assertEqual(self.row(data, "| a transaction |"),
+                         "| a transaction | 3 ms | fdatasync alone | 1.5 ms | 2.000 (1.90 .. 2.50) |  |  |")
+        self.assertTrue(self.row(data, "| tcp, round trip of 64 B, spinning").endswith(
+            "| 1.140 (1.10 .. 1.20) | ≤ 1.15 | yes |"))
+        one = {"messages_per_second": 1e6, "bytes_per_second": 64e6, "ratio": 0.19, "limit_messages_per_second": 5e6,
+               "syscalls_per_message": 0.01, "allocations_per_message": 0}
+        self.assertIn("| 0.190 (0.19 .. 0.19) | ≥ 0.2 | **no** |",
+                      self.row({"oneway-tcp-persistent-64-pinned": kept(one)}, "| tcp, one way"))
+
     def test_says_what_is_left_of_system_calls_while_both_sides_are_awake(self):
         data = {"rtt-shm-spin-pinned": kept({**rtt(200, 1), "syscalls_per_message": 0.5, "allocations_per_message": 0})}
         self.assertTrue(self.row(data, "| channel, round trips: system calls").endswith("| ≤ 0.001 | **no** |"))

@@ -20,7 +20,7 @@ def help_of(*command):
 def commands_in(text):
     """The names under "Subcommands:"."""
     listed = text.partition("Subcommands:\n")[2].partition("\n\n")[0]
-    return re.findall(r"^  (\w+)", listed, re.M)
+    return re.findall(r"^  ([\w-]+)", listed, re.M)
 
 
 def options_in(text):

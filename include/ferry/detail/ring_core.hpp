@@ -62,9 +62,9 @@ struct ring_geometry {
   [[nodiscard]] static constexpr bool valid(std::uint64_t ring_bytes) noexcept {
     return std::has_single_bit(ring_bytes) && ring_bytes >= k_min_bytes && ring_bytes <= k_max_bytes;
   }
-  /// The largest body: a record takes at most a quarter of the ring.
+  /// The largest body: a message of a quarter of the ring, with the 16 bytes that may go with it.
   [[nodiscard]] static constexpr std::size_t max_body(std::uint64_t ring_bytes) noexcept {
-    return static_cast<std::size_t>(ring_bytes / 4 - 8);
+    return static_cast<std::size_t>(ring_bytes / 4 + 16);
   }
   /// Bytes that a record with such a body takes.
   [[nodiscard]] static constexpr std::uint64_t record_bytes(std::uint64_t body) noexcept {
@@ -291,7 +291,7 @@ class ring_consumer {
     // record_bytes(size) where size is within the limit; short, because the next record's place waits for it.
     const std::uint64_t record = (w + 15) & (ring_word::k_length_mask & ~std::uint64_t{7});
     // Present, no pad, reserved bit clear, our sequence number; within the limit and the ring; with room for its tag.
-    if (((w ^ sequence) & k_fixed) != expected || size > ring / 4 - 8 || offset + record > ring ||
+    if (((w ^ sequence) & k_fixed) != expected || size > ring_geometry::max_body(ring) || offset + record > ring ||
         ((w & ring_word::k_tagged) != 0 && size < sizeof(ring_tag))) [[unlikely]]
       return front_slowly(w);
     record_ = record;
@@ -375,7 +375,8 @@ class ring_consumer {
       return {};
     }
     // Only where the largest record has no room there may be a pad; never at the start, so this turns at most once.
-    if (w == ring_word::k_pad_word && (at_ & mask_) > (mask_ + 1) / 4 * 3) {
+    if (w == ring_word::k_pad_word &&
+        (at_ & mask_) + ring_geometry::record_bytes(ring_geometry::max_body(mask_ + 1)) > mask_ + 1) {
       at_ += mask_ + 1 - (at_ & mask_);
       return front();
     }

@@ -1,0 +1,536 @@
+// What a session's channel does with messages: transactions, sending, the disk.
+#include "channel/session_channel.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "channel/describe.hpp"
+#include "channel/water_marks.hpp"
+
+namespace ferry::detail {
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t k_inputs_per_look = 256;  // then what was sent goes out
+constexpr std::size_t k_sum_bytes = 8;          // of a record, before the payload
+
+error no_room() { return errc::full; }
+error connection_went() {
+  return {errc::reset, "the connection was lost under this transaction: abort it, its messages come again"};
+}
+
+}  // namespace
+
+// Receiving ---------------------------------------------------------------------------------------
+
+bool session_channel::takes_inputs() const noexcept {
+  return store_ && step_ == step::none && !held_back_ && wants_messages() && somebody_takes() && receiving();
+}
+
+void session_channel::inputs_wait() {
+  tell_receiver();
+  while (!input_waiters_.empty()) input_waiters_.pop()({});
+}
+
+std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
+  std::size_t taken = 0;
+  const bool outer = !std::exchange(in_batch_, true);
+  if (outer) delivering_begins();
+  if (straight_ && carrier_ && takes_inputs()) taken = take_straight();
+  while (taken < k_inputs_per_look && carrier_ && takes_inputs()) {
+    std::optional<message_view> next;
+    {
+      const auto guard = locked();
+      next = carrier_->next(wrong);
+    }
+    if (!next || !hand_over(*next)) break;
+    taken += 1;
+    if (aborted_) break;
+  }
+  if (outer) {
+    in_batch_ = false;
+    delivering_ends();
+    where_.totals().messages_received.add(taken);
+  }
+  return taken;
+}
+
+// A handler that throws, or gives its message back, has done nothing; the message comes again.
+class session_channel::handler_runs {
+ public:
+  explicit handler_runs(session_channel& of) noexcept : of_(of) {}
+  handler_runs(const handler_runs&) = delete;
+  handler_runs& operator=(const handler_runs&) = delete;
+  ~handler_runs() {
+    if (returned_) [[likely]]
+      return;
+    of_.undo();
+    of_.held_back_ = true;
+    of_.forget_transaction();
+  }
+  void returned() noexcept { returned_ = true; }
+
+ private:
+  session_channel& of_;
+  bool returned_ = false;
+};
+
+// Records of the peer's ring that are a message by themselves, as long as nothing is in their way: the same as
+// hand_over() does, but that whoever waits at the other side is told once for all of them.
+std::size_t session_channel::take_straight() {
+  std::size_t taken = 0;
+  while (taken < k_inputs_per_look && undisturbed()) {
+    auto& s = session();
+    const ring_record record = s.front();
+    if (!record || has(record.marks, ring_marks::more | ring_marks::tagged)) break;
+    const std::size_t payload = record.size - k_sum_bytes;
+    if (payload > options_->max_message) break;  // also where there is no checksum
+    step_ = step::handler;
+    handler_runs running(*this);
+    deliver_undisturbed({record.body().subspan(k_sum_bytes),
+                         has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary, 0});
+    if (given_back_ || !carrier_) [[unlikely]]
+      break;
+    running.returned();
+    step_ = step::none;
+    s.pop();
+    (void)s.commit();
+    taken += 1;
+    stats_.messages_received += 1;
+    stats_.bytes_received += payload;
+  }
+  if (taken != 0 && carrier_ && !aborted_) {
+    carrier_->outputs();
+    carrier_->committed();
+  }
+  return taken;
+}
+
+// One message and what its handler does, as one step.
+bool session_channel::hand_over(const message_view& m) {
+  step_ = step::handler;
+  const bool silent = m.payload.empty() && !options_->deliver_empty;
+  handler_runs running(*this);
+  const bool taken = silent || deliver(m);
+  running.returned();
+  bool done = taken && !given_back_ && store_ != nullptr && carrier_ != nullptr;
+  if (done) {
+    const auto guard = locked();
+    carrier_->advance();
+    consumed_ += 1;
+    done = send_kept();
+    if (done) {
+      (void)session().commit();
+      carrier_->committed();
+    } else {
+      found_full();
+    }
+  }
+  if (!done) {
+    undo();
+    held_back_ = taken;
+  } else {
+    stats_.messages_received += 1;
+    stats_.bytes_received += m.payload.size();
+  }
+  forget_transaction();
+  if (done) went_out(true);
+  return done;
+}
+
+void session_channel::pull_one() {
+  if (!carrier_ || aborted_ || !store_ || step_ != step::none || held_back_ || !receiving()) return;
+  std::optional<error> wrong;
+  std::optional<message_view> next;
+  {
+    const auto guard = locked();
+    next = carrier_->next(wrong);
+  }
+  if (next) {
+    (void)hand_over(*next);
+  } else if (!wrong) {
+    carrier_->read_on();
+  }
+  // What is wrong is found again by the carrier's next turn.
+}
+
+void session_channel::resume_reading() {
+  held_back_ = false;
+  if (carrier_ && !aborted_ && receiving()) carrier_->read_on();
+}
+
+// Transactions ------------------------------------------------------------------------------------
+
+result<void> session_channel::usable() const {
+  if (!store_) return errc::closed;
+  if (broken_) return connection_went();
+  return {};
+}
+
+result<void> session_channel::begin() {
+  if (!store_) return errc::closed;
+  if (step_ != step::none)
+    return error(errc::busy, step_ == step::handler ? "a message handler runs, which is a transaction by itself"
+                                                    : "another transaction of this session is open");
+  step_ = step::explicit_;
+  return {};
+}
+
+result<message_view> session_channel::receive() {
+  if (const auto fine = usable(); !fine) return fine.error();
+  if (!carrier_ || aborted_ || !receiving()) return errc::would_block;
+  std::optional<error> wrong;
+  const auto guard = locked();
+  const auto next = carrier_->next(wrong);
+  if (wrong) return *wrong;
+  if (!next) return errc::would_block;
+  carrier_->advance();
+  consumed_ += 1;
+  return *next;
+}
+
+result<void> session_channel::set_state(bytes to) {
+  if (const auto fine = usable(); !fine) return fine.error();
+  if (to.size() > session::k_max_state)
+    return error(errc::message_too_large, "a state of " + std::to_string(to.size()) + " bytes; at most " +
+                                              std::to_string(session::k_max_state) + " fit");
+  const auto guard = locked();
+  session().set_state(to);
+  if (step_ != step::none) return {};
+  (void)session().commit();
+  went_out(true);
+  return {};
+}
+
+result<std::uint64_t> session_channel::commit() {
+  if (step_ != step::explicit_) return error(errc::misuse, "no transaction is open");
+  const auto done = commit_now();
+  if (!done) return done;
+  const auto received = consumed_;
+  stats_.messages_received += received;
+  where_.totals().messages_received.add(received);
+  forget_transaction();
+  went_out(true);
+  if (carrier_ && !aborted_) carrier_->read_on();
+  return done;
+}
+
+result<std::uint64_t> session_channel::commit_now() {
+  if (const auto fine = usable(); !fine) return fine.error();
+  const auto guard = locked();
+  if (!send_kept()) {
+    found_full();
+    return no_room();
+  }
+  const std::uint64_t number = session().commit();
+  if (carrier_) carrier_->committed();
+  return number;
+}
+
+// What a transaction kept goes into the ring.
+bool session_channel::send_kept() {
+  for (const auto& one : kept_)
+    if (!session().send({one.payload, one.kind, one.type})) return false;
+  return true;
+}
+
+void session_channel::abort() noexcept {
+  if (step_ != step::explicit_) return;
+  undo();
+  forget_transaction();
+  if (carrier_ && !aborted_) carrier_->read_on();
+}
+
+void session_channel::undo() noexcept {
+  if (!store_) return;
+  const auto guard = locked();
+  session().abort();
+  if (carrier_) carrier_->rewind();
+}
+
+void session_channel::forget_transaction() noexcept {
+  step_ = step::none;
+  consumed_ = 0;
+  broken_ = given_back_ = false;
+  kept_.clear();
+  kept_bytes_ = 0;
+}
+
+result<void> session_channel::give_back() {
+  if (step_ != step::handler) return error(errc::misuse, "no message handler of this session runs");
+  given_back_ = true;
+  return {};
+}
+
+bytes session_channel::kept_state() const { return store_ ? store_->session().state() : bytes(); }
+
+session_info session_channel::info() {
+  session_info all;
+  if (!store_) return all;
+  const auto guard = locked();
+  all.own_name = store_->who().own_name;
+  all.peer_name = store_->who().peer_name;
+  all.session = session().session();
+  all.epoch = session().epoch();
+  if (const auto range = session().range()) {
+    all.consumed = range->ack;
+    all.acknowledged = range->start;
+    all.sent = range->end;
+  }
+  const auto& out = session().output();
+  all.unacknowledged_bytes = out.tail() - out.seen();
+  all.ring_bytes = out.data().size();
+  all.max_message = options_->max_message;
+  return all;
+}
+
+void session_channel::start_wait_input(send_completion done) {
+  if (!store_) return done(errc::closed);
+  input_waiters_.add(self_as<session_channel>(), &session_channel::input_waiters_, where_.io(), std::move(done), {},
+                     [](send_completion& one) { one(errc::cancelled); });
+  asio::post(where_.io(), [self = self_as<session_channel>()] {
+    if (self->carrier_ && !self->aborted_) self->carrier_->read_on();
+  });
+}
+
+// Sending -----------------------------------------------------------------------------------------
+
+// Whether what is sent now belongs to the transaction that is open.
+bool session_channel::joins() const {
+  return step_ != step::none && (!many_ || where_.io().get_executor().running_in_this_thread());
+}
+
+result<void> session_channel::admit(const message_view& m) {
+  if (refuses_.load(std::memory_order_relaxed)) return errc::closed;
+  if (m.payload.size() > options_->max_message) return describe_too_large(m.payload.size(), *options_);
+  return {};
+}
+
+result<void> session_channel::try_send(const message_view& m) {
+  if (straight_ && step_ == step::handler && m.payload.size() <= options_->max_message &&
+      !refuses_.load(std::memory_order_relaxed) && session().send(m)) [[likely]] {
+    stats_.messages_sent += 1;
+    return {};
+  }
+  const auto guard = locked();
+  if (const auto fine = admit(m); !fine) return fine.error();
+  if (!store_) return errc::closed;
+  if (joins()) {
+    if (broken_) return connection_went();
+    if (many_ || step_ == step::explicit_) {
+      const auto& out = session().output();
+      const std::size_t record = ring_geometry::record_bytes(m.payload.size() + 16);
+      if (kept_bytes_ + 2 * record > out.data().size() - (out.tail() - session().look())) {
+        found_full();
+        return no_room();
+      }
+      kept_bytes_ += record;
+      kept_.push_back({{m.payload.begin(), m.payload.end()}, m.kind, m.type});
+    } else if (!session().send(m)) {
+      found_full();
+      return no_room();
+    }
+    stats_.messages_sent += 1;
+    return {};
+  }
+  if (!session().send(m)) {
+    found_full();
+    return no_room();
+  }
+  (void)session().commit_outputs();
+  stats_.messages_sent += 1;
+  if (disk_) {
+    sync_soon();
+  } else if (carrier_ && !aborted_) {
+    carrier_->outputs();
+  }
+  return {};
+}
+
+// With a disk, what the peer has freed is room only after a sync, for which somebody must ask.
+void session_channel::found_full() {
+  was_full_ = true;
+  if (disk_) sync_soon();
+  if (carrier_ && !aborted_) carrier_->wants_room();
+}
+
+// After a commit.
+void session_channel::went_out(bool disk_too) {
+  if (disk_ && disk_too) return sync_soon();
+  if (!carrier_ || aborted_) return;
+  carrier_->outputs();
+  carrier_->settled();
+}
+
+std::size_t session_channel::unsent_bytes() const noexcept {
+  const auto guard = locked();
+  if (!store_) return 0;
+  auto& s = store_->session();
+  const std::size_t unsent = s.output().tail() - s.look();
+  // Who closes in order leaves nothing behind that only this process knows of.
+  const bool to_disk = disk_ && sending_ends() && s.durable() != s.newest();
+  return unsent == 0 && to_disk ? 1 : unsent;
+}
+
+std::uint64_t session_channel::queued_bytes() const noexcept {
+  const auto guard = locked();
+  return store_ ? store_->session().output().tail() : 0;
+}
+
+std::uint64_t session_channel::wanted_position() {
+  const bool all = flush_wanted() || sending_ends();
+  const auto guard = locked();
+  if (!store_) return 0;
+  const auto& out = session().output();
+  if (all) return out.tail();
+  if (!was_full_) return 0;
+  const std::uint64_t half = out.data().size() / 2;
+  return out.tail() > half ? out.tail() - half : 1;
+}
+
+bool session_channel::take_was_full() {
+  const std::size_t unsent = unsent_bytes();
+  const auto guard = locked();
+  if (!was_full_ || (store_ && unsent > session().output().data().size() / 2)) return false;
+  was_full_ = false;
+  if (std::exchange(held_back_, false) && carrier_) carrier_->read_on();
+  return true;
+}
+
+void session_channel::post_flush() {
+  if (std::exchange(flush_posted_, true)) return;
+  asio::post(where_.io(), [self = self_as<session_channel>()] {
+    self->flush_posted_ = false;
+    if (self->flush_without_connection() || !self->carrier_ || self->aborted_) return;
+    self->carrier_->outputs();
+    self->after_write();
+  });
+}
+
+taken session_channel::drop_queue() noexcept {
+  taken left;
+  const auto guard = locked();
+  if (!store_) return left;
+  if (const auto range = session().range()) left.messages = range->end - range->start;
+  const auto& out = session().output();
+  left.bytes = out.tail() - out.seen();
+  if (!syncing_) store_.reset();
+  return left;
+}
+
+void session_channel::count_read(std::size_t n) {
+  stats_.reads += 1;
+  where_.totals().reads.add(1);
+  where_.totals().bytes_received.add(n);
+}
+
+void session_channel::count_write(std::size_t n) {
+  stats_.writes += 1;
+  stats_.bytes_sent += n;
+  where_.totals().writes.add(1);
+  where_.totals().bytes_sent.add(n);
+}
+
+channel_stats session_channel::stats() {
+  const auto guard = locked();
+  channel_stats all = stats_;
+  all.writes += wakes_.load(std::memory_order_relaxed);
+  if (store_) {
+    if (const auto range = session().range()) all.send_queue_messages = range->end - range->start;
+    const auto& out = session().output();
+    all.send_queue_bytes = out.tail() - out.seen();
+  }
+  const auto waits = carrier_ ? carrier_->waiting() : session_carrier::backlog{};
+  if (waits.messages != 0) tell_receiver();
+  all.receive_queue_messages = received().messages() + waits.messages;
+  all.receive_queue_bytes = received().byte_count() + waits.payload;
+  return all;
+}
+
+// The disk ----------------------------------------------------------------------------------------
+
+void session_channel::sync_soon() {
+  if (sync_posted_.exchange(true)) return;
+  asio::post(where_.io(), [self = self_as<session_channel>()] {
+    self->sync_posted_ = false;
+    self->sync_now();
+  });
+}
+
+// One group of transactions at a time; what is committed meanwhile makes the next one.
+void session_channel::sync_now() {
+  if (syncing_ || !store_) return;
+  bytes range;
+  {
+    const auto guard = locked();
+    range = session().next_sync();
+  }
+  if (range.empty()) return tell_durable();
+  syncing_ = true;
+  const auto work = [self = self_as<session_channel>(), range] {
+    auto outcome = self->store_->disk().sync(range);
+    asio::post(self->where_.io(), [self, outcome] { self->synced(outcome); });
+  };
+  if (const auto& elsewhere = where_.blocking_executor())
+    asio::post(elsewhere, work);
+  else
+    work();
+}
+
+void session_channel::synced(const result<void>& outcome) {
+  syncing_ = false;
+  if (state() == channel_state::closed && !attached()) {
+    const auto guard = locked();
+    store_.reset();
+    return;
+  }
+  if (!store_) return;
+  {
+    const auto guard = locked();
+    outcome ? session().synced() : session().sync_failed();
+  }
+  if (after_sync_) std::exchange(after_sync_, nullptr)();
+  if (!store_) return;
+  if (!outcome) return cut(outcome.error().in("the disk under " + store_->who().own_name + "'s session"));
+  tell_durable();
+  went_out(false);
+  sync_now();
+  if (sending_ends() && !carrier_) post_flush();
+}
+
+void session_channel::when_durable(std::uint64_t number, std::function<void()> then) {
+  bool done = !disk_;
+  if (!done) {
+    const auto guard = locked();
+    done = session().durable() >= number;
+  }
+  if (done) return then();
+  durable_waiters_.push_back({number, std::move(then)});
+  sync_soon();
+}
+
+void session_channel::tell_durable() {
+  while (!durable_waiters_.empty()) {
+    {
+      const auto guard = locked();
+      if (!store_ || session().durable() < durable_waiters_.front().number) return;
+    }
+    const auto then = std::move(durable_waiters_.front().then);
+    durable_waiters_.pop_front();
+    then();
+  }
+}
+
+void session_channel::start_wait_durable(send_completion done) {
+  if (!store_) return done(errc::closed);
+  std::uint64_t number = 0;
+  {
+    const auto guard = locked();
+    number = session().newest();
+  }
+  when_durable(number, [self = self_as<session_channel>(), done = std::make_shared<send_completion>(std::move(done))] {
+    (*done)(self->store_ ? error_code{} : error_code(self->last_error().code()));
+  });
+}
+
+}  // namespace ferry::detail

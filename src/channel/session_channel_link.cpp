@@ -1,0 +1,356 @@
+// How a session's channel logs in, is logged in to, and what it does when a connection comes or goes.
+#include <ferry/url.hpp>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "channel/session_channel.hpp"
+#include "os/barrier.hpp"
+#include "os/random.hpp"
+#include "os/session_directory.hpp"
+
+namespace ferry::detail {
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int k_most_restarts = 2;  // of the session, for one attempt to connect
+
+std::string whose(const std::string& own, const std::string& peer) {
+  return "session of '" + own + "' with " + (peer.empty() ? "nobody yet" : "'" + peer + "'");
+}
+
+}  // namespace
+
+session_channel::session_channel(context& where, std::string url, std::shared_ptr<const options> with,
+                                 std::unique_ptr<os::session_store> store, std::unique_ptr<session_destination> to)
+    : link_channel(where, std::move(url), std::move(with), {true, true}, to != nullptr),
+      to_(std::move(to)),
+      many_(options_->senders == senders_kind::many),
+      disk_(options_->durable == durable_kind::disk),
+      store_(std::move(store)) {}
+
+session_channel::~session_channel() {
+  end_attempt();
+  if (carrier_) carrier_->close();
+}
+
+// The connecting end ------------------------------------------------------------------------------
+
+void session_channel::begin_attempt() {
+  restarts_ = 0;
+  greet();
+}
+
+void session_channel::end_attempt() noexcept {
+  login_number_ += 1;
+  attempt_.reset();
+  greeting_.reset();
+}
+
+void session_channel::greet() {
+  const auto made = [this](result<std::unique_ptr<net::greeting>> outcome) {
+    const auto keep = this->shared_from_this();
+    attempt_.reset();
+    if (!outcome) return attempt_failed(outcome.error());
+    greeting_ = std::move(*outcome);
+    // The number of this login must survive before anybody hears it.
+    std::uint64_t number = 0;
+    {
+      const auto guard = locked();
+      session().identify(session().session(), session().epoch() + 1);
+      number = session().commit_outputs();
+    }
+    const auto login = ++login_number_;
+    when_durable(number, [self = self_as<session_channel>(), login] {
+      if (self->login_number_ == login && self->greeting_ && self->store_) self->say_login();
+    });
+  };
+  if (to_->stream == nullptr) {
+    attempt_ = net::greet_memory(where_.io(), to_->memory, options_, made);
+    return;
+  }
+  attempt_ = to_->stream->transport->connect(
+      where_, to_->stream->where, *options_, [made](result<std::shared_ptr<stream>> outcome) {
+        if (!outcome) return made(outcome.error());
+        made(std::unique_ptr<net::greeting>(std::make_unique<net::stream_greeting>(std::move(*outcome))));
+      });
+}
+
+session::local_side session_channel::self() {
+  const auto& who = store_->who();
+  session::local_side side{who.own_name,
+                           options_->peer.empty() ? std::string() : options_->peer,
+                           session().session(),
+                           session().epoch(),
+                           {}};
+  if (!to_) side.peer_name = who.peer_name;
+  if (const auto range = session().range()) side.range = *range;
+  return side;
+}
+
+result<void> session_channel::say(net::greeting& to, const session::login& what) {
+  const auto text = session::encode(what);
+  const bool passes = what.outcome <= session::login_outcome::begun;
+  return to.say(text, passes ? store_->ring_fd() : -1);
+}
+
+void session_channel::say_login() {
+  {
+    const auto guard = locked();
+    const auto range = session().range();
+    if (!range) return greeting_.reset(), attempt_failed(range.error());
+    const auto& who = store_->who();
+    sent_ = {
+        session::login_outcome::none, session().session(), session().epoch(), *range, who.own_name, who.peer_name, {},
+        os::barriers_work()};
+  }
+  if (const auto said = say(*greeting_, sent_); !said) {
+    greeting_.reset();
+    return attempt_failed(said.error());
+  }
+  greeting_->async_hear([self = self_as<session_channel>()](result<net::heard_login> heard) {
+    if (self->greeting_) self->answer_heard(std::move(heard));
+  });
+}
+
+void session_channel::answer_heard(result<net::heard_login> heard) {
+  const auto failed = [this](const error& why) {
+    greeting_.reset();
+    attempt_failed(why.in("log in to " + url()));
+  };
+  if (!heard) return failed(heard.error());
+  const auto answer = session::decode_login(heard->text, true);
+  if (!answer) return failed(answer.error());
+  session::login_decision decision;
+  {
+    const auto guard = locked();
+    decision = session::decide_answer(self(), sent_, *answer);
+  }
+  if (decision.action == session::login_action::restart && options_->peer.empty() && restarts_++ < k_most_restarts)
+    return begin_anew(decision, answer->own_name);
+  if (decision.action != session::login_action::resume) {
+    if (decision.numbers) store_->note_mismatch(*decision.numbers, answer->session);
+    return failed(decision.why);
+  }
+  const auto ring = std::make_shared<os::unique_fd>(std::move(heard->ring));
+  name_peer(answer->own_name, [this, failed, answer = *answer, ring](const result<void>& named) {
+    if (!named) return failed(named.error());
+    if (const auto fits = accept_answer(answer, std::move(*ring)); !fits) return failed(fits.error());
+    greeting_.reset();
+    connected();
+  });
+}
+
+// Keeps the name of the peer that was met first, once no sync of the files is under way.
+void session_channel::name_peer(const std::string& name, std::function<void(result<void>)> then) {
+  if (store_->who().peer_name == name) return then({});
+  const auto login = login_number_;
+  auto work = [self = self_as<session_channel>(), name, login, then = std::move(then)] {
+    if (self->login_number_ != login || !self->store_) return;
+    result<void> named;
+    {
+      const auto guard = self->locked();
+      if (self->session().open()) {
+        self->session().abort();
+        self->broken_ = true;
+      }
+      named = self->store_->name_peer(name);
+    }
+    // It has brought everything to the disk, and counts anew.
+    for (auto& one : std::exchange(self->durable_waiters_, {})) one.then();
+    if (self->login_number_ == login) then(named);
+  };
+  if (syncing_)
+    after_sync_ = std::move(work);
+  else
+    work();
+}
+
+result<void> session_channel::accept_answer(const session::login& answer, os::unique_fd ring) {
+  {
+    const auto guard = locked();
+    store_->forget_mismatch();
+  }
+  return attach(*greeting_, std::move(ring), answer);
+}
+
+// The listening end is another one: what it does not know of is given up, as it can do nothing with it.
+void session_channel::begin_anew(const session::login_decision& decision, const std::string& peer) {
+  greeting_.reset();
+  std::uint64_t number = 0;
+  {
+    const auto guard = locked();
+    if (decision.discarded != 0)
+      where_.log(log_level::warn, "session", [&] {
+        return url() + ": " + decision.why.text() + "; a new session begins, and " +
+               std::to_string(decision.discarded) + " messages that nobody acknowledged are discarded";
+      });
+    const auto reset = session().reset({os::random_u64() | 1, 0, 0, true});
+    if (!reset) return attempt_failed(reset.error());
+    number = *reset;
+  }
+  const auto login = ++login_number_;
+  when_durable(number, [self = self_as<session_channel>(), login, peer] {
+    if (self->login_number_ != login || !self->store_) return;
+    self->name_peer(peer, [self](const result<void>& named) {
+      if (!named) return self->attempt_failed(named.error());
+      self->greet();
+    });
+  });
+}
+
+// The listening end -------------------------------------------------------------------------------
+
+void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_login heard, session::login said,
+                              std::function<void(result<void>)> done) {
+  const auto decide = [&] {
+    const auto guard = locked();
+    const session::local_side us = self();
+    session::login now = said;
+    // It may have sent more since, and through a connection of before, whose end we have not seen, we may have consumed
+    // that. It has its newest numbers at hand when it reads our answer.
+    if (mapped_its_ring_) now.range.end = std::max(said.range.end, us.range.ack);
+    return session::decide_login(us, now);
+  };
+  auto decision = decide();
+  if (decision.action == session::login_action::stop) {
+    if (decision.numbers) store_->note_mismatch(*decision.numbers, said.session);
+    (void)say(*from, decision.answer);
+    return done(decision.why);
+  }
+  // Its connection of before is over, whether we have noticed or not.
+  if (attached()) lost(error(errc::reset, "the peer has connected again"));
+  if (!store_ || state() == channel_state::closed) return done(errc::closed);
+  decision = decide();
+  std::uint64_t number = 0;
+  {
+    const auto guard = locked();
+    if (decision.action == session::login_action::begin) {
+      where_.log(log_level::warn, "session", [&] {
+        return url() + ": '" + said.own_name + "' has begun a new session; " + std::to_string(decision.discarded) +
+               " messages for the old one are discarded";
+      });
+      const auto reset = session().reset({said.session, 0, 0, true});
+      if (!reset) return done(reset.error());
+    }
+    session().identify(said.session, said.epoch);
+    number = session().commit_outputs();
+  }
+  struct visit {
+    std::unique_ptr<net::greeting> from;
+    net::heard_login heard;
+    session::login said;
+    session::login_decision decision;
+    std::function<void(result<void>)> done;
+  };
+  auto guest = std::make_shared<visit>(
+      visit{std::move(from), std::move(heard), std::move(said), std::move(decision), std::move(done)});
+  const auto login = ++login_number_;
+  when_durable(number, [self = self_as<session_channel>(), guest, login] {
+    if (self->login_number_ != login || !self->store_)
+      return guest->done(error(errc::auth, "a newer login came meanwhile"));
+    guest->done(self->welcome_now(*guest->from, guest->heard, guest->said, guest->decision));
+  });
+}
+
+result<void> session_channel::welcome_now(net::greeting& from, net::heard_login& heard, const session::login& said,
+                                          const session::login_decision& decision) {
+  session::login answer = decision.answer;
+  answer.barriers = os::barriers_work();
+  arrived_ = from.peer();
+  store_->forget_mismatch();
+  if (const auto told = say(from, answer); !told) return told.error();
+  return attach(from, std::move(heard.ring), said);
+}
+
+void session_channel::come_back() {
+  if (started_) came_back();
+}
+
+// The connection ----------------------------------------------------------------------------------
+
+result<void> session_channel::attach(net::greeting& connection, os::unique_fd ring, const session::login& peer) {
+  arrived_ = connection.peer();
+  std::shared_ptr<session_carrier> made;
+  if (dynamic_cast<net::stream_greeting*>(&connection) != nullptr) {
+    made = carry_by_stream(*this, connection);
+    straight_ = false;
+  } else {
+    auto mapped = carry_by_memory(*this, connection, std::move(ring), peer.barriers);
+    if (!mapped) return mapped.error();
+    made = std::move(*mapped);
+    straight_ = !many_ && !disk_ && options_->deliver_empty;
+    mapped_its_ring_ = true;
+  }
+  {
+    const auto guard = locked();
+    if (const auto attached = made->attach(peer.range.ack); !attached) return attached.error();
+  }
+  aborted_ = false;
+  write_error_.reset();
+  const auto guard = locked();
+  carrier_ = std::move(made);
+  return {};
+}
+
+peer_info session_channel::begin_connection() { return arrived_; }
+
+void session_channel::begin_flow() { carrier_->begin(); }
+
+void session_channel::abort_connection() noexcept {
+  const auto guard = locked();
+  if (!carrier_ || std::exchange(aborted_, true)) return;
+  carrier_->close();
+}
+
+link_channel::remains session_channel::end_connection() {
+  remains left;
+  left.wanted_to_write = carrier_->write_blocked() || write_error_;
+  left.unread_bytes = 0;  // it comes again
+  abort_connection();
+  const auto guard = locked();
+  if (store_) {
+    broken_ = broken_ || (step_ == step::explicit_ && session().open());
+    session().detach_input();
+  }
+  asio::post(where_.io(), [gone = std::exchange(carrier_, nullptr)] {});
+  straight_ = false;
+  aborted_ = false;
+  return left;
+}
+
+result<void> session_channel::end_sending() { return carrier_->end(); }
+
+// Making ------------------------------------------------------------------------------------------
+
+std::shared_ptr<const options> session_options(const options& with, std::size_t ring_bytes, std::size_t max_payload) {
+  auto all = std::make_shared<options>(with);
+  all->max_message = std::min(with.max_message, max_payload);
+  all->send_queue_bytes = ring_bytes;
+  all->send_queue_low_bytes = ring_bytes / 2;
+  all->ring_bytes = ring_bytes;
+  return all;
+}
+
+result<std::unique_ptr<os::session_store>> open_session_files(const options& with, const std::string& peer) {
+  const auto dir = os::session_directory(with.dir, true);
+  if (!dir) return dir.error();
+  const auto how = with.durable == durable_kind::disk ? session::durability::disk : session::durability::process;
+  auto opened = os::session_store::open(*dir, {with.as, peer}, {with.ring_bytes, how, with.prefault});
+  if (!opened) return opened.error().in(whose(with.as, peer));
+  return opened;
+}
+
+result<std::shared_ptr<channel_impl>> make_session_connecting(context& where, std::string url,
+                                                              std::shared_ptr<const options> with,
+                                                              std::unique_ptr<session_destination> to) {
+  auto files = open_session_files(*with, with->peer);
+  if (!files) return files.error();
+  auto& made = (*files)->session();
+  auto all = session_options(*with, made.output().data().size(), made.max_payload());
+  return std::shared_ptr<channel_impl>(
+      std::make_shared<session_channel>(where, std::move(url), std::move(all), std::move(*files), std::move(to)));
+}
+
+}  // namespace ferry::detail

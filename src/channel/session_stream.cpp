@@ -1,0 +1,461 @@
+// A session carried by a stream: a pump reads our ring and sends, what comes in is handed out where it lies.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstring>
+
+#include "channel/inbound.hpp"
+#include "channel/session_channel.hpp"
+#include "codec/session_frame.hpp"
+#include "session/heartbeat.hpp"
+#include "session/pump.hpp"
+
+namespace ferry::detail {
+namespace {
+
+namespace asio = boost::asio;
+using codec::session_frame_kind;
+using codec::session_framing;
+
+constexpr int k_reads_per_turn = 16;           // then other channels have their turn
+constexpr std::size_t k_probably_more = 4096;  // so much at once: the kernel has more
+constexpr auto k_spin_turn = std::chrono::microseconds(50);
+constexpr int k_looks_per_clock = 8;
+// What was consumed is acknowledged with the next message, after so much of it, or after so long.
+constexpr std::uint64_t k_ack_messages = 64;
+constexpr std::size_t k_ack_bytes = 32u << 10;
+constexpr auto k_ack_delay = std::chrono::milliseconds(1);
+
+class session_stream final : public session_carrier,
+                             public std::enable_shared_from_this<session_stream>,
+                             private stream_events {
+ public:
+  session_stream(session_channel& of, std::shared_ptr<net::stream_line> line)
+      : of_(of),
+        line_(std::move(line)),
+        in_(of.where().buffers(), of.settings().max_message, of.settings().batch_bytes),
+        heart_({of.settings().heartbeat, 3}),
+        beat_(of.where().io()),
+        ack_timer_(of.where().io()) {}
+  ~session_stream() override { close(); }
+
+  [[nodiscard]] result<void> attach(std::uint64_t peer_ack) override {
+    const auto& out = of_.session().output();
+    told_ = of_.session().acknowledged();
+    return pump_.start(out.data(), out.line(), peer_ack);
+  }
+  void begin() override {
+    line_->lead_to(this, of_.weak_from_this());
+    heart_.on_up(now());
+    arm_heart();
+    arm_read();
+    post_turn();
+  }
+
+  // What came: [ passed: consumed by the open transaction | looked at | seen_ | incomplete ]
+
+  [[nodiscard]] std::optional<message_view> next(std::optional<error>& wrong) override {
+    while (passed_ < seen_) {
+      const auto frame = in_.peek(passed_);  // whole and checked: look_at_frames() has seen it
+      if (!frame) return wrong = frame.error(), std::nullopt;
+      if (frame->message.carries_message()) {
+        next_size_ = frame->consumed;
+        return frame->message.view;
+      }
+      passed_ += frame->consumed;
+      if (held_ == 0) drop_passed();
+    }
+    return {};
+  }
+  void advance() noexcept override {
+    passed_ += next_size_;
+    held_ += 1;
+    consumed_bytes_ += next_size_;
+    of_.session().pop_elsewhere();
+  }
+  void committed() noexcept override { drop_passed(); }
+  void rewind() noexcept override { passed_ = held_ = 0; }
+
+  void outputs() noexcept override {
+    if (of_.many() || !in_turn_) post_turn();
+  }
+  void settled() noexcept override {
+    if (!in_turn_) post_turn();
+  }
+  void wants_room() noexcept override {
+    wants_answer_ = true;
+    post_turn();
+  }
+  void read_on() override { post_turn(); }
+  [[nodiscard]] result<void> end() override {
+    // The stream itself stays open: what the peer still sends is acknowledged.
+    put_header(session_frame_kind::end, 0, 0);
+    write_some(false);
+    return {};
+  }
+  [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
+  [[nodiscard]] std::size_t pending() const noexcept override { return in_.pending() - seen_; }
+  [[nodiscard]] backlog waiting() const override {
+    backlog all;
+    for (std::size_t at = passed_; at < seen_;) {
+      const auto frame = in_.at(at);
+      if (!frame) break;
+      if (frame->message.carries_message()) {
+        all.messages += 1;
+        all.payload += frame->message.view.payload.size();
+      }
+      at += frame->consumed;
+    }
+    return all;
+  }
+  void close() noexcept override {
+    if (closed_) return;
+    closed_ = true;
+    beat_.cancel();
+    ack_timer_.cancel();
+    line_->close();
+  }
+
+ private:
+  [[nodiscard]] static time_point now() { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] std::uint64_t acknowledged() {
+    const auto guard = of_.locked();
+    return of_.session().acknowledged();
+  }
+
+  // Reading ---------------------------------------------------------------------------------------
+
+  void on_read(result<std::size_t> outcome) override {
+    read_armed_ = false;
+    if (!outcome) return ended(outcome.error());
+    filled(*outcome);
+    turn(*outcome >= armed_room_);
+  }
+
+  // Only a frame says that the peer ends in order; a process that was killed ends its streams too.
+  void ended(const error& why) {
+    of_.failed(why == errc::end_of_stream ? error(errc::reset, "the peer died, or cut the connection") : why);
+  }
+
+  void filled(std::size_t n) {
+    in_.filled(n);
+    of_.count_read(n);
+    heard_ = true;
+  }
+
+  void post_turn() {
+    if (turn_posted_.exchange(true)) return;
+    asio::post(of_.where().io(), [owner = of_.weak_from_this(), self = shared_from_this()] {
+      const auto keep = owner.lock();
+      self->turn_posted_ = false;
+      if (keep && !self->closed_) self->turn(false);
+    });
+  }
+
+  void turn(bool more) {
+    const auto keep = of_.shared_from_this();
+    std::optional<error> wrong;
+    in_turn_ = true;
+    bool untaken = false;  // messages are left that are wanted
+    for (int i = 0; i < k_reads_per_turn; ++i) {
+      look_at_frames(wrong);
+      if (!wrong && of_.take_inputs(wrong) != 0) heard_ = true;
+      if (wrong || closed_) break;
+      untaken = of_.takes_inputs() && passed_ < seen_;
+      write_some(false);
+      if (!has_room()) break;
+      if (untaken) continue;
+      const std::size_t got = read_armed_ ? 0 : more ? read_more(wrong) : spin_for_bytes(wrong);
+      if (wrong || got == 0) {
+        more = false;
+        break;
+      }
+      more = got >= k_probably_more;
+    }
+    in_turn_ = false;
+    if (closed_) return;
+    finish_turn(wrong, more || untaken);
+  }
+
+  void finish_turn(const std::optional<error>& wrong, bool more) {
+    if (std::exchange(heard_, false)) {
+      heart_.on_answer(now());
+      of_.heard_something();
+    }
+    if (wrong) return wrong->reason() == errc::end_of_stream ? ended(*wrong) : of_.failed(*wrong);
+    std::optional<error> unused;
+    const bool waits = next(unused).has_value();
+    if (peer_ended_ && !waits && held_ == 0 && of_.receives()) of_.failed(errc::end_of_stream);
+    if (closed_) return;
+    write_some(true);
+    of_.progressed();
+    if (closed_) return;
+    if (waits && !of_.takes_inputs()) of_.inputs_wait();
+    if (more || spin_until_) return post_turn();
+    settle();
+    arm_read();
+  }
+
+  // Acknowledgements lie behind messages that nobody takes, so reading goes on for a while.
+  [[nodiscard]] bool has_room() const noexcept {
+    return of_.takes_inputs() || in_.pending() < of_.settings().receive_queue_bytes;
+  }
+
+  // What whole frames say besides their messages; once for each.
+  void look_at_frames(std::optional<error>& wrong) {
+    while (!wrong && seen_ < in_.pending()) {
+      const auto frame = in_.peek(seen_);
+      if (!frame) return void(wrong = frame.error());
+      if (frame->consumed == 0) return;
+      const auto& m = frame->message;
+      if (peer_ended_ && (m.carries_message() || m.what == session_frame_kind::end))
+        return void(wrong = error(errc::protocol, "the peer sent messages after its end"));
+      if (const auto counts = pump_.on_acknowledgement(m.ack); !counts) return void(wrong = counts.error());
+      asked_ = asked_ || m.what == session_frame_kind::question;
+      peer_ended_ = peer_ended_ || m.what == session_frame_kind::end;
+      seen_ += frame->consumed;
+    }
+  }
+
+  void drop_passed() noexcept {
+    in_.drop(passed_);
+    seen_ -= passed_;
+    passed_ = held_ = 0;
+  }
+
+  [[nodiscard]] result<mutable_bytes> room(bool flowing) {
+    const bool keeps = held_ != 0 || !of_.takes_inputs();
+    if (keeps) in_.keep_more();
+    return in_.room(flowing || keeps);
+  }
+  [[nodiscard]] std::size_t read_more(std::optional<error>& wrong) {
+    const auto to = room(true);
+    if (to) return read_into(*to, wrong);
+    if (of_.takes_inputs()) wrong = to.error();
+    return 0;
+  }
+  [[nodiscard]] std::size_t read_into(mutable_bytes room, std::optional<error>& wrong) {
+    const auto n = line_->at().try_read(room);
+    if (!n) {
+      if (n.error() != errc::would_block) wrong = n.error();
+      return 0;
+    }
+    filled(*n);
+    spin_until_.reset();
+    return *n;
+  }
+
+  // With `spin`, looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
+  [[nodiscard]] std::size_t spin_for_bytes(std::optional<error>& wrong) {
+    const auto window = of_.settings().spin;
+    if (window.count() == 0 || read_armed_) return 0;
+    const auto to = room(true);
+    if (!to) return wrong = to.error(), 0;
+    const auto begin = now();
+    if (!spin_until_) spin_until_ = begin + window;
+    for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
+      for (int i = 0; i < k_looks_per_clock; ++i)
+        if (const std::size_t n = read_into(*to, wrong); n != 0 || wrong) return n;
+    if (now() >= *spin_until_) spin_until_.reset();
+    return 0;
+  }
+
+  void arm_read() {
+    if (read_armed_ || !has_room()) return;
+    const auto to = room(false);
+    // Without a buffer for what nobody takes, it waits in the kernel.
+    if (!to) return of_.takes_inputs() ? of_.failed(to.error()) : void();
+    read_armed_ = true;
+    armed_room_ = to->size();
+    line_->at().async_read(*to);
+  }
+
+  // Writing ---------------------------------------------------------------------------------------
+
+  void on_writable() override {
+    write_blocked_ = false;
+    of_.write_goes_on();
+    turn(false);
+  }
+
+  /// @param told  what was consumed is acknowledged, also where nothing else is to be sent
+  void write_some(bool told) {
+    while (!write_blocked_ && !failed_) {
+      fill();
+      if (out_begin_ == 0 && large_left_.empty() && wants_answer_.exchange(false))
+        put_header(session_frame_kind::question, 0, 0);
+      if (out_begin_ == out_end_ && large_left_.empty()) {
+        if (!told || !acknowledges_now()) return;
+        put_header(session_frame_kind::acknowledgement, 0, 0);
+        if (failed_) return;
+      }
+      const std::array<bytes, 2> parts{bytes(out_.data() + out_begin_, out_end_ - out_begin_), large_left_};
+      const auto n = line_->at().try_write(parts);
+      if (!n) {
+        if (n.error() == errc::would_block) {
+          write_blocked_ = true;
+          of_.write_waits();
+          line_->at().async_wait_writable();
+        } else {
+          failed_ = true;
+          of_.write_failed(n.error());
+        }
+        return;
+      }
+      written(*n);
+    }
+  }
+
+  // Whether an acknowledgement goes out alone.
+  [[nodiscard]] bool acknowledges_now() {
+    const std::uint64_t behind = acknowledged() - told_;
+    if (asked_ || (behind != 0 && (behind >= k_ack_messages || consumed_bytes_ >= k_ack_bytes || peer_ended_)))
+      return true;
+    if (behind != 0 && !std::exchange(ack_timer_set_, true)) {
+      ack_timer_.expires_after(k_ack_delay);
+      ack_timer_.async_wait([owner = of_.weak_from_this(), self = weak_from_this()](const auto& cancelled) {
+        const auto keep = owner.lock();
+        const auto alive = self.lock();
+        if (!cancelled && keep && alive && !alive->closed_) alive->acknowledge();
+      });
+    }
+    return false;
+  }
+  void acknowledge() {
+    ack_timer_set_ = false;
+    asked_ = asked_ || acknowledged() != told_;
+    write_some(true);
+    of_.progressed();
+  }
+
+  void written(std::size_t n) {
+    of_.count_write(n);
+    heart_.on_sent(now());
+    const std::size_t small = std::min(n, out_end_ - out_begin_);
+    out_begin_ += small;
+    if (out_begin_ == out_end_) out_begin_ = out_end_ = 0;
+    if (n == small) return;
+    large_left_ = large_left_.subspan(n - small);
+    if (large_left_.empty()) pump_.pop();
+  }
+
+  // Records that wait, as frames; one that is larger than the buffer is written from where it lies.
+  void fill() {
+    if (!large_left_.empty() || out_begin_ != 0) return;
+    for (ring_record record = pump_.front(); record; record = pump_.front()) {
+      const auto m = session::message_of(record);
+      if (!m) {
+        failed_ = true;
+        return of_.write_failed(m.error());
+      }
+      if (!make_room()) return;
+      const std::size_t frame = session_framing::k_header + m->payload.size();
+      const std::size_t room = out_.capacity() - out_end_ - session_framing::k_header;  // one is left for the end
+      if (frame > room && out_end_ != 0) return;
+      put_header(static_cast<session_frame_kind>(m->kind), m->payload.size(), m->type);
+      if (frame > room) {
+        large_left_ = m->payload;
+        return;
+      }
+      if (!m->payload.empty()) std::memcpy(out_.data() + out_end_, m->payload.data(), m->payload.size());
+      out_end_ += m->payload.size();
+      pump_.pop();
+    }
+    if (pump_.corrupt()) {
+      failed_ = true;
+      of_.write_failed(error(errc::corrupt, "our own records are damaged"));
+    }
+  }
+
+  [[nodiscard]] bool make_room() {
+    if (out_) return true;
+    out_ = of_.where().buffers().acquire(std::max<std::size_t>(of_.settings().batch_bytes, 4096));
+    if (out_) return true;
+    failed_ = true;
+    of_.write_failed(error(errc::no_memory, "no buffer for sending"));
+    return false;
+  }
+  void put_header(session_frame_kind what, std::size_t length, std::uint16_t type) {
+    if (!make_room()) return;
+    told_ = acknowledged();
+    asked_ = false;
+    consumed_bytes_ = 0;
+    session_framing::encode_header(out_.data() + out_end_, what, told_, length, type);
+    out_end_ += session_framing::k_header;
+  }
+
+  // The large buffers go back when nothing flows.
+  void settle() {
+    if (!read_armed_) in_.settle();
+    if (out_begin_ == out_end_ && large_left_.empty()) out_.reset();
+  }
+
+  // Time ------------------------------------------------------------------------------------------
+
+  void arm_heart() {
+    const auto next = heart_.next();
+    if (!next) return;
+    beat_.expires_at(*next);
+    beat_.async_wait([owner = of_.weak_from_this(), self = weak_from_this()](const auto& cancelled) {
+      const auto keep = owner.lock();
+      const auto alive = self.lock();
+      if (!cancelled && keep && alive && !alive->closed_) alive->beat();
+    });
+  }
+  void beat() {
+    switch (heart_.on_timer(now())) {
+      case session::heartbeat_action::none: break;
+      case session::heartbeat_action::ask: ask(); break;
+      case session::heartbeat_action::dead:
+        return of_.failed(error(errc::timeout, "heartbeat: no sign of the peer for three times " +
+                                                   get_option(of_.settings(), "heartbeat")));
+    }
+    if (!closed_) arm_heart();
+  }
+  void ask() {
+    wants_answer_ = true;
+    write_some(false);
+    of_.progressed();
+  }
+
+  session_channel& of_;
+  std::shared_ptr<net::stream_line> line_;
+  bool closed_ = false;
+
+  inbound<session_framing> in_;
+  std::size_t passed_ = 0;
+  std::size_t seen_ = 0;
+  std::size_t next_size_ = 0;
+  std::size_t held_ = 0;  // messages that the open transaction has consumed
+  std::size_t armed_room_ = 0;
+  bool read_armed_ = false;
+  bool heard_ = false;
+  bool peer_ended_ = false;
+  std::optional<time_point> spin_until_;
+  std::atomic<bool> turn_posted_{false};
+  bool in_turn_ = false;
+
+  session::pump pump_;
+  pooled_buffer out_;
+  std::size_t out_begin_ = 0, out_end_ = 0;
+  bytes large_left_;        // of a message whose header went through the buffer
+  std::uint64_t told_ = 0;  // the acknowledgement that was sent last
+  std::atomic<bool> wants_answer_{false};
+  bool asked_ = false;  // the peer wants one
+  bool write_blocked_ = false;
+  bool failed_ = false;
+
+  session::heartbeat heart_;
+  asio::steady_timer beat_;
+  asio::steady_timer ack_timer_;
+  bool ack_timer_set_ = false;
+  std::size_t consumed_bytes_ = 0;  // since an acknowledgement was sent
+};
+
+}  // namespace
+
+std::shared_ptr<session_carrier> carry_by_stream(session_channel& session, net::greeting& connection) {
+  return std::make_shared<session_stream>(session, static_cast<net::stream_greeting&>(connection).take());
+}
+
+}  // namespace ferry::detail

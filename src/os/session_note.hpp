@@ -1,0 +1,25 @@
+#pragma once
+/// The numbers of two sides that did not fit together, in a small file beside those of the session. Source:
+/// docs/sessions.md.
+
+#include <ferry/error.hpp>
+
+#include <cstdint>
+#include <string>
+
+#include "session/login.hpp"
+
+namespace ferry::os {
+
+struct mismatch_note {
+  std::uint64_t session = 0;   ///< that the peer spoke of
+  std::uint64_t noted_at = 0;  ///< nanoseconds since 1970
+  session::mismatch numbers;
+};
+
+/// Replaces the file as a whole. @return no_memory | permission ...
+[[nodiscard]] result<void> write_note(const std::string& path, const mismatch_note& note);
+/// @return not_found | corrupt, truncated, unsupported (damaged, of another version) ...
+[[nodiscard]] result<mismatch_note> read_note(const std::string& path);
+
+}  // namespace ferry::os
