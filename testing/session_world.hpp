@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <stdexcept>
@@ -118,6 +119,7 @@ class session_side {
     auto made = session_type::recover(memory_->file(who_), memory_->parts(who_), how_);
     demand(made.has_value(), made ? "" : "recover: " + made.error().text());
     s = std::move(*made);
+    held_.reset();
     counted = read_state();
     durable_counted_ = {{0, counted}};
   }
@@ -152,6 +154,7 @@ class session_side {
     demand(!s->corrupt(), "corrupt");
     if (give_up) {
       s->abort();
+      held_.reset();
       return false;
     }
     if (!did) return false;
@@ -178,11 +181,30 @@ class session_side {
   std::size_t refused = 0;  ///< outputs that found no room
 
  private:
+  struct held {
+    std::vector<std::byte> body;
+    message_kind kind;
+    std::uint16_t type;
+  };
+  std::optional<held> held_;
   bool send(std::uint64_t n) {
     const auto body = body_of(who_, n);
-    const bool sent = s->send({body, n % 2 == 0 ? message_kind::binary : message_kind::text, type_of(n)});
+    const auto kind = n % 2 == 0 ? message_kind::binary : message_kind::text;
+    // The first one waits for the commit, unless another one follows.
+    if (!held_ && n % 4 != 0 && !s->output().staged() && s->reserve(body.size(), type_of(n)) != nullptr) {
+      held_ = held{body, kind, type_of(n)};
+      return true;
+    }
+    bool sent = let_go();
+    sent = sent && s->send({body, kind, type_of(n)});
     refused += !sent;
     return sent;
+  }
+  bool let_go() {
+    if (!held_) return true;
+    const held first = *std::exchange(held_, std::nullopt);
+    demand(s->send({first.body, first.kind, first.type}), "no room where reserve() has found some");
+    return true;
   }
   void check(const ring_record& record, std::uint64_t n) const {
     const auto m = session::message_of(record);
@@ -199,7 +221,9 @@ class session_side {
     for (std::size_t i = sizeof now; i < state.size(); ++i) state[i] = static_cast<std::byte>(state.size() + i);
     s->set_state(state);
     counted = now;
-    durable_counted_.emplace_back(s->commit(), now);
+    const auto first = std::exchange(held_, std::nullopt);
+    const auto number = first ? s->commit_with({first->body, first->kind, first->type}) : s->commit();
+    durable_counted_.emplace_back(number, now);
     forget_old();
   }
   [[nodiscard]] counters read_state() const {

@@ -75,6 +75,21 @@ class session_channel::handler_runs {
   bool returned_ = false;
 };
 
+// The first small answer of a handler is kept until its commit, which writes it last; another one follows it at once.
+bool session_channel::send_straight(const message_view& m) {
+  auto& s = session();
+  if (first_answer_) {
+    first_answer_ = false;
+    (void)s.send(first_answer());  // there is room: it was asked for
+  } else if (m.payload.size() <= answer_.size() && !s.output().staged()) {
+    if (s.reserve(m.payload.size(), m.type) == nullptr) return false;
+    if (!m.payload.empty()) std::memcpy(answer_.data(), m.payload.data(), m.payload.size());
+    answer_head_ = {bytes(answer_).first(m.payload.size()), m.kind, m.type};
+    return first_answer_ = true;
+  }
+  return s.send(m);
+}
+
 // Records of the peer's ring that are a message by themselves, as long as nothing is in their way: the same as
 // hand_over() does, but that whoever waits at the other side is told once for all of them.
 std::size_t session_channel::take_straight() {
@@ -94,7 +109,11 @@ std::size_t session_channel::take_straight() {
     running.returned();
     step_ = step::none;
     s.pop();
-    (void)s.commit();
+    if (first_answer_)
+      (void)s.commit_with(first_answer());
+    else
+      (void)s.commit();
+    first_answer_ = false;
     taken += 1;
     stats_.messages_received += 1;
     stats_.bytes_received += payload;
@@ -251,7 +270,7 @@ void session_channel::undo() noexcept {
 void session_channel::forget_transaction() noexcept {
   step_ = step::none;
   consumed_ = 0;
-  broken_ = given_back_ = false;
+  broken_ = given_back_ = first_answer_ = false;
   kept_.clear();
   kept_bytes_ = 0;
 }
@@ -308,7 +327,7 @@ result<void> session_channel::admit(const message_view& m) {
 
 result<void> session_channel::try_send(const message_view& m) {
   if (straight_ && step_ == step::handler && m.payload.size() <= options_->max_message &&
-      !refuses_.load(std::memory_order_relaxed) && session().send(m)) [[likely]] {
+      !refuses_.load(std::memory_order_relaxed) && send_straight(m)) [[likely]] {
     stats_.messages_sent += 1;
     return {};
   }

@@ -157,6 +157,8 @@ class session_channel final : public link_channel {
   // Transactions
   [[nodiscard]] bool hand_over(const message_view& m);
   [[nodiscard]] std::size_t take_straight();
+  [[nodiscard]] bool send_straight(const message_view& m);
+  [[nodiscard]] const message_view& first_answer() const noexcept { return answer_head_; }
   class handler_runs;
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
@@ -202,6 +204,9 @@ class session_channel final : public link_channel {
   bool held_back_ = false;          // the next input was given back, and waits for resume() or room
   std::vector<kept_message> kept_;  // outputs of an open transaction, except a handler's where senders=one
   std::size_t kept_bytes_ = 0;
+  bool first_answer_ = false;  // answer_ waits for the commit of the handler that runs
+  message_view answer_head_;
+  std::array<std::byte, 512> answer_;
   bool was_full_ = false;
   bool flush_posted_ = false;
   bool in_batch_ = false;

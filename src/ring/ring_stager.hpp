@@ -77,10 +77,25 @@ class ring_stager {
     sequence_ += 1;
   }
 
+  /// Whether the reserved record goes behind a pad.
+  [[nodiscard]] bool behind_pad() const noexcept { return at_ != tail_; }
+  /// The reserved record becomes a closed batch by itself, of which nothing is written: its owner writes the body, and
+  /// then calls end_at(). No batch is open, and the record is not behind_pad().
+  [[nodiscard]] ring_batch alone(std::size_t size, ring_marks marks) noexcept {
+    assert(!staged() && !behind_pad());
+    const ring_batch closed{tail_, next_word(size, marks), tail_ + ring_geometry::record_bytes(size), sequence_ + 1};
+    tail_ = closed.end;
+    sequence_ = closed.sequence;
+    begin();
+    return closed;
+  }
+  /// The word behind a batch becomes 0.
+  void end_at(std::uint64_t end) noexcept { Stores::word(word(end), 0, std::memory_order_relaxed); }
+
   /// Ends the open batch: the word behind it becomes 0, and another one may be opened. Nothing is visible yet.
   [[nodiscard]] ring_batch close() noexcept {
     const ring_batch closed{open_start_, open_word_, tail_, sequence_};
-    if (!closed.empty()) Stores::word(word(tail_), 0, std::memory_order_relaxed);
+    if (!closed.empty()) end_at(tail_);
     begin();
     return closed;
   }

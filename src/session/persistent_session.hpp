@@ -131,16 +131,8 @@ class basic_persistent_session {
   /// The reserved payload joins the open transaction. @param size  as it was reserved
   void stage(std::size_t size, message_kind kind = message_kind::binary) noexcept {
     const std::size_t head = head_bytes(reserved_type_);
-    std::byte* at = reserved_;
-    ring_marks marks = kind == message_kind::text ? ring_marks::text : ring_marks::none;
-    std::uint64_t tag_word = 0;
-    if (reserved_type_ != 0) [[unlikely]] {
-      marks = marks | ring_marks::tagged;
-      tag_word = std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(size)});
-      put(at, tag_word);
-      at += sizeof(ring_tag);
-    }
-    put(at, record_sum(out_.next_word(head + size, marks), tag_word, {reserved_ + head, size}));
+    const ring_marks marks = marks_for(kind);
+    put_head(out_.next_word(head + size, marks), {reserved_ + head, size});
     out_.stage(head + size, marks);
   }
   /// reserve, copy, stage. @param m  at most max_payload() bytes @return false: as reserve()
@@ -178,6 +170,33 @@ class basic_persistent_session {
     const commit_record next = next_commit(closed, in_.sequence());
     write_slot(next, state_);
     if (!closed.empty()) out_.reveal(closed);
+    last_ = next;
+    in_committed_ = in_.mark();
+    commits_ += 1;
+    settle();
+    return commits_;
+  }
+  /// send() and commit() in one, where nothing was sent since the last commit: the message is written as late as can
+  /// be. One that is written early is a line that its reader, who looks again and again, takes away before the commit.
+  /// @param m  for which reserve() has just found room @return as commit()
+  std::uint64_t commit_with(const message_view& m) noexcept {
+    const std::size_t head = head_bytes(m.type);
+    std::byte* const to = reserve(m.payload.size(), m.type);
+    if (how_ == durability::disk || out_.staged() || out_.behind_pad()) [[unlikely]] {
+      Stores::copy(to, m.payload);
+      stage(m.payload.size(), m.kind);
+      return commit();
+    }
+    if (state_open_) [[unlikely]]
+      take_state();
+    const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
+    const commit_record next = next_commit(closed, in_.sequence());
+    write_fields(next, state_);
+    put_head(closed.word, m.payload);
+    Stores::copy(to, m.payload);
+    out_.end_at(closed.end);
+    write_generation(next);
+    out_.reveal(closed);
     last_ = next;
     in_committed_ = in_.mark();
     commits_ += 1;
@@ -296,8 +315,31 @@ class basic_persistent_session {
   static void put(std::uint64_t& to, std::uint64_t value) noexcept {
     Stores::word(to, value, std::memory_order_relaxed);
   }
+  [[nodiscard]] ring_marks marks_for(message_kind kind) const noexcept {
+    return (kind == message_kind::text ? ring_marks::text : ring_marks::none) |
+           (reserved_type_ != 0 ? ring_marks::tagged : ring_marks::none);
+  }
+  /// What comes before the payload, which may lie elsewhere still.
+  void put_head(std::uint64_t word, bytes payload) noexcept {
+    std::byte* at = reserved_;
+    std::uint64_t tag_word = 0;
+    if (reserved_type_ != 0) [[unlikely]] {
+      tag_word = std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload.size())});
+      put(at, tag_word);
+      at += sizeof(ring_tag);
+    }
+    put(at, record_sum(word, tag_word, payload));
+  }
   /// (2)
   void write_slot(const commit_record& c, const kept_state& state) noexcept {
+    write_fields(c, state);
+    write_generation(c);
+  }
+  void write_generation(const commit_record& c) noexcept {
+    // pairs with: read_newest, after a crash
+    Stores::word(file_->slot_of(c.generation).generation, c.generation, std::memory_order_release);
+  }
+  void write_fields(const commit_record& c, const kept_state& state) noexcept {
     commit_slot& slot = file_->slot_of(c.generation);
     std::uint64_t& version = slot_versions_[c.generation & 1];
     // Only this process stores here, so only the compiler could bring these stores before the last commit's.
@@ -316,7 +358,6 @@ class basic_persistent_session {
       version = state.version;
     }
     put(slot.checksum, slot_sum(c, state.data.size(), state.sum));
-    Stores::word(slot.generation, c.generation, std::memory_order_release);  // pairs with: read_newest, after a crash
   }
   /// (4): the newest commit is there for good.
   void settle() noexcept {
