@@ -55,6 +55,26 @@ std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
   return taken;
 }
 
+// A handler that throws, or gives its message back, has done nothing; the message comes again.
+class session_channel::handler_runs {
+ public:
+  explicit handler_runs(session_channel& of) noexcept : of_(of) {}
+  handler_runs(const handler_runs&) = delete;
+  handler_runs& operator=(const handler_runs&) = delete;
+  ~handler_runs() {
+    if (returned_) [[likely]]
+      return;
+    of_.undo();
+    of_.held_back_ = true;
+    of_.forget_transaction();
+  }
+  void returned() noexcept { returned_ = true; }
+
+ private:
+  session_channel& of_;
+  bool returned_ = false;
+};
+
 // Records of the peer's ring that are a message by themselves, as long as nothing is in their way: the same as
 // hand_over() does, but that whoever waits at the other side is told once for all of them.
 std::size_t session_channel::take_straight() {
@@ -66,14 +86,12 @@ std::size_t session_channel::take_straight() {
     const std::size_t payload = record.size - k_sum_bytes;
     if (payload > options_->max_message) break;  // also where there is no checksum
     step_ = step::handler;
+    handler_runs running(*this);
     deliver_undisturbed({record.body().subspan(k_sum_bytes),
                          has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary, 0});
-    if (given_back_ || !carrier_) [[unlikely]] {
-      undo();
-      held_back_ = true;
-      forget_transaction();
+    if (given_back_ || !carrier_) [[unlikely]]
       break;
-    }
+    running.returned();
     step_ = step::none;
     s.pop();
     (void)s.commit();
@@ -92,7 +110,9 @@ std::size_t session_channel::take_straight() {
 bool session_channel::hand_over(const message_view& m) {
   step_ = step::handler;
   const bool silent = m.payload.empty() && !options_->deliver_empty;
+  handler_runs running(*this);
   const bool taken = silent || deliver(m);
+  running.returned();
   bool done = taken && !given_back_ && store_ != nullptr && carrier_ != nullptr;
   if (done) {
     const auto guard = locked();

@@ -157,6 +157,7 @@ class session_channel final : public link_channel {
   // Transactions
   [[nodiscard]] bool hand_over(const message_view& m);
   [[nodiscard]] std::size_t take_straight();
+  class handler_runs;
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
   [[nodiscard]] result<std::uint64_t> commit_now();

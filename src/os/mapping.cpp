@@ -116,6 +116,11 @@ result<unique_fd> create_file(const std::string& path, std::size_t size) {
   return fd;
 }
 
+result<void> allocate_file(int fd, std::size_t size, const std::string& path) {
+  if (const auto fits = check_file_limit(size); !fits) return fits.error();
+  return reserve(fd, size, " in " + path);
+}
+
 result<unique_fd> open_file(const std::string& path, bool writable) {
   unique_fd fd(::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) return error::from_errno(errno, "open " + path);

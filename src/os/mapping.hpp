@@ -58,6 +58,9 @@ class mapping {
 /// A file of `size` bytes in its final place, which must not exist yet, readable by its owner alone.
 /// @return address_in_use (it exists) | no_memory (no space, with how much is wanted) | permission | not_found ...
 [[nodiscard]] result<unique_fd> create_file(const std::string& path, std::size_t size);
+/// Makes a file at least `size` bytes long and takes the memory now; what is in it stays. @param path  for people
+/// @return no_memory | permission ...
+[[nodiscard]] result<void> allocate_file(int fd, std::size_t size, const std::string& path);
 /// An existing file, for mapping. @param writable  else it is only looked at
 /// @return not_found | permission | bad_address (no file) | auth: it belongs to another user, who is not root either
 [[nodiscard]] result<unique_fd> open_file(const std::string& path, bool writable);

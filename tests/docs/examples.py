@@ -2,6 +2,7 @@
 
 usage: examples.py FOLDER NAME     FOLDER holds the compiled examples, example_NAME among them
 """
+import os
 import signal
 import subprocess
 import sys
@@ -107,6 +108,20 @@ class Pair(unittest.TestCase):
             done = subprocess.run([script, FOLDER, "40", scheme], capture_output=True, text=True, timeout=LIMIT)
             self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
             self.assertRegex(done.stdout, r"^40 kills, \d+ orders: each is in the book once, in order\n$")
+
+    def tcpshm_echo(self):
+        folder = Path(self.path).parent
+        # Shared memory has no folders.
+        names = f"s{os.getpid()}", f"c{os.getpid()}"
+        for one in ("_".join(names), "_".join(reversed(names))):
+            self.addCleanup(Path(f"/dev/shm/{one}.shm").unlink, missing_ok=True)
+        for how in ("tcp", "shm", "tcp"):
+            server = self.start("tcpshm_echo_server", folder / "server", names[0], "0")
+            port = server.stdout.readline().split()[-1]
+            printed = self.run_to_end("tcpshm_echo_client", folder / "client", names[1], port, how, "1000")
+            self.assertEqual(printed, "1000 answers\n")
+            server.kill()
+            server.wait(LIMIT)
 
     def uds_pair(self):
         self.assertEqual(self.run_to_end("uds_pair", self.path), "Hello\n")

@@ -1,0 +1,328 @@
+#include <ferry/compat/tcpshm.hpp>
+
+#include <poll.h>
+#include <sys/timerfd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "compat/tcpshm_link.hpp"
+#include "os/socket.hpp"
+
+namespace ferry::compat::tcpshm {
+namespace wire = codec::tcpshm;
+
+struct client::parts {
+  ///     idle --begin--> dialing --connected: login--> asking --answer--> joining --files are there--> up --over-->
+  ///     idle
+  ///                                                   asking --answer of another server--> leaving --> joining
+  ///     any --fail--> idle
+  /// Leaving and joining are the work of whoever polls the shared memory, if anybody does.
+  enum class phase : std::uint8_t { idle, dialing, asking, leaving, joining, up };
+
+  parts(client& of, settings with)
+      : owner(of), how(std::move(with)), conn(std::make_unique<link>(how, std::string())), at(*conn.link_) {}
+
+  [[nodiscard]] bool begin(bool use_shm, const std::string& host, std::uint16_t port, bytes data);
+  [[nodiscard]] bool wait(std::chrono::milliseconds within);
+  void advance();
+  void poll_tcp(std::int64_t now);
+  void stop() noexcept;
+
+  client& owner;
+  const settings how;
+  connection conn;
+  link& at;
+  phase now_in = phase::idle;
+
+ private:
+  void enter(phase next) noexcept { now_in = next; }
+  [[nodiscard]] result<void> prepare(bytes data);
+  [[nodiscard]] result<void> dial();
+  void on_connected();
+  void on_answer_bytes();
+  void on_answer();
+  void join();
+  void finish();
+  void check_end();
+  [[nodiscard]] bool fail(const error& why);
+  /// Joins at once; else the polling threads do.
+  [[nodiscard]] bool alone() const noexcept { return blocking_ || !request_.use_shm; }
+
+  bool blocking_ = false;
+  os::unique_fd fd_;
+  std::vector<os::socket_address> peers_;
+  std::size_t tried_ = 0;
+  os::socket_address peer_;
+  wire::login request_;
+  std::vector<std::byte> in_;
+  wire::login_answer answer_;
+  std::optional<std::int64_t> since_;
+};
+
+// Login ---------------------------------------------------------------------------------------------------------------
+
+bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t port, bytes data) {
+  check_end();
+  if (now_in != phase::idle) {
+    owner.on_system_error("this client is connected already", EISCONN);
+    return false;
+  }
+  if (use_shm != at.uses_shm()) at.release();
+  request_ = {{}, {data.begin(), data.end()}, use_shm, how.local_name, {}};
+  blocking_ = false;
+  since_.reset();
+  in_.clear();
+  if (const auto ready = prepare(data); !ready) return fail(ready.error());
+  auto found = os::resolve(host, port, false);
+  if (!found) return fail(found.error());
+  peers_ = std::move(*found);
+  tried_ = 0;
+  if (const auto dialed = dial(); !dialed) return fail(dialed.error());
+  return true;
+}
+
+result<void> client::parts::prepare(bytes data) {
+  if (data.size() > how.format.login_data_bytes)
+    return error(errc::misuse,
+                 "login user data of " + std::to_string(data.size()) + " bytes; login_data_bytes is " +
+                     std::to_string(how.format.login_data_bytes),
+                 EINVAL);
+  if (const auto made = require_directory(how.directory); !made) return made.error();
+  const auto last = load_last_server(how.directory, how.local_name, how.with.name_size);
+  if (!last) return last.error();
+  if (last->empty()) return {};
+  if (const auto good = check_name(*last, how.with); !good) return good.error().in("the last server's name");
+  request_.last_server_name = *last;
+  if (request_.use_shm) return {};
+  if (at.remote_name() != *last) at.rename(*last);
+  const auto numbers = at.prepare();
+  if (!numbers) return numbers.error();
+  request_.numbers = *numbers;
+  return {};
+}
+
+// The addresses of a host one after the other; the error is the last one's.
+result<void> client::parts::dial() {
+  ferry::options with;
+  with.no_delay = how.with.no_delay;
+  for (error why;;) {
+    if (tried_ == peers_.size()) return why;
+    peer_ = peers_[tried_++];
+    auto made = os::open_stream_socket(peer_.family(), with);
+    if (!made) return made.error();
+    fd_ = std::move(*made);
+    os::tune_connected(fd_.get(), peer_.family(), with);
+    const auto started = os::start_connect(fd_.get(), peer_);
+    if (started) break;
+    why = started.error();
+  }
+  enter(phase::dialing);
+  return {};
+}
+
+void client::parts::advance() {
+  switch (now_in) {
+    case phase::idle:
+    case phase::up: return;
+    case phase::dialing: {
+      pollfd ready{fd_.get(), POLLOUT, 0};
+      if (::poll(&ready, 1, 0) == 1) on_connected();
+      return;
+    }
+    case phase::asking: return on_answer_bytes();
+    case phase::leaving:
+      if (at.where_in_life() == link::state::moved) join();
+      return;
+    case phase::joining:
+      if (at.where_in_life() == link::state::joined) finish();
+      return;
+  }
+}
+
+void client::parts::on_connected() {
+  if (const auto connected = os::connect_result(fd_.get(), peer_); !connected) {
+    if (tried_ == peers_.size() || !dial()) (void)fail(connected.error());
+    return;
+  }
+  const auto login = wire::encode(request_, how.format);
+  const std::array<bytes, 1> all{login};
+  const auto sent = os::send(fd_.get(), all);
+  if (!sent || *sent != login.size()) {  // the original wants it in one piece
+    (void)fail(sent ? error(errc::network, "the login could not be sent in one piece") : sent.error());
+    return;
+  }
+  enter(phase::asking);
+}
+
+void client::parts::on_answer_bytes() {
+  const std::size_t had = in_.size();
+  in_.resize(wire::answer_bytes(how.format));
+  const auto got = os::receive(fd_.get(), std::span(in_).subspan(had));
+  in_.resize(got ? had + *got : had);
+  if (!got) {
+    if (got.error() == errc::would_block) return;
+    (void)fail(got.error().in("waiting for the answer to the login"));
+    return;
+  }
+  if (in_.size() == wire::answer_bytes(how.format)) on_answer();
+}
+
+void client::parts::on_answer() {
+  auto decoded = wire::decode_answer(in_, how.format);
+  if (!decoded) {
+    (void)fail(decoded.error());
+    return;
+  }
+  answer_ = std::move(*decoded);
+  const login_answer told{answer_.server_name, answer_.user_data, answer_.error_text};
+  const auto& mine = request_.numbers;
+  const auto& theirs = answer_.numbers;
+  if (answer_.status != wire::login_status::accepted) {
+    stop();
+    if (answer_.status == wire::login_status::refused) return owner.on_login_reject(told);
+    return owner.on_seq_number_mismatch({mine.ack, mine.start, mine.end, theirs.ack, theirs.start, theirs.end});
+  }
+  if (const auto good = check_name(answer_.server_name, how.with); !good) {
+    (void)fail(good.error().in("the server's name"));
+    return;
+  }
+  if (!alone() && at.remote_name() != answer_.server_name) {
+    at.begin_move();
+    enter(phase::leaving);
+    return;
+  }
+  join();
+}
+
+void client::parts::join() {
+  if (at.remote_name() != answer_.server_name) at.rename(answer_.server_name);
+  const bool begins = request_.last_server_name != answer_.server_name;
+  at.begin_join(request_.use_shm, {begins, true, answer_.numbers});
+  enter(phase::joining);
+  if (!alone()) return;
+  at.join();
+  finish();
+}
+
+void client::parts::finish() {
+  const join_outcome& found = at.outcome();
+  switch (found.how) {
+    case join_outcome::kind::good: break;
+    case join_outcome::kind::file_error: {
+      (void)fail(found.why);
+      return;
+    }
+    case join_outcome::kind::mismatch: {
+      const auto numbers = found.numbers;
+      (void)fail({});
+      return owner.on_seq_number_mismatch(numbers);
+    }
+  }
+  // After the files are what the new session needs: whoever is killed before begins it once more.
+  if (request_.last_server_name != answer_.server_name) {
+    if (const auto saved = save_last_server(how.directory, how.local_name, answer_.server_name, how.with.name_size);
+        !saved) {
+      (void)fail(saved.error());
+      return;
+    }
+  }
+  const auto now = owner.on_login_success({answer_.server_name, answer_.user_data, {}});
+  at.go_live(std::move(fd_), now);
+  enter(phase::up);
+}
+
+// The connection is gone, the files stay. An error without a code is told by the caller.
+bool client::parts::fail(const error& why) {
+  fd_.reset();
+  if (now_in != phase::idle) at.end();
+  enter(phase::idle);
+  if (why.reason() != errc{}) owner.on_system_error(why.text(), why.system_errno());
+  return false;
+}
+
+// Blocks, by the kernel's clock and not by one of ours.
+bool client::parts::wait(std::chrono::milliseconds within) {
+  blocking_ = true;
+  const os::unique_fd alarm(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  const auto left = std::max(within, std::chrono::milliseconds(1));
+  itimerspec at_end{};
+  at_end.it_value = {left.count() / 1000, left.count() % 1000 * 1'000'000};
+  if (!alarm || ::timerfd_settime(alarm.get(), 0, &at_end, nullptr) != 0)
+    return fail(error::from_errno(errno, "make a timer"));
+  while (now_in == phase::dialing || now_in == phase::asking) {
+    const short awaited = now_in == phase::dialing ? POLLOUT : POLLIN;
+    std::array<pollfd, 2> ready{pollfd{fd_.get(), awaited, 0}, pollfd{alarm.get(), POLLIN, 0}};
+    if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR)
+      return fail(error::from_errno(errno, "wait for " + peer_.text()));
+    if (ready[0].revents != 0) {
+      advance();
+    } else if (ready[1].revents != 0) {
+      return fail(error(errc::timeout,
+                        "no login at " + peer_.text() + " within " + std::to_string(left.count()) + " ms", ETIMEDOUT));
+    }
+  }
+  return now_in == phase::up;
+}
+
+// Life ----------------------------------------------------------------------------------------------------------------
+
+void client::parts::poll_tcp(std::int64_t now) {
+  if (now_in != phase::idle && now_in != phase::up) {
+    if (!since_) since_ = now;
+    advance();
+    if ((now_in == phase::dialing || now_in == phase::asking) && now - *since_ >= how.with.connection_timeout)
+      (void)fail(error(errc::timeout, "no login at " + peer_.text() + " within the connection timeout", ETIMEDOUT));
+    if (now_in != phase::up) return;
+  }
+  if (at.uses_shm()) {
+    if (now_in == phase::up) at.tend(now);
+  } else {
+    at.poll_tcp(now, [this](const message& m) { owner.on_server_msg(m); });
+  }
+  check_end();
+}
+
+void client::parts::check_end() {
+  if (now_in != phase::up) return;
+  const auto over = at.over();
+  if (!over) return;
+  at.end();
+  enter(phase::idle);
+  owner.on_disconnected(over->reason, over->system_errno);
+}
+
+void client::parts::stop() noexcept {
+  fd_.reset();
+  if (now_in != phase::idle) at.end();
+  enter(phase::idle);
+}
+
+client::client(std::string directory, std::string name, const options& with)
+    : parts_(std::make_unique<parts>(*this, check(std::move(directory), std::move(name), with).value())) {}
+client::~client() = default;
+
+bool client::connect(bool use_shm, const std::string& host, std::uint16_t port, bytes login_user_data,
+                     std::chrono::milliseconds within) {
+  const bool begun = parts_->begin(use_shm, host, port, login_user_data);
+  return begun && parts_->wait(within);
+}
+
+bool client::start_connect(bool use_shm, const std::string& host, std::uint16_t port, bytes login_user_data) {
+  return parts_->begin(use_shm, host, port, login_user_data);
+}
+
+bool client::connecting() const noexcept {
+  return parts_->now_in != parts::phase::idle && parts_->now_in != parts::phase::up;
+}
+connection& client::get_connection() noexcept { return parts_->conn; }
+void client::poll_tcp(std::int64_t now) { parts_->poll_tcp(now); }
+void client::poll_shm() {
+  parts_->at.poll_shm([this](const message& m) { on_server_msg(m); });
+}
+void client::stop() {
+  parts_->stop();
+  parts_->at.release();
+}
+
+}  // namespace ferry::compat::tcpshm

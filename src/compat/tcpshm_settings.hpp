@@ -1,0 +1,26 @@
+#pragma once
+/// A client's or server's options, checked, with what follows from them.
+
+#include <ferry/compat/tcpshm.hpp>
+#include <ferry/error.hpp>
+
+#include <string>
+#include <string_view>
+
+#include "codec/tcpshm_messages.hpp"
+
+namespace ferry::compat::tcpshm {
+
+struct settings {
+  options with;
+  codec::tcpshm::wire_format format;
+  std::string directory;
+  std::string local_name;
+};
+
+/// @return bad_option, with value and limit; also of the name | bad_address: no directory
+[[nodiscard]] result<settings> check(std::string directory, std::string name, const options& with);
+/// A name that may become part of a file's name, also if it comes from a peer. @return bad_option
+[[nodiscard]] result<void> check_name(std::string_view name, const options& with);
+
+}  // namespace ferry::compat::tcpshm

@@ -1,0 +1,24 @@
+// kill -9 of a client or a server of tcpshm, or of both, at moments that nobody chose: a numbered echo has no gap, no
+// duplicate, nothing torn.
+#include "rounds.hpp"
+#include "tests/crash/tcpshm_world.hpp"
+
+namespace ferry::test {
+namespace {
+
+void expect_an_echo_without_gaps(bool shm) {
+  tcpshm_world on({FERRY_TCPSHM_PEER}, {FERRY_TCPSHM_PEER}, shm);
+  const auto kills = rounds(500);
+  on.kill_at_random(kills, std::chrono::microseconds(10'000));
+  EXPECT_EQ(on.log().wrong, 0u) << on.log().complaint;
+  EXPECT_GT(on.log().logins, kills / 8);
+  ::testing::Test::RecordProperty("kills", std::to_string(kills));
+  ::testing::Test::RecordProperty("echoes", std::to_string(on.log().echoed));
+  ::testing::Test::RecordProperty("logins", std::to_string(on.log().logins));
+}
+
+TEST(tcpshm_kill, over_tcp_leaves_no_gap_and_no_duplicate) { expect_an_echo_without_gaps(false); }
+TEST(tcpshm_kill, over_shared_memory_leaves_no_gap_and_no_duplicate) { expect_an_echo_without_gaps(true); }
+
+}  // namespace
+}  // namespace ferry::test
