@@ -189,7 +189,6 @@ TEST_P(copied_file, is_the_same_after_any_number_of_kills) {
   auto listener = listen();
   auto sender = std::make_unique<ferry::test::child>(ferry_call(send_words()));
   std::uint64_t kills = 0;
-  std::uint64_t finished = 0;
   std::string all = text;
   while (kills < wanted) {
     // Until it has got further by so much, or for so many looks: then starting is interrupted.
@@ -201,7 +200,6 @@ TEST_P(copied_file, is_the_same_after_any_number_of_kills) {
     if (const auto ended = sender->wait(std::chrono::milliseconds(0))) {
       ASSERT_EQ(*ended, 0) << sender->finish().value_or(-1) << sender->error_output();
       ASSERT_TRUE(copy() == all);
-      finished += 1;
       all += numbered_lines(1'000'000);
       write(all);
     }

@@ -124,7 +124,9 @@ INSTANTIATE_TEST_SUITE_P(schemes, between_processes, ::testing::Values("ipc", "t
 TEST_P(between_processes, measures_persistent_sessions_and_leaves_no_files) {
   const ferry::test::temp_dir temporary;
   const ferry::test::child_options in_it{{"TMPDIR=" + temporary.path().string()}, {}, false};
-  const auto in_session = url() + (url().find('?') == std::string::npos ? '?' : '&') + "session=persistent";
+  // Without a heartbeat, a round trip over which both sides fell asleep would never end.
+  const auto in_session =
+      url() + (url().find('?') == std::string::npos ? '?' : '&') + "session=persistent&spin=1ms&heartbeat=0";
   for (const char* kind : {"rtt", "oneway"}) {
     child program({FERRY_PROGRAM_PATH, "bench", kind, in_session, "--count", "500", "--repeat", "2", "--json"}, in_it);
     EXPECT_EQ(program.finish(), 0) << program.error_output();

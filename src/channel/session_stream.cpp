@@ -157,7 +157,9 @@ class session_stream final : public session_carrier,
     std::optional<error> wrong;
     in_turn_ = true;
     bool untaken = false;  // messages are left that are wanted
+    bool unread = false;   // what was read last was not looked at
     for (int i = 0; i < k_reads_per_turn; ++i) {
+      unread = false;
       look_at_frames(wrong);
       if (!wrong && of_.take_inputs(wrong) != 0) heard_ = true;
       if (wrong || closed_) break;
@@ -171,10 +173,11 @@ class session_stream final : public session_carrier,
         break;
       }
       more = got >= k_probably_more;
+      unread = true;
     }
     in_turn_ = false;
     if (closed_) return;
-    finish_turn(wrong, more || untaken);
+    finish_turn(wrong, more || untaken || unread);
   }
 
   void finish_turn(const std::optional<error>& wrong, bool more) {
