@@ -94,8 +94,7 @@ class sprayer {
   }
   [[nodiscard]] std::uint64_t count() const {
     std::uint64_t count = 0;
-    const bytes state = session_.state();
-    std::memcpy(&count, state.data(), std::min(state.size(), sizeof count));
+    if (const bytes state = session_.state(); !state.empty()) std::memcpy(&count, state.data(), sizeof count);
     return count;
   }
   void told(const message_view& m) {
