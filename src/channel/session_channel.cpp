@@ -37,7 +37,8 @@ std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
   const bool outer = !std::exchange(in_batch_, true);
   if (outer) delivering_begins();
   if (straight_ && carrier_ && takes_inputs()) taken = take_straight();
-  while (taken < k_inputs_per_look && carrier_ && takes_inputs()) {
+  const bool whole = taken != 0;  // what stopped it is found by the next look
+  while (!whole && taken < k_inputs_per_look && carrier_ && takes_inputs()) {
     std::optional<message_view> next;
     {
       const auto guard = locked();
@@ -50,7 +51,7 @@ std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
   if (outer) {
     in_batch_ = false;
     delivering_ends();
-    where_.totals().messages_received.add(taken);
+    uncounted_ += taken;
   }
   return taken;
 }
@@ -248,6 +249,7 @@ result<std::uint64_t> session_channel::commit_now() {
 
 // What a transaction kept goes into the ring.
 bool session_channel::send_kept() {
+  if (std::exchange(first_answer_, false) && !session().send(first_answer())) return false;
   for (const auto& one : kept_)
     if (!session().send({one.payload, one.kind, one.type})) return false;
   return true;

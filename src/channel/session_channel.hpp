@@ -91,6 +91,7 @@ class session_channel final : public link_channel {
   /// The files are still open.
   [[nodiscard]] bool is_open() const noexcept { return store_ != nullptr; }
   void heard_something() {
+    where_.totals().messages_received.add(std::exchange(uncounted_, 0));
     deadlines_.on_read(now());
     arm_timer();
   }
@@ -210,6 +211,7 @@ class session_channel final : public link_channel {
   bool was_full_ = false;
   bool flush_posted_ = false;
   bool in_batch_ = false;
+  std::uint64_t uncounted_ = 0;  // messages, in the context's totals
   waiters<send_completion, std::monostate> input_waiters_;
 
   std::atomic<std::uint64_t> wakes_{0};
