@@ -34,21 +34,6 @@ struct ring_plan {
 /// other; the producer waits each time until the kernel says that the consumer sleeps, and then 50 us more.
 [[nodiscard]] result<bench::ring_comparison> measure_wake_up(const ring_plan& plan);
 
-// Persistent sessions over shared memory. `with.dir` is where their files lie.
-
-/// As measure_channel_round_trip, every message a transaction at both ends: `ring` is a channel with a session, `other`
-/// one without.
-[[nodiscard]] result<bench::ring_comparison> measure_session_round_trip(const ring_plan& plan);
-/// The same, but that `other` is the poll API.
-[[nodiscard]] result<bench::ring_comparison> measure_session_round_trip_to_poll(const ring_plan& plan);
-
-/// Nanoseconds from the beginning of a transaction with a message of 64 bytes until it is on the disk: `ring`; `other`
-/// is 64 bytes written into a file of the same directory and fdatasync(). A round is the median of 20 each, in turns.
-[[nodiscard]] result<bench::ring_comparison> measure_durable_commit(const ring_plan& plan);
-/// Such transactions per second with as many as 256 waiting for the disk, which go there in groups: `ring`; `other` is
-/// the rate of fdatasync() one after the other. A round takes 50 ms of each.
-[[nodiscard]] result<bench::ring_comparison> measure_durable_commits(const ring_plan& plan);
-
 // Persistent sessions over shared memory, with files in `with.dir`.
 
 /// As measure_channel_round_trip, with every message a transaction at both ends: `ring` is a channel with a session,
