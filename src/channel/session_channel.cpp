@@ -56,7 +56,7 @@ std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
   return taken;
 }
 
-// A handler that throws, or gives its message back, has done nothing; the message comes again.
+// A handler that throws has done nothing; the message comes again when the event loop runs on.
 class session_channel::handler_runs {
  public:
   explicit handler_runs(session_channel& of) noexcept : of_(of) {}
@@ -66,8 +66,10 @@ class session_channel::handler_runs {
     if (returned_) [[likely]]
       return;
     of_.undo();
-    of_.held_back_ = true;
     of_.forget_transaction();
+    of_.in_batch_ = false;
+    of_.delivering_ends();
+    if (of_.carrier_ && !of_.aborted_) of_.carrier_->read_on();
   }
   void returned() noexcept { returned_ = true; }
 
@@ -105,9 +107,13 @@ std::size_t session_channel::take_straight() {
     handler_runs running(*this);
     deliver_undisturbed({record.body().subspan(k_sum_bytes),
                          has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary, 0});
-    if (given_back_ || !carrier_) [[unlikely]]
-      break;
     running.returned();
+    if (given_back_ || !carrier_) [[unlikely]] {
+      undo();
+      held_back_ = true;
+      forget_transaction();
+      break;
+    }
     step_ = step::none;
     s.pop();
     if (first_answer_)

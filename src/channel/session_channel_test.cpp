@@ -1,0 +1,252 @@
+// What a program does with a persistent session: handlers and transactions, as steps of which all happens or nothing.
+#include <ferry/listener.hpp>
+#include <ferry/session.hpp>
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "testing/temp_dir.hpp"
+#include "testing/watchdog.hpp"
+
+namespace ferry::test {
+namespace {
+
+class sessions : public ::testing::TestWithParam<const char*> {
+ protected:
+  [[nodiscard]] options settings(const char* as) const {
+    options o;
+    o.session = session_kind::persistent;
+    o.as = as;
+    o.dir = dir_.path();
+    o.runtime_dir = dir_.path();
+    o.reconnect = true;
+    o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    return o;
+  }
+  void listen() {
+    const std::string scheme = GetParam();
+    listening_ =
+        listener::open(where_, scheme == "shm" ? "shm://orders" : scheme + "://" + dir_.file("socket"), settings("bob"))
+            .value();
+    listening_.on_channel([this](channel one) {
+      bob_ = std::move(one);
+      if (when_bob_comes_) when_bob_comes_();
+    });
+  }
+  void connect() {
+    alice_ = channel::open(where_, listening_.url(), settings("alice")).value();
+    alice_.on_message([this](const message_view& m) { answers_.emplace_back(m.text()); });
+    ASSERT_TRUE(turn([&] { return bob_ && alice_.state() == channel_state::up; }, "both ends"));
+  }
+  void join() {
+    listen();
+    connect();
+  }
+  void send(std::string_view text) { ASSERT_TRUE(alice_.try_send(text)); }
+  [[nodiscard]] persistent_session bobs() { return persistent_session::of(bob_).value(); }
+  /// Nothing that was under way is left.
+  void settle() {
+    error_code flushed = errc::would_block;
+    alice_.async_flush([&](error_code done) { flushed = done; });
+    ASSERT_TRUE(turn([&] { return !flushed; }, "all to be consumed"));
+  }
+  template <class Predicate>
+  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
+    return run_until(io_, std::move(done), awaited, std::chrono::seconds(60));
+  }
+
+  temp_dir dir_;
+  boost::asio::io_context io_;
+  context where_{io_};
+  listener listening_;
+  channel alice_, bob_;
+  std::function<void()> when_bob_comes_;
+  std::vector<std::string> answers_;
+};
+
+TEST_P(sessions, answer_in_the_step_that_consumes_and_keep_a_state_with_it) {
+  join();
+  std::string seen;
+  bob_.on_message([&](const message_view& m) {
+    seen += m.text();
+    ASSERT_TRUE(bob_.try_send("1 " + std::string(m.text())));
+    ASSERT_TRUE(bob_.try_send("2 " + std::string(m.text())));
+    ASSERT_TRUE(bobs().set_state(as_bytes(seen)));
+  });
+  send("a");
+  send("b");
+  ASSERT_TRUE(turn([&] { return answers_.size() == 4; }, "four answers"));
+  EXPECT_EQ(answers_, (std::vector<std::string>{"1 a", "2 a", "1 b", "2 b"}));
+  EXPECT_EQ(as_text(bobs().state()), "ab");
+  EXPECT_EQ(bobs().info().consumed, 2u);
+  EXPECT_EQ(bobs().info().peer_name, "alice");
+}
+
+TEST_P(sessions, give_a_message_again_whose_handler_gave_it_back_and_nothing_of_what_it_did) {
+  join();
+  int tries = 0;
+  bob_.on_message([&](const message_view& m) {
+    ASSERT_TRUE(bob_.try_send("try " + std::to_string(++tries) + " " + std::string(m.text())));
+    if (tries == 1) {
+      ASSERT_TRUE(bobs().give_back());
+    }
+  });
+  run_ready(io_);
+  send("a");
+  ASSERT_TRUE(turn([&] { return tries == 1; }, "the first try"));
+  run_ready(io_);
+  EXPECT_EQ(tries, 1) << "it waits for resume()";
+  bob_.resume();
+  ASSERT_TRUE(turn([&] { return answers_.size() == 1; }, "the answer"));
+  EXPECT_EQ(answers_.front(), "try 2 a");
+  EXPECT_EQ(bobs().give_back().error(), errc::misuse) << "no handler runs";
+}
+
+TEST_P(sessions, give_a_message_again_whose_handler_threw) {
+  join();
+  int tries = 0;
+  bob_.on_message([&](const message_view& m) {
+    ASSERT_TRUE(bob_.try_send("try " + std::to_string(++tries) + " " + std::string(m.text())));
+    if (tries < 3) throw std::runtime_error("not now");
+  });
+  send("a");
+  int thrown = 0;
+  while (answers_.empty() && thrown < 3) {
+    try {
+      ASSERT_TRUE(turn([&] { return !answers_.empty(); }, "the answer"));
+    } catch (const std::runtime_error&) {
+      ++thrown;
+    }
+  }
+  EXPECT_EQ(thrown, 2);
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_EQ(answers_.front(), "try 3 a");
+}
+
+TEST_P(sessions, make_one_step_of_several_messages_and_answers) {
+  join();
+  for (const char* text : {"a", "b", "c"}) send(text);
+  ASSERT_TRUE(turn([&] { return bob_.stats().receive_queue_messages == 3; }, "three messages"));
+  {
+    auto given_up = bobs().begin().value();
+    EXPECT_EQ(given_up.receive()->text(), "a");
+    ASSERT_TRUE(given_up.send("never"));
+    ASSERT_TRUE(given_up.set_state(as_bytes("never")));
+    EXPECT_EQ(bobs().begin().error(), errc::busy);
+  }
+  auto t = bobs().begin().value();
+  std::string all;
+  while (const auto m = t.receive()) all += m->text();
+  EXPECT_EQ(all, "abc");
+  ASSERT_TRUE(t.send(all));
+  ASSERT_TRUE(bob_.try_send("joins"));
+  ASSERT_TRUE(t.set_state(as_bytes(all)));
+  run_ready(io_);
+  EXPECT_TRUE(answers_.empty()) << "nothing is seen before the commit";
+  EXPECT_EQ(bobs().state().size(), 0u);
+  ASSERT_TRUE(t.commit());
+  EXPECT_FALSE(t);
+  ASSERT_TRUE(turn([&] { return answers_.size() == 2; }, "both answers"));
+  EXPECT_EQ(answers_, (std::vector<std::string>{"abc", "joins"}));
+  EXPECT_EQ(as_text(bobs().state()), "abc");
+  EXPECT_EQ(bobs().begin()->receive().error(), errc::would_block);
+}
+
+TEST_P(sessions, say_that_a_message_waits) {
+  join();
+  error_code told = errc::would_block;
+  bobs().async_wait_message([&](error_code done) { told = done; });
+  run_ready(io_);
+  EXPECT_EQ(told, errc::would_block);
+  send("a");
+  ASSERT_TRUE(turn([&] { return !told; }, "word of the message"));
+  EXPECT_EQ(bobs().begin()->receive()->text(), "a");
+}
+
+TEST_P(sessions, take_back_what_a_transaction_consumed_from_a_connection_that_went) {
+  join();
+  send("a");
+  ASSERT_TRUE(turn([&] { return bob_.stats().receive_queue_messages == 1; }, "the message"));
+  auto t = bobs().begin().value();
+  ASSERT_TRUE(t.receive());
+  ASSERT_TRUE(t.send("never"));
+  alice_.cut();
+  alice_ = {};
+  ASSERT_TRUE(turn([&] { return bob_.state() == channel_state::waiting; }, "the loss"));
+  EXPECT_EQ(t.send("more").error(), errc::reset);
+  EXPECT_EQ(t.commit().error(), errc::reset);
+  t.abort();
+  ASSERT_TRUE(turn(
+      [&] {
+        auto again = channel::open(where_, listening_.url(), settings("alice"));
+        if (again) alice_ = *again;
+        return again.has_value();
+      },
+      "the files of the one that was cut"));
+  std::string got;
+  bob_.on_message([&](const message_view& m) { got += m.text(); });
+  settle();
+  EXPECT_EQ(got, "a");
+  EXPECT_TRUE(answers_.empty());
+}
+
+TEST_P(sessions, keep_what_was_sent_and_the_state_while_nobody_is_there) {
+  {
+    listen();
+    connect();
+    bob_.on_message([&](const message_view& m) { ASSERT_TRUE(bobs().set_state(m.payload)); });
+    send("state");
+    settle();
+    alice_ = {};
+    ASSERT_TRUE(turn([&] { return bob_.state() == channel_state::waiting; }, "the loss"));
+    for (const char* text : {"x", "y"}) ASSERT_TRUE(bob_.try_send(text));
+    EXPECT_EQ(bobs().info().unacknowledged_bytes, 2u * 24);
+    bob_ = {};
+    listening_.close();
+    run_ready(io_);
+  }
+  listen();
+  connect();
+  ASSERT_TRUE(turn([&] { return answers_.size() == 2; }, "what was kept"));
+  EXPECT_EQ(answers_, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(as_text(bobs().state()), "state");
+}
+
+TEST_P(sessions, carry_a_message_of_a_quarter_of_the_ring_and_refuse_a_larger_one) {
+  join();
+  std::vector<std::size_t> sizes;
+  bob_.on_message([&](const message_view& m) {
+    EXPECT_EQ(m.type, 7);
+    sizes.push_back(m.payload.size());
+  });
+  const std::string largest(256u << 10, 'x');
+  ASSERT_TRUE(alice_.try_send(as_bytes(largest), message_kind::binary, 7));
+  EXPECT_EQ(alice_.try_send(largest + "x").error(), errc::message_too_large);
+  settle();
+  EXPECT_EQ(sizes, std::vector<std::size_t>{largest.size()});
+  const std::string state(4097, 's');
+  EXPECT_EQ(bobs().set_state(as_bytes(state)).error(), errc::message_too_large);
+  EXPECT_TRUE(bobs().set_state(as_bytes(state).first(4096)));
+}
+
+TEST_P(sessions, are_in_use_by_one_channel_at_a_time) {
+  join();
+  EXPECT_EQ(channel::open(where_, listening_.url(), settings("alice")).error(), errc::busy);
+  EXPECT_EQ(channel::open(where_, "inproc://x", settings("carol")).error(), errc::unsupported);
+  options plain = settings("carol");
+  plain.session = session_kind::none;
+  const auto none = channel::open(where_, listening_.url(), plain);
+  ASSERT_TRUE(none);
+  EXPECT_EQ(persistent_session::of(*none).error(), errc::misuse);
+  EXPECT_EQ(persistent_session::of(channel{}).error(), errc::misuse);
+}
+
+INSTANTIATE_TEST_SUITE_P(over, sessions, ::testing::Values("shm", "ipc"),
+                         [](const auto& one) { return std::string(one.param); });
+
+}  // namespace
+}  // namespace ferry::test
