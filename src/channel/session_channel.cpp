@@ -324,7 +324,7 @@ void session_channel::start_wait_input(send_completion done) {
 
 // Whether what is sent now belongs to the transaction that is open.
 bool session_channel::joins() const {
-  return step_ != step::none && (!many_ || where_.io().get_executor().running_in_this_thread());
+  return (!many_ || where_.io().get_executor().running_in_this_thread()) && step_ != step::none;
 }
 
 result<void> session_channel::admit(const message_view& m) {
@@ -334,7 +334,7 @@ result<void> session_channel::admit(const message_view& m) {
 }
 
 result<void> session_channel::try_send(const message_view& m) {
-  if (straight_ && step_ == step::handler && m.payload.size() <= options_->max_message &&
+  if (!many_ && straight_ && step_ == step::handler && m.payload.size() <= options_->max_message &&
       !refuses_.load(std::memory_order_relaxed) && send_straight(m)) [[likely]] {
     stats_.messages_sent += 1;
     return {};
