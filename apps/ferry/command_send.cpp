@@ -111,10 +111,11 @@ class sending {
   void down(const down_info& why) {
     tally_.add(why);
     if (why.will_reconnect) {
-      say("connection lost: " + why.reason.text() + "; at most " + counted(why.messages_maybe_lost, "message") +
-          " may be lost; connecting again");
+      const std::string lost =
+          in_session() ? "nothing is lost" : "at most " + counted(why.messages_maybe_lost, "message") + " may be lost";
+      say("connection lost: " + why.reason.text() + "; " + lost + "; connecting again");
     }
-    echoes_.forget_all_but(link_.stats().send_queue_messages);
+    if (!in_session()) echoes_.forget_all_but(link_.stats().send_queue_messages);
     if (!why.will_reconnect) return close();
     watch_for_the_end();
     feeder_->poke();  // there may be room for echoes now
@@ -210,12 +211,20 @@ class sending {
     if (!report_.clean() && !(failed_ && in_order(report_.reason))) say_why_closed();
     if (echoes_missing != 0)
       say(counted(echoes_missing, "message") + " did not come back; does the other end run with --echo?");
+    if (in_session()) {
+      say(counted(report_.messages_unsent, "message") +
+          " not acknowledged; kept in the session until the other side has consumed them" +
+          (complete_ ? "" : "; the input was not sent to its end"));
+      return k_failed;
+    }
     say("sent " + counted(tally_.messages_sent - report_.messages_unsent - stats.messages_poisoned, "message") +
         ", of which at most " + std::to_string(stats.messages_maybe_lost) + " may be lost; " +
         std::to_string(report_.messages_unsent) + " queued and not sent" + given_up(stats.messages_poisoned) +
         (complete_ ? "" : "; the input was not sent to its end"));
     return k_failed;
   }
+
+  [[nodiscard]] bool in_session() const { return link_.settings().session == session_kind::persistent; }
 
   static std::string given_up(std::uint64_t poisoned) {
     return poisoned == 0 ? "" : "; " + std::to_string(poisoned) + " given up after max_send_attempts";

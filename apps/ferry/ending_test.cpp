@@ -69,6 +69,15 @@ TEST_F(ending, of_send_to_nobody_says_so_and_how_to_start_somebody) {
                 "ferry: sent 0 messages, of which at most 0 may be lost; 1 queued and not sent\n");
 }
 
+TEST_F(ending, of_send_to_nobody_in_a_session_says_that_what_was_sent_is_kept) {
+  const std::string in_session = url() + "?session=persistent&as=web&dir=" + directory.path().string() + "/sessions";
+  const auto got = run_ferry({"send", in_session, "-m", "x", "-m", "y", "--wait", "10ms"});
+  EXPECT_EQ(got.status, 1);
+  EXPECT_NE(got.err.find(" not acknowledged; kept in the session until the other side has consumed them"),
+            std::string::npos)
+      << got.err;
+}
+
 TEST_F(ending, of_send_to_nobody_names_a_command_that_a_shell_takes_as_it_is) {
   const std::string shm = "shm://nobody?runtime_dir=" + directory.path().string();
   const auto got = run_ferry({"send", shm + "&ring_bytes=64KiB", "-m", "x", "--wait", "10ms"});
