@@ -18,7 +18,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr int k_looks_per_turn = 64;  // each of up to 256 messages; then other channels have their turn
+constexpr int k_looks_per_turn = 1024;
+constexpr std::size_t k_messages_per_turn = 4096;  // then other channels of the io_context have their turn
 constexpr auto k_spin_turn = std::chrono::microseconds(50);
 constexpr int k_looks_per_clock = 64;
 constexpr int k_most_reads = 16;  // of bytes that wake, in a row
@@ -232,17 +233,17 @@ class session_memory final : public session_carrier,
     const auto self = shared_from_this();
     std::optional<error> wrong;
     bool more = false;
-    bool heard = false;
+    std::size_t total = 0;
     for (int look = 0; look < k_looks_per_turn; ++look) {
       const std::size_t got = of_.take_inputs(wrong);
       if (wrong || closed_ || !of_.takes_inputs()) break;
-      heard = heard || got != 0;
+      total += got;
       if (got != 0) spin_until_.reset();
       more = got != 0 || spin();
-      if (!more) break;
+      if (!more || total >= k_messages_per_turn) break;
     }
     if (closed_) return;
-    if (heard) of_.heard_something();
+    if (total != 0) of_.heard_something();
     if (wrong) return of_.failed(*wrong);
     of_.progressed();
     if (closed_ || !of_.is_open()) return;
