@@ -37,7 +37,7 @@ TEST(ring_limits, refuse_what_no_ring_can_be) {
                                                  {64, 1 << 24, 1},
                                                  {56, 1 << 16, 1},
                                                  {68, 1 << 16, 1},
-                                                 {1 << 14, 1 << 16, 1},
+                                                 {(1 << 14) + 24, 1 << 16, 1},
                                                  {64, 1 << 16, 0},
                                                  {64, 1 << 16, 1001}}) {
     const auto refused = measure_ring_rate({size, ring_bytes, rounds}, {});

@@ -27,7 +27,7 @@ class plain_producer {
   plain_producer(std::span<std::byte> data, plain_indices& shared) noexcept
       : data_(data.data()), mask_(data.size() - 1), shared_(shared) {}
 
-  /// @param body at most a quarter of the ring, less 8 bytes   @return false: no room now
+  /// @param body at most a quarter of the ring and 16 bytes   @return false: no room now
   [[nodiscard]] bool try_push(bytes body) noexcept {
     const std::uint64_t record = (body.size() + 15) & ~std::uint64_t{7};
     const std::uint64_t offset = at_ & mask_;
