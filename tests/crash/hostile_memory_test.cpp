@@ -159,8 +159,8 @@ TEST_F(hostile_memory, that_changes_under_a_running_channel_ends_this_channel_at
 TEST_F(hostile_memory, with_a_record_that_cannot_be_ends_the_channel_as_corrupt) {
   constexpr std::uint64_t present = ring_word::k_present;
   const std::uint64_t words[] = {
-      1,                                 // without its mark
-      present | (k_small_ring / 4 - 7),  // longer than any
+      1,                                                      // without its mark
+      present | (ring_geometry::max_body(k_small_ring) + 1),  // longer than any
       present | ring_word::k_length_mask,
       present | ring_word::k_reserved,
       present | 1ull << 32,                        // another number than the next one
