@@ -12,7 +12,6 @@
 namespace {
 
 using namespace ferry;
-using ferry::codec::session_frame_kind;
 using ferry::codec::session_framing;
 using ferry::fuzz::require;
 

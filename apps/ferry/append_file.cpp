@@ -45,7 +45,7 @@ result<void> append_file::must_be_empty() const {
 
 result<void> append_file::resume(std::optional<file_position> kept, std::uint64_t session) {
   if (kept && kept->session != session) kept.reset();
-  const auto fits = kept ? check_position(fd_.get(), *kept, path_) : must_be_empty();
+  auto fits = kept ? check_position(fd_.get(), *kept, path_) : must_be_empty();
   if (!fits) return fits;
   committed_ = kept.value_or(file_position{position_of::receiver, session, 0, 0});
   if (!kept) {

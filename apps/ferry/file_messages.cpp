@@ -25,7 +25,7 @@ std::uint64_t file_messages::size() const noexcept {
 result<void> file_messages::resume(std::optional<file_position> kept, std::uint64_t session) {
   if (kept && kept->session != session) kept.reset();
   if (kept)
-    if (const auto fits = check_position(fd_.get(), *kept, path_); !fits) return fits;
+    if (auto fits = check_position(fd_.get(), *kept, path_); !fits) return fits;
   session_ = session;
   offset_ = read_ = kept ? kept->offset : 0;
   next_.reset();

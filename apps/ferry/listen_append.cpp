@@ -113,13 +113,13 @@ class appending {
   }
 
   [[nodiscard]] result<void> write_down(transaction& step) {
-    if (const auto written = file_.write(block_); !written) return written;
+    if (auto written = file_.write(block_); !written) return written;
     if (to_disk_)
-      if (const auto synced = file_.sync(); !synced) return synced;
+      if (auto synced = file_.sync(); !synced) return synced;
     const auto position = file_.written();
     if (!position) return position.error();
-    if (const auto kept = step.set_state(encode(*position)); !kept) return kept;
-    if (const auto committed = step.commit(); !committed) return committed;
+    if (auto kept = step.set_state(encode(*position)); !kept) return kept;
+    if (auto committed = step.commit(); !committed) return committed;
     file_.committed(*position);
     return {};
   }

@@ -90,7 +90,7 @@ class continuing {
       if (const auto again = resume(); !again) return again.error();
     auto step = session_->begin();
     if (!step) return step.error();
-    const auto stopped = fill(*step);
+    auto stopped = fill(*step);
     if (!stopped) return stopped.error();
     if (sent_now_ == 0) return stopped;
     const auto position = file_->position();

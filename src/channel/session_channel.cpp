@@ -230,7 +230,7 @@ result<void> session_channel::set_state(bytes to) {
 
 result<std::uint64_t> session_channel::commit() {
   if (step_ != step::explicit_) return error(errc::misuse, "no transaction is open");
-  const auto done = commit_now();
+  auto done = commit_now();
   if (!done) return done;
   const auto received = consumed_;
   stats_.messages_received += received;

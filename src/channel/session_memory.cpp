@@ -88,7 +88,7 @@ class session_memory final : public session_carrier,
     we_wait_.awake();
     of_.session().output().line().wake_at.store(0, std::memory_order_relaxed);
     auto& line = peer_.shared().rings[0];
-    const auto attached = of_.session().attach_input(peer_.records(), line);
+    auto attached = of_.session().attach_input(peer_.records(), line);
     if (attached && peer_.guard->torn()) return torn();
     return attached;
   }
