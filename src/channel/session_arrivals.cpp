@@ -128,7 +128,7 @@ struct session_door : std::enable_shared_from_this<session_door> {
       (void)one.from->say(session::encode(no), -1);
       return refused(who, to.error());
     }
-    const auto channel = *to;
+    const auto& channel = *to;
     channel->welcome(std::move(one.from), std::move(*heard), *said,
                      [self = shared_from_this(), channel, who](const result<void>& outcome) {
                        self->welcomed(channel, who, outcome);

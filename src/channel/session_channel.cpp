@@ -198,7 +198,7 @@ result<void> session_channel::begin() {
   if (step_ != step::none)
     return error(errc::busy, step_ == step::handler ? "a message handler runs, which is a transaction by itself"
                                                     : "another transaction of this session is open");
-  step_ = step::explicit_;
+  step_ = step::held;
   return {};
 }
 
@@ -229,7 +229,7 @@ result<void> session_channel::set_state(bytes to) {
 }
 
 result<std::uint64_t> session_channel::commit() {
-  if (step_ != step::explicit_) return error(errc::misuse, "no transaction is open");
+  if (step_ != step::held) return error(errc::misuse, "no transaction is open");
   auto done = commit_now();
   if (!done) return done;
   const auto received = consumed_;
@@ -262,7 +262,7 @@ bool session_channel::send_kept() {
 }
 
 void session_channel::abort() noexcept {
-  if (step_ != step::explicit_) return;
+  if (step_ != step::held) return;
   undo();
   forget_transaction();
   if (carrier_ && !aborted_) carrier_->read_on();
@@ -344,7 +344,7 @@ result<void> session_channel::try_send(const message_view& m) {
   if (!store_) return errc::closed;
   if (joins()) {
     if (broken_) return connection_went();
-    if (many_ || step_ == step::explicit_) {
+    if (many_ || step_ == step::held) {
       const auto& out = session().output();
       const std::size_t record = ring_geometry::record_bytes(m.payload.size() + 16);
       if (kept_bytes_ + 2 * record > out.data().size() - (out.tail() - session().look())) {

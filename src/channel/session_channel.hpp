@@ -108,9 +108,9 @@ class session_channel final : public link_channel {
     std::uint16_t type;
   };
   enum class step : std::uint8_t {
-    none,      ///< no transaction is open
-    handler,   ///< a message handler runs
-    explicit_  ///< somebody holds one
+    none,     ///< no transaction is open
+    handler,  ///< a message handler runs
+    held      ///< somebody holds one
   };
 
   // channel_impl

@@ -311,7 +311,7 @@ link_channel::remains session_channel::end_connection() {
   abort_connection();
   const auto guard = locked();
   if (store_) {
-    broken_ = broken_ || (step_ == step::explicit_ && session().open());
+    broken_ = broken_ || (step_ == step::held && session().open());
     session().detach_input();
   }
   asio::post(where_.io(), [gone = std::exchange(carrier_, nullptr)] {});
