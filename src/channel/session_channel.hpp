@@ -235,7 +235,7 @@ class session_channel final : public link_channel {
 
 /// What connects; it only queues until connect() is called. @return what opening the files said
 [[nodiscard]] result<std::shared_ptr<channel_impl>> make_session_connecting(context& where, std::string url,
-                                                                            std::shared_ptr<const options> with,
+                                                                            const std::shared_ptr<const options>& with,
                                                                             std::unique_ptr<session_destination> to);
 /// Those who log in at a listening endpoint, each session once.
 [[nodiscard]] std::unique_ptr<arrivals> session_arrivals(context& where, std::unique_ptr<net::greeting_source> from,

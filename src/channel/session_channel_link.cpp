@@ -343,7 +343,7 @@ result<std::unique_ptr<os::session_store>> open_session_files(const options& wit
 }
 
 result<std::shared_ptr<channel_impl>> make_session_connecting(context& where, std::string url,
-                                                              std::shared_ptr<const options> with,
+                                                              const std::shared_ptr<const options>& with,
                                                               std::unique_ptr<session_destination> to) {
   auto files = open_session_files(*with, with->peer);
   if (!files) return files.error();
