@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 namespace ferry::codec::tcpshm {
 namespace {
@@ -114,7 +116,8 @@ void expect_layout_of_the_struct() {
   std::memcpy(wanted.server, "de", 2);
   ASSERT_EQ(encoded.size(), padded(8 + sizeof(body)));
   EXPECT_EQ(load_header(encoded.data(), format.order).size, 8 + sizeof(body));
-  EXPECT_EQ(std::memcmp(encoded.data() + 8, &wanted, sizeof wanted), 0);
+  const auto expected = std::as_bytes(std::span(&wanted, 1));
+  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), encoded.begin() + 8));
   const auto read = decode_login(encoded, format);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->user_data, told.user_data);
