@@ -15,7 +15,9 @@ struct setting {
   session_style style;
   const char* more;  // options of both sides
   std::uint64_t faults;
-  friend void PrintTo(const setting& one, std::ostream* to) { *to << one.name; }
+  friend void PrintTo(const setting& one, std::ostream* to) {
+    *to << one.name;
+  }  // NOLINT(readability-identifier-naming): as GoogleTest calls it
 };
 
 class session_over_a_bad_network : public session_crash, public ::testing::WithParamInterface<setting> {
