@@ -15,9 +15,8 @@ struct setting {
   session_style style;
   const char* more;  // options of both sides
   std::uint64_t faults;
-  friend void PrintTo(const setting& one, std::ostream* to) {
-    *to << one.name;
-  }  // NOLINT(readability-identifier-naming): as GoogleTest calls it
+  // NOLINTNEXTLINE(readability-identifier-naming): as GoogleTest calls it
+  friend void PrintTo(const setting& one, std::ostream* to) { *to << one.name; }
 };
 
 class session_over_a_bad_network : public session_crash, public ::testing::WithParamInterface<setting> {

@@ -182,6 +182,7 @@ struct lie {
   const char* name;
   std::string frames;
   errc reason;
+  // NOLINTNEXTLINE(readability-identifier-naming): as GoogleTest calls it
   friend void PrintTo(const lie& one, std::ostream* to) { *to << one.name; }
 };
 class stream_of_a_liar : public hostile_session, public ::testing::WithParamInterface<lie> {};
