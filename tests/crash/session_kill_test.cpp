@@ -14,6 +14,7 @@ struct setting {
   const char* how;                   // as session_peer says
   const char* more;                  // options
   std::uint64_t kills;
+  // NOLINTNEXTLINE(readability-identifier-naming): as GoogleTest calls it
   friend void PrintTo(const setting& one, std::ostream* to) { *to << one.name; }
 };
 
