@@ -130,8 +130,8 @@ struct session_door : std::enable_shared_from_this<session_door> {
     }
     const auto& channel = *to;
     channel->welcome(std::move(one.from), std::move(*heard), *said,
-                     [self = shared_from_this(), channel, who](const result<void>& outcome) {
-                       self->welcomed(channel, who, outcome);
+                     [self = shared_from_this(), weak = std::weak_ptr(channel), who](const result<void>& outcome) {
+                       if (const auto kept = weak.lock()) self->welcomed(kept, who, outcome);
                      });
   }
 

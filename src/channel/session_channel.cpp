@@ -555,8 +555,8 @@ void session_channel::start_wait_durable(send_completion done) {
     const auto guard = locked();
     number = session().newest();
   }
-  when_durable(number, [self = self_as<session_channel>(), done = std::make_shared<send_completion>(std::move(done))] {
-    (*done)(self->store_ ? error_code{} : error_code(self->last_error().code()));
+  when_durable(number, [this, done = std::make_shared<send_completion>(std::move(done))] {
+    (*done)(store_ ? error_code{} : error_code(last_error().code()));
   });
 }
 

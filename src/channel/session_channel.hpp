@@ -218,6 +218,7 @@ class session_channel final : public link_channel {
 
   bool syncing_ = false;
   std::atomic<bool> sync_posted_{false};
+  /// What these hold belongs to this channel, and does not keep it.
   struct durable_waiter {
     std::uint64_t number;
     std::function<void()> then;

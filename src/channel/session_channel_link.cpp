@@ -62,8 +62,8 @@ void session_channel::greet() {
       number = session().commit_outputs();
     }
     const auto login = ++login_number_;
-    when_durable(number, [self = self_as<session_channel>(), login] {
-      if (self->login_number_ == login && self->greeting_ && self->store_) self->say_login();
+    when_durable(number, [this, login] {
+      if (login_number_ == login && greeting_ && store_) say_login();
     });
   };
   if (to_->stream == nullptr) {
@@ -146,7 +146,8 @@ void session_channel::answer_heard(result<net::heard_login> heard) {
 void session_channel::name_peer(const std::string& name, std::function<void(result<void>)> then) {
   if (store_->who().peer_name == name) return then({});
   const auto login = login_number_;
-  auto work = [self = self_as<session_channel>(), name, login, then = std::move(then)] {
+  auto work = [this, name, login, then = std::move(then)] {
+    const auto self = self_as<session_channel>();
     if (self->login_number_ != login || !self->store_) return;
     result<void> named;
     {
@@ -191,11 +192,12 @@ void session_channel::begin_anew(const session::login_decision& decision, const 
     number = *reset;
   }
   const auto login = ++login_number_;
-  when_durable(number, [self = self_as<session_channel>(), login, peer] {
+  when_durable(number, [this, login, peer] {
+    const auto self = self_as<session_channel>();
     if (self->login_number_ != login || !self->store_) return;
-    self->name_peer(peer, [self](const result<void>& named) {
-      if (!named) return self->attempt_failed(named.error());
-      self->greet();
+    self->name_peer(peer, [this](const result<void>& named) {
+      if (!named) return attempt_failed(named.error());
+      greet();
     });
   });
 }
@@ -247,7 +249,8 @@ void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_lo
   auto guest = std::make_shared<visit>(
       visit{std::move(from), std::move(heard), std::move(said), std::move(decision), std::move(done)});
   const auto login = ++login_number_;
-  when_durable(number, [self = self_as<session_channel>(), guest, login] {
+  when_durable(number, [this, guest, login] {
+    const auto self = self_as<session_channel>();
     if (self->login_number_ != login || !self->store_)
       return guest->done(error(errc::auth, "a newer login came meanwhile"));
     guest->done(self->welcome_now(*guest->from, guest->heard, guest->said, guest->decision));
