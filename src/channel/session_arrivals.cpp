@@ -140,11 +140,11 @@ struct session_door : std::enable_shared_from_this<session_door> {
       return error(errc::auth, "expected '" + with->peer + "', not '" + said.own_name + "'");
     const auto dir = os::session_directory(with->dir, true);
     if (!dir) return dir.error();
-    const std::string whose = *dir + "/" + with->as + "~" + said.own_name;
+    const os::session_names names{with->as, said.own_name};
+    const std::string whose = os::session_paths(*dir, names).base;
     auto& book = asio::use_service<session_book>(where.io());
     if (auto found = book.find(whose)) return found;
-    if (!os::session_exists(*dir, {with->as, said.own_name}) &&
-        os::count_sessions(*dir, with->as) >= with->max_sessions)
+    if (!os::session_exists(*dir, names) && os::count_sessions(*dir, names.own) >= with->max_sessions)
       return error(errc::busy, "there are " + std::to_string(with->max_sessions) + " sessions (max_sessions)");
     auto files = open_session_files(*with, said.own_name);
     if (!files) return files.error();

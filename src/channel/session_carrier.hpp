@@ -62,7 +62,6 @@ class session_carrier {
   virtual void close() noexcept = 0;
 };
 
-/// @param login  of the peer
 [[nodiscard]] std::shared_ptr<session_carrier> carry_by_stream(session_channel& session, net::greeting& connection);
 [[nodiscard]] result<std::shared_ptr<session_carrier>> carry_by_memory(session_channel& session,
                                                                        net::greeting& connection,

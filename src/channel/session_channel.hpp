@@ -143,7 +143,6 @@ class session_channel final : public link_channel {
 
   // Logging in
   void greet();
-  void log_in(net::greeting& to);
   void say_login();
   void answer_heard(result<net::heard_login> heard);
   [[nodiscard]] result<void> accept_answer(const session::login& answer, os::unique_fd ring);

@@ -79,11 +79,7 @@ void session_channel::greet() {
 
 session::local_side session_channel::self() {
   const auto& who = store_->who();
-  session::local_side side{who.own_name,
-                           options_->peer.empty() ? std::string() : options_->peer,
-                           session().session(),
-                           session().epoch(),
-                           {}};
+  session::local_side side{who.own_name, options_->peer, session().session(), session().epoch(), {}};
   if (!to_) side.peer_name = who.peer_name;
   if (const auto range = session().range()) side.range = *range;
   return side;
@@ -261,7 +257,6 @@ result<void> session_channel::welcome_now(net::greeting& from, net::heard_login&
                                           const session::login_decision& decision) {
   session::login answer = decision.answer;
   answer.barriers = os::barriers_work();
-  arrived_ = from.peer();
   store_->forget_mismatch();
   if (const auto told = say(from, answer); !told) return told.error();
   return attach(from, std::move(heard.ring), said);

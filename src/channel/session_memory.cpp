@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "channel/describe.hpp"
 #include "channel/session_channel.hpp"
 #include "channel/sleep_round.hpp"
 #include "net/watch.hpp"
@@ -110,7 +111,8 @@ class session_memory final : public session_carrier,
     }
     const auto m = session::message_of(record);
     if (!m) return wrong = m.error(), std::nullopt;
-    if (m->payload.size() > of_.settings().max_message && wrong_size(m->payload.size(), wrong)) return {};
+    if (m->payload.size() > of_.settings().max_message)
+      return wrong = describe_too_large(m->payload.size(), of_.settings()), std::nullopt;
     return *m;
   }
   void advance() noexcept override { of_.session().pop(); }
@@ -173,13 +175,6 @@ class session_memory final : public session_carrier,
  private:
   [[nodiscard]] static time_point now() { return std::chrono::steady_clock::now(); }
   [[nodiscard]] static error torn() { return {errc::corrupt, "the peer's ring was cut off under its reader"}; }
-  [[nodiscard]] bool wrong_size(std::size_t size, std::optional<error>& wrong) const {
-    wrong =
-        error(errc::message_too_large, "a message of " + std::to_string(size) + " bytes is larger than max_message (" +
-                                           std::to_string(of_.settings().max_message) + ")");
-    return true;
-  }
-
   void say(std::byte what) noexcept {
     const bytes one(&what, 1);
     (void)os::send(socket_.get(), std::span(&one, 1));  // full: it has enough to wake up for; broken: reading tells
