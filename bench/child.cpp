@@ -48,8 +48,12 @@ bool pin_to(int core) noexcept {
 
 }  // namespace
 
+void child::arrive() noexcept {
+  board_.arrived.fetch_add(1, std::memory_order_acq_rel);  // pairs with: the load in rendezvous, in the others
+}
+
 void child::rendezvous() noexcept {
-  board_.arrived.fetch_add(1, std::memory_order_acq_rel);  // pairs with: the load below, in the other children
+  arrive();
   while (board_.arrived.load(std::memory_order_acquire) < board_.expected) ::sched_yield();
 }
 

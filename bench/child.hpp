@@ -65,6 +65,8 @@ class child {
 
   /// Returns once every child of the group has called it: set-up is over, the measurement begins.
   void rendezvous() noexcept;
+  /// As rendezvous, but does not wait: for who serves while others set themselves up.
+  void arrive() noexcept;
   /// Ends the process; the parent learns `what` and errno.
   [[noreturn]] void fail(const char* what) noexcept;
   /// The same for what no system call reported.

@@ -61,85 +61,128 @@ void serve_echo(child& me, std::vector<os::unique_fd>& sockets) {
 
 namespace {
 
-/// An endless stream of equal messages whose bytes differ: what a stream holds from a position on.
-class pattern {
+/// One socket's place in both streams.
+struct dialogue {
+  std::uint64_t asked = 0;     // bytes
+  std::uint64_t answered = 0;  // bytes
+};
+
+class loader {
  public:
-  pattern() : bytes_(k_echo_buffer + k_echo_size) {
-    for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = static_cast<std::byte>(i % k_echo_size);
-  }
-  /// At least k_echo_buffer bytes.
-  [[nodiscard]] const std::byte* from(std::uint64_t position) const noexcept {
-    return bytes_.data() + position % k_echo_size;
+  loader(child& me, std::vector<os::unique_fd>& sockets, const echo_wire& wire, const echo_load& how, echo_tally& sums)
+      : me_(me),
+        sockets_(sockets),
+        wire_(wire),
+        how_(how),
+        sums_(sums),
+        question_(wire.questions.message_size()),
+        answer_(wire.answers.message_size()),
+        buffer_(k_echo_buffer, std::byte{0}),
+        dialogues_(sockets.size()),
+        readable_(me, sockets) {}
+
+  void run() {
+    me_.rendezvous();
+    begun_ = now_ns();
+    until_ = begun_ + how_.warm_up.count();
+    if (how_.warm_up.count() == 0) enter(echo_phase::timed);
+    for (std::size_t i = 0; i < sockets_.size(); ++i) ask(i, how_.in_flight);
+    while (on_the_way_ != 0) {
+      for (const auto i : readable_.wait()) take(i);
+      if (phase_ != echo_phase::over) look_at_the_clock();
+    }
+    sums_.total = total_;
+    sockets_.clear();
   }
 
  private:
-  std::vector<std::byte> bytes_;
+  void ask(std::size_t i, std::size_t messages) {
+    auto& one = dialogues_[i];
+    const auto size = messages * question_;
+    write_ready(me_, sockets_[i].get(), wire_.questions.from(one.asked), size);
+    one.asked += size;
+    on_the_way_ += messages;
+  }
+
+  void take(std::size_t i) {
+    auto& one = dialogues_[i];
+    const auto n = read_ready(me_, sockets_[i].get(), buffer_.data(), buffer_.size());
+    if (n == 0) me_.fail(errc::end_of_stream, "the echo ended early");
+    if (n > how_.in_flight * answer_ || std::memcmp(buffer_.data(), wire_.answers.from(one.answered), n) != 0)
+      me_.fail(errc::corrupt, "an echo differs from what was sent");
+    const auto before = one.answered / answer_;
+    one.answered += n;
+    const auto whole = one.answered / answer_ - before;
+    on_the_way_ -= whole;
+    total_ += whole;
+    if (whole != 0 && phase_ != echo_phase::over) ask(i, whole);
+  }
+
+  void look_at_the_clock() {
+    const auto now = now_ns();
+    sums_.timed = total_ - total_at_mark_;
+    sums_.seconds = static_cast<double>(now - begun_) / 1e9;
+    if (now < until_) return;
+    enter(phase_ == echo_phase::warming_up ? echo_phase::timed : echo_phase::over);
+  }
+
+  void enter(echo_phase next) {
+    phase_ = next;
+    if (next == echo_phase::timed) {
+      begun_ = now_ns();
+      until_ = begun_ + how_.duration.count();
+      total_at_mark_ = total_;
+    }
+    sums_.phase.store(next, std::memory_order_release);  // pairs with: whoever counts at the other end
+  }
+
+  child& me_;
+  std::vector<os::unique_fd>& sockets_;
+  const echo_wire& wire_;
+  const echo_load how_;
+  echo_tally& sums_;
+  const std::size_t question_;
+  const std::size_t answer_;
+  std::vector<std::byte> buffer_;
+  std::vector<dialogue> dialogues_;
+  poller readable_;
+  echo_phase phase_ = echo_phase::warming_up;
+  std::int64_t begun_ = 0;
+  std::int64_t until_ = 0;
+  std::uint64_t total_ = 0;  // messages
+  std::uint64_t total_at_mark_ = 0;
+  std::uint64_t on_the_way_ = 0;  // messages
 };
 
 }  // namespace
 
-void load_echo(child& me, std::vector<os::unique_fd>& sockets, std::size_t in_flight, std::chrono::nanoseconds duration,
+void load_echo(child& me, std::vector<os::unique_fd>& sockets, const echo_wire& wire, const echo_load& how,
                echo_tally& sums) {
-  std::vector<std::byte> buffer(k_echo_buffer, std::byte{0});
-  std::vector<std::uint64_t> received(sockets.size(), 0);  // bytes
-  const pattern expected;
-  const auto window = in_flight * k_echo_size;
-  poller readable(me, sockets);
-  me.rendezvous();
-
-  const auto begun = now_ns();
-  for (const auto& socket : sockets) write_ready(me, socket.get(), expected.from(0), window);
-  std::uint64_t total = 0;  // bytes
-  auto on_the_way = window * sockets.size();
-  for (bool timed = true; on_the_way != 0;) {
-    for (const auto i : readable.wait()) {
-      const int fd = sockets[i].get();
-      const auto n = read_ready(me, fd, buffer.data(), buffer.size());
-      if (n == 0) me.fail(errc::end_of_stream, "the echo ended early");
-      if (std::memcmp(buffer.data(), expected.from(received[i]), n) != 0)
-        me.fail(errc::corrupt, "an echo differs from what was sent");
-      if (timed)
-        write_ready(me, fd, expected.from(received[i] + window), n);
-      else
-        on_the_way -= n;
-      received[i] += n;
-      total += n;
-    }
-    if (!timed) continue;
-    const auto elapsed = now_ns() - begun;
-    timed = elapsed < duration.count();
-    sums.timed = total / k_echo_size;
-    sums.seconds = static_cast<double>(elapsed) / 1e9;
-  }
-  sums.total = total / k_echo_size;
-  sockets.clear();
+  loader(me, sockets, wire, how, sums).run();
 }
 
-result<echo_run> measure_echo(stream_kind kind, std::size_t connections, std::size_t in_flight,
-                              std::chrono::nanoseconds duration, placement cores) {
-  if (auto outcome = in_range("the number of connections", connections, 1, 1000); !outcome) return outcome.error();
-  if (auto outcome = in_range("the messages in flight", in_flight, 1, 256); !outcome) return outcome.error();
+result<echo_run> measure_echo(stream_kind kind, const echo_plan& plan, placement cores) {
+  if (auto outcome = check_echo_plan(plan); !outcome) return outcome.error();
   const auto pinned = cores ? result<core_pair>(*cores) : two_cores();
   if (!pinned) return pinned.error();
-  auto pairs = connected_pairs(kind, connections);
+  auto pairs = connected_pairs(kind, plan.connections);
   if (!pairs) return pairs.error();
 
   shared<echo_tally> sums;
   child_group children(2);
-  if (auto outcome = children.start(role(kind, "echo load"), pinned->second,
-                                    [&](child& me) {
-                                      pairs->second.clear();
-                                      load_echo(me, pairs->first, in_flight, duration, *sums);
-                                    });
-      !outcome)
-    return outcome.error();
+  const auto load = [&](child& me) {
+    pairs->second.clear();
+    const auto wire = unframed_echo(plan.size, plan.in_flight);
+    load_echo(me, pairs->first, wire, {plan.in_flight, plan.duration, plan.warm_up}, *sums);
+  };
+  if (auto outcome = children.start(role(kind, "echo load"), pinned->second, load); !outcome) return outcome.error();
   pairs->first.clear();
   if (auto outcome =
           children.start(role(kind, "echo server"), pinned->first, [&](child& me) { serve_echo(me, pairs->second); });
       !outcome)
     return outcome.error();
   pairs->second.clear();
-  if (auto outcome = children.wait(patience(duration)); !outcome) return outcome.error();
+  if (auto outcome = children.wait(patience(plan.warm_up + plan.duration)); !outcome) return outcome.error();
   return echo_run{sums->timed, sums->seconds};
 }
 

@@ -103,7 +103,7 @@ class planner {
     for (auto& entry : stream.echo)
       add(kind, "echo" + dotted(entry.connections) + dotted(entry.in_flight),
           [kind, &entry, pin = pin_](auto duration) -> result<void> {
-            const auto run = measure_echo(kind, entry.connections, entry.in_flight, duration, pin);
+            const auto run = measure_echo(kind, {64, entry.connections, entry.in_flight, duration, {}}, pin);
             if (!run) return run.error();
             entry.messages_per_second.samples.push_back(static_cast<double>(run->messages) / run->seconds);
             return {};

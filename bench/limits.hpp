@@ -102,14 +102,27 @@ struct oneway_run {
 [[nodiscard]] result<oneway_run> measure_pipeline(stream_kind kind, std::size_t size, std::size_t buffer,
                                                   std::chrono::nanoseconds duration, placement cores);
 
+/// The same with bare SSL_write and SSL_read on TCP, TLS 1.3, one SSL_write per full buffer. @return also unsupported,
+/// in a build without TLS
+[[nodiscard]] result<oneway_run> measure_tls_pipeline(std::size_t size, std::size_t buffer,
+                                                      std::chrono::nanoseconds duration, placement cores);
+
 struct echo_run {
   std::uint64_t messages = 0;  ///< echoes that came back within `seconds`
   double seconds = 0;
 };
-/// Bare epoll echo of unframed 64-byte messages: server (one thread) on the first core, load on the second.
-/// Without a placement: two_cores(). @param connections 1 .. 1000  @param in_flight per connection, 1 .. 256
-[[nodiscard]] result<echo_run> measure_echo(stream_kind kind, std::size_t connections, std::size_t in_flight,
-                                            std::chrono::nanoseconds duration, placement cores);
+struct echo_plan {
+  std::size_t size = 64;          ///< bytes of a message, 1 .. 4096
+  std::size_t connections = 100;  ///< 1 .. 1000
+  std::size_t in_flight = 1;      ///< on each connection, 1 .. 256, and at most 32 KiB
+  std::chrono::nanoseconds duration = std::chrono::milliseconds(200);
+  std::chrono::nanoseconds warm_up{};  ///< before, not counted
+};
+/// @return errc::misuse outside of those ranges
+[[nodiscard]] result<void> check_echo_plan(const echo_plan& plan);
+/// Bare epoll echo of unframed messages: server (one thread) on the first core, load on the second.
+/// Without a placement: two_cores().
+[[nodiscard]] result<echo_run> measure_echo(stream_kind kind, const echo_plan& plan, placement cores);
 
 struct relay_run {
   std::uint64_t echoes = 0;

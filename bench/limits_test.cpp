@@ -158,6 +158,14 @@ TEST(pipeline_limit, carries_messages_as_large_as_its_buffer_allows) {
   }
 }
 
+TEST(pipeline_limit, goes_through_tls_too) {
+  const auto run = measure_tls_pipeline(1000, 65536, 20ms, {});
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->messages, 0u);
+  EXPECT_EQ(run->bytes, run->messages * 1000);
+  EXPECT_EQ(measure_tls_pipeline(7, 4096, 1ms, {}).error().reason(), errc::misuse);
+}
+
 TEST(pipeline_limit, refuses_sizes_out_of_range) {
   EXPECT_EQ(measure_pipeline(stream_kind::unix_socket, 7, 4096, 1ms, {}).error().reason(), errc::misuse);
   EXPECT_EQ(measure_pipeline(stream_kind::unix_socket, 4096 - 9, 4096, 1ms, {}).error().reason(), errc::misuse);

@@ -6,6 +6,7 @@
 #include "bench/child.hpp"
 #include "bench/limits.hpp"
 #include "bench/sockets.hpp"
+#include "bench/tls_line.hpp"
 
 namespace ferry::bench {
 
@@ -42,7 +43,10 @@ const std::byte* get_varint(const std::byte* from, const std::byte* end, std::ui
   return nullptr;
 }
 
-void write_frames(child& me, int fd, std::size_t size, std::size_t capacity, std::int64_t duration_ns, tally& sums) {
+/// @param write  all of it: (from, size)
+template <class Write>
+void write_frames(child& me, const Write& write, std::size_t size, std::size_t capacity, std::int64_t duration_ns,
+                  tally& sums) {
   std::vector<std::byte> payload(size, std::byte{'x'});
   std::vector<std::byte> buffer(capacity, std::byte{0});
   std::uint64_t sequence = 0;
@@ -57,19 +61,21 @@ void write_frames(child& me, int fd, std::size_t size, std::size_t capacity, std
       std::memcpy(to, payload.data(), size);
       to += size;
     }
-    write_all(me, fd, buffer.data(), static_cast<std::size_t>(to - buffer.data()));
+    write(buffer.data(), static_cast<std::size_t>(to - buffer.data()));
   } while (now_ns() - begun < duration_ns);
   sums.sent = sequence;
 }
 
-void read_frames(child& me, int fd, std::size_t capacity, tally& sums) {
+/// @param read  some bytes, 0 at the end: (into, room)
+template <class Read>
+void read_frames(child& me, const Read& read, std::size_t capacity, tally& sums) {
   std::vector<std::byte> buffer(capacity, std::byte{0});
   std::uint64_t sequence = 0;
   std::uint64_t bytes = 0;
   std::uint64_t wrong = 0;
   std::size_t kept = 0;
   me.rendezvous();
-  while (const auto n = read_some(me, fd, buffer.data() + kept, capacity - kept)) {
+  while (const std::size_t n = read(buffer.data() + kept, capacity - kept)) {
     const auto* at = buffer.data();
     const auto* const end = at + kept + n;
     std::uint64_t length;
@@ -174,8 +180,37 @@ result<oneway_run> measure_pipeline(stream_kind kind, std::size_t size, std::siz
     return outcome.error();
   return run_oneway(
       kind, size, duration, cores,
-      [&](child& me, int fd, tally& sums) { write_frames(me, fd, size, buffer, duration.count(), sums); },
-      [&](child& me, int fd, tally& sums) { read_frames(me, fd, buffer, sums); });
+      [&](child& me, int fd, tally& sums) {
+        write_frames(
+            me, [&](const std::byte* from, std::size_t n) { write_all(me, fd, from, n); }, size, buffer,
+            duration.count(), sums);
+      },
+      [&](child& me, int fd, tally& sums) {
+        read_frames(
+            me, [&](std::byte* into, std::size_t room) { return read_some(me, fd, into, room); }, buffer, sums);
+      });
+}
+
+result<oneway_run> measure_tls_pipeline(std::size_t size, std::size_t buffer, std::chrono::nanoseconds duration,
+                                        placement cores) {
+  if (auto outcome = in_range("the message size", size, 8, k_max_size); !outcome) return outcome.error();
+  if (auto outcome = in_range("the buffer", buffer, size + k_max_prefix, k_max_buffer); !outcome)
+    return outcome.error();
+  if (!tls_line::available()) return error(errc::unsupported, "this build has no TLS (FERRY_TLS)");
+  return run_oneway(
+      stream_kind::tcp, size, duration, cores,
+      [&](child& me, int fd, tally& sums) {
+        tls_line line(me, fd, false);
+        write_frames(
+            me, [&](const std::byte* from, std::size_t n) { line.write_all(from, n); }, size, buffer, duration.count(),
+            sums);
+        line.end();
+      },
+      [&](child& me, int fd, tally& sums) {
+        tls_line line(me, fd, true);
+        read_frames(
+            me, [&](std::byte* into, std::size_t room) { return line.read_some(into, room); }, buffer, sums);
+      });
 }
 
 }  // namespace ferry::bench

@@ -70,12 +70,13 @@ result<relay_run> measure_relay(stream_kind kind, std::size_t clients, std::size
   shared<echo_tally> sums;
   shared<double> cpu;
   child_group children(3);
-  if (auto outcome = children.start(role(kind, "relay's load"), others,
-                                    [&](child& me) {
-                                      middle.clear();
-                                      inner->second.clear();
-                                      load_echo(me, outer->first, in_flight, duration, *sums);
-                                    });
+  if (auto outcome = children.start(
+          role(kind, "relay's load"), others,
+          [&](child& me) {
+            middle.clear();
+            inner->second.clear();
+            load_echo(me, outer->first, unframed_echo(k_echo_size, in_flight), {in_flight, duration, {}}, *sums);
+          });
       !outcome)
     return outcome.error();
   outer->first.clear();

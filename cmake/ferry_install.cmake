@@ -1,4 +1,4 @@
-# What `cmake --install` puts down: headers, static libraries, the CMake package, pkg-config files and the program.
+# What `cmake --install` puts down: headers, static libraries, the shared library of the C interface, the CMake package, pkg-config files and the program.
 # The package can be moved as a whole: everything in it is found relative to the file that names it.
 include(CMakePackageConfigHelpers)
 
@@ -6,7 +6,8 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ferry)
 
 install(DIRECTORY include/ferry DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
 
-install(TARGETS ferry_dry ferry_ferry EXPORT ferry-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ferry_dry ferry_ferry ferry_socket_c EXPORT ferry-targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT ferry-targets NAMESPACE ferry:: DESTINATION ${package_dir})
 
 # A component with a dependency of its own has an export set of its own, so that who does not ask for it needs neither.
@@ -25,7 +26,10 @@ cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL
 file(RELATIVE_PATH up_to_prefix ${library_dir}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 file(RELATIVE_PATH library_in_prefix ${CMAKE_INSTALL_PREFIX} ${library_dir})
 file(RELATIVE_PATH include_in_prefix ${CMAKE_INSTALL_PREFIX} ${include_dir})
-set(pkg_config_files ferry.pc)
+if(FERRY_TLS)
+  set(required_for_tls "libssl >= 3.0.0 libcrypto >= 3.0.0")
+endif()
+set(pkg_config_files ferry.pc ferry-socket.pc)
 if(FERRY_SYSTEMD)
   list(APPEND pkg_config_files ferry-systemd.pc)
 endif()

@@ -1,7 +1,9 @@
 // Sends numbers to tcpshm_echo_server and counts the answers. What was on its way when either of them was killed comes
 // after the next login.
 //
-//   tcpshm_echo_client DIRECTORY NAME PORT tcp|shm COUNT
+//   tcpshm_echo_client DIRECTORY NAME PORT tcp|shm COUNT [ferry]
+//
+// With `ferry` over Ferry's persistent sessions, as the server.
 #include <ferry/compat/tcpshm.hpp>
 
 #include <chrono>
@@ -21,8 +23,7 @@ std::int64_t seconds() {
 
 class echo_client : public tcpshm::client {
  public:
-  echo_client(const std::string& directory, const std::string& name)
-      : client(directory, name, tcpshm::options::seed_defaults()) {}
+  using client::client;
   std::uint64_t answers = 0;
 
   bool send(std::uint64_t number) {
@@ -48,10 +49,13 @@ class echo_client : public tcpshm::client {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 6) return std::cerr << "usage: tcpshm_echo_client DIRECTORY NAME PORT tcp|shm COUNT\n", 2;
+  if (argc != 6 && argc != 7)
+    return std::cerr << "usage: tcpshm_echo_client DIRECTORY NAME PORT tcp|shm COUNT [ferry]\n", 2;
   const bool use_shm = std::string_view(argv[4]) == "shm";
   const std::uint64_t count = std::stoull(argv[5]);
-  echo_client client(argv[1], argv[2]);
+  auto with = tcpshm::options::seed_defaults();
+  if (argc == 7) with.speaks = tcpshm::protocol::ferry;
+  echo_client client(argv[1], argv[2], with);
   if (!client.connect(use_shm, "127.0.0.1", static_cast<std::uint16_t>(std::stoi(argv[3])))) return 1;
   for (std::uint64_t sent = 0; client.answers < count && !client.get_connection().is_closed();) {
     if (sent < count && client.send(sent)) sent += 1;

@@ -1,6 +1,8 @@
 // Answers every message of every client that logs in, and goes on where it was when it is killed and started again.
 //
-//   tcpshm_echo_server DIRECTORY NAME PORT      0: any; it says which
+//   tcpshm_echo_server DIRECTORY NAME PORT [ferry]      0: any; it says which
+//
+// With `ferry` over Ferry's persistent sessions: then any channel with session=persistent may be the client.
 #include <ferry/compat/tcpshm.hpp>
 
 #include <chrono>
@@ -18,8 +20,7 @@ std::int64_t seconds() {
 
 class echo_server : public tcpshm::server {
  public:
-  echo_server(const std::string& directory, const std::string& name)
-      : server(directory, name, tcpshm::options::seed_defaults()) {}
+  using server::server;
 
  protected:
   void on_system_error(const std::string& what, int) override { std::cerr << what << '\n'; }
@@ -51,8 +52,10 @@ class echo_server : public tcpshm::server {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 4) return std::cerr << "usage: tcpshm_echo_server DIRECTORY NAME PORT\n", 2;
-  echo_server server(argv[1], argv[2]);
+  if (argc != 4 && argc != 5) return std::cerr << "usage: tcpshm_echo_server DIRECTORY NAME PORT [ferry]\n", 2;
+  auto with = tcpshm::options::seed_defaults();
+  if (argc == 5) with.speaks = tcpshm::protocol::ferry;
+  echo_server server(argv[1], argv[2], with);
   if (!server.start("127.0.0.1", static_cast<std::uint16_t>(std::stoi(argv[3])))) return 1;
   std::cout << "listening on " << server.port() << std::endl;
   for (;; std::this_thread::yield()) {  // one thread for all; each of the three may have its own

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ferry::bytes in(reinterpret_cast<const std::byte*>(data), size);
   const auto read = ferry::ring::decode_hello(in);
   if (!read) return 0;
-  require(ferry::printable(read->text) == read->text);
+  require(ferry::printable(read->text) == read->text && read->text.size() <= ferry::ring::k_hello_text_bytes);
   if (read->kind == ferry::ring::hello_kind::refusal) {
     require(!ferry::ring::refusal_of(*read).text().empty());
     return 0;

@@ -75,7 +75,7 @@ struct world {
     const commit_record c{slot.generation, slot.session,      slot.in_sequence, slot.out_start, slot.out_word,
                           slot.out_end,    slot.out_sequence, slot.out_acked,   slot.epoch};
     const auto state = std::min<std::uint64_t>(slot.state_bytes, k_max_state);
-    slot.checksum = slot_sum(c, slot.state_bytes, state_sum(bytes(slot.state).first(state)));
+    slot.checksum = slot_sum(c, kept_sum(c.session, c.epoch, bytes(slot.state).first(state)));
     slot.settled = checked_number::encode(slot.generation & (~std::uint64_t{0} >> 8));
   }
   void sync() {
@@ -143,6 +143,7 @@ void try_login(bytes in) {
       require(!read.error().text().empty());
       continue;
     }
+    require(read->text.size() <= 63);
     for (const char c : read->text) require(c >= ' ' && c <= '~');
     require(check_name(read->own_name, "").has_value() && read->range.start <= read->range.end);
     const auto again = decode_login(encode(*read), answer);

@@ -16,7 +16,7 @@ namespace {
 using ferry::fuzz::require;
 using ferry::fuzz::written;
 
-const std::vector<std::string> k_schemes{"inproc", "ipc", "shm", "tcp", "ws", "wss", "mine"};
+const std::vector<std::string> k_schemes{"inproc", "ipc", "shm", "tcp", "tls", "ws", "wss", "mine"};
 
 }  // namespace
 

@@ -31,6 +31,7 @@ DATA = Path("docs/data")
 PAGE = Path("docs/performance.md")
 README = Path("README.md")
 URLS = {"shm": "shm://ferry-measure", "ipc": "ipc://@ferry-measure", "tcp": "tcp://127.0.0.1:0",
+        "tls": "tls://127.0.0.1:0", "ws": "ws://127.0.0.1:0/",
         "inproc": "inproc://measure"}
 SIZES = measure_page.SIZES
 PATIENCE = 1800  # seconds that one measurement may take before it counts as hanging
@@ -42,8 +43,39 @@ class Measurement:
     def __init__(self, name, *arguments, full=(), quick=()):
         self.name, self.arguments, self.full, self.quick = name, arguments, full, quick
 
+    def program(self, ferry):
+        return ferry
+
     def command(self, quick):
         return ["bench", *self.arguments, *(self.quick if quick else self.full), "--json"]
+
+    def result(self, printed):
+        return printed
+
+
+class CodecMeasurement(Measurement):
+    """The codec's inner loops, which Google Benchmark times."""
+
+    def __init__(self):
+        super().__init__("codec")
+
+    def program(self, ferry):
+        return str(Path(ferry).parent / "bench" / "ferry_bench_codec")
+
+    def command(self, quick):
+        runs = ("--benchmark_min_time=0.02",) if quick else ("--benchmark_repetitions=5",)
+        return ["--benchmark_format=json", *runs]
+
+    def result(self, printed):
+        """{case: {"bytes_per_second" or "items_per_second": of each run}}"""
+        figures = {}
+        for one in printed["benchmarks"]:
+            if one.get("run_type") != "aggregate":
+                for key in ("bytes_per_second", "items_per_second"):
+                    if key in one:
+                        figures.setdefault(one.get("run_name", one["name"]), {}).setdefault(key, []).append(one[key])
+        return {"name": "codec", "machine": {"load_average": printed["context"].get("load_avg", [0])[0]},
+                "figures": figures}
 
 
 def repeated(name, *arguments, runs=5):
@@ -65,6 +97,24 @@ def crowd(active, count):
     words = ("connections", f"{URLS['shm']}?ring_bytes=16KiB", "--active", share, "--count", str(count))
     return Measurement(f"connections-shm-{active}-of-{count}", *words,
                        full=("--seconds", "1"), quick=("--seconds", "0.2"))
+
+
+def echoes():
+    """A server that sends everything back, beside bare epoll, which echoes unframed bytes under the same load."""
+    full, quick = ("--repeat", "5", "--seconds", "0.3"), ("--seconds", "0.1")
+    for size in measure_page.ECHO_SIZES:
+        for count in measure_page.ECHO_CONNECTIONS:
+            for in_flight in measure_page.ECHO_IN_FLIGHT:
+                words = ("echo", URLS["ws"], "--size", str(size), "--connections", str(count), "--in-flight", str(in_flight))
+                yield Measurement(measure_page.echo_name("ws", size, count, in_flight), *words, "--pin", "0,1",
+                                  full=full, quick=quick)
+
+
+def encrypted():
+    """One way through TLS, beside bare SSL_write and SSL_read."""
+    for size in SIZES:
+        yield one_way(f"oneway-tls-{size}-pinned", URLS["tls"], size, "--limit", "--pin", "0,1")
+    yield connections("connections-tls", URLS["tls"])
 
 
 def channels(kind):
@@ -90,6 +140,7 @@ def sessions(kind):
 
 def measurements():
     yield Measurement("limits", "limits", quick=("--quick",))
+    yield CodecMeasurement()
     yield Measurement("ring", "ring", "--pin", "0,1", quick=("--quick",))
     yield Measurement("session", "session", "--pin", "0,1", quick=("--quick",))
     for kind in ("shm", "ipc", "tcp"):
@@ -106,6 +157,9 @@ def measurements():
         yield from channels(kind)
         yield connections(f"connections-{kind}", URLS[kind])
         yield connections(f"connections-{kind}-active", URLS[kind], "--active", "1")
+    yield from encrypted()
+    yield from echoes()
+    yield connections("connections-ws", URLS["ws"])
     for size in SIZES:
         yield one_way(f"oneway-uds-{size}", URLS["ipc"], size, "--limit", "--uds-pair")
     yield repeated("rtt-inproc", "rtt", URLS["inproc"], "--size", "64")
@@ -113,22 +167,24 @@ def measurements():
         yield one_way(f"oneway-inproc-{size}", URLS["inproc"], size)
 
 
-def run(program, one, quick):
+def run(ferry, one, quick):
     """Measures, and writes the result to its file. @return an error text, or None"""
-    words = one.command(quick)
+    words, program = one.command(quick), one.program(ferry)
+    if not os.access(program, os.X_OK):
+        return f"{program} is not there: it is built where Google Benchmark is installed"
     try:
         done = subprocess.run([program, *words], capture_output=True, text=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         return f"no result after {PATIENCE} s"
     complaint = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
     try:
-        result = json.loads(done.stdout)
-    except ValueError:
+        result = one.result(json.loads(done.stdout))
+    except (ValueError, KeyError):
         return complaint[0]
     if done.returncode != 0:
         return complaint[0]
     now = datetime.datetime.now(datetime.timezone.utc)
-    kept = {"command": " ".join(["ferry", *(f"'{word}'" if "?" in word else word for word in words)]),
+    kept = {"command": " ".join([Path(program).name, *(f"'{word}'" if "?" in word else word for word in words)]),
             "date": now.strftime("%Y-%m-%d %H:%M UTC"), "quick": quick, "result": result}
     (ROOT / DATA).mkdir(parents=True, exist_ok=True)
     (ROOT / DATA / f"{one.name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -187,10 +243,11 @@ def chart(output, title, rows_by_label, *more):
 
 
 def draw(data):
-    for kind, name in (("shm", "shared memory"), ("ipc", "Unix socket"), ("tcp", "TCP loopback")):
+    for kind, name, placed in (("shm", "shared memory", ""), ("ipc", "Unix socket", ""), ("tcp", "TCP loopback", ""),
+                               ("tls", "TLS over TCP loopback", "-pinned")):
         rows = {"channel": [], "bare pipeline": []}
         for size in SIZES:
-            for one in measure_page.runs(data, f"oneway-{kind}-{size}"):
+            for one in measure_page.runs(data, f"oneway-{kind}-{size}{placed}"):
                 rows["channel"].append({"size": size, "bytes_per_second": one["bytes_per_second"]})
                 if "limit_bytes_per_second" in one:
                     rows["bare pipeline"].append({"size": size, "bytes_per_second": one["limit_bytes_per_second"]})
@@ -204,6 +261,16 @@ def draw(data):
                 rows["bare ping-pong"].append({"case": label, "rtt_ns": one["limit_rtt_ns"]["p50"]})
     chart("rtt.svg", "Round trip of 64 bytes, median", rows, "--x", "case", "--y", "rtt_ns", "--log", "y",
           "--x-label", " ")
+    for in_flight in measure_page.ECHO_IN_FLIGHT:
+        rows = {"ws": [], "bare epoll": []}
+        for count in measure_page.ECHO_CONNECTIONS:
+            for size in measure_page.ECHO_SIZES:
+                for one in measure_page.runs(data, measure_page.echo_name("ws", size, count, in_flight)):
+                    case = f"{measure_page.size_text(size)} x {count}"
+                    rows["ws"].append({"case": case, "messages_per_second": one["messages_per_second"]})
+                    rows["bare epoll"].append({"case": case, "messages_per_second": one["limit_messages_per_second"]})
+        chart(f"echo-ws-{in_flight}.svg", f"Echo over WebSocket, {in_flight} in flight on each connection", rows,
+              "--x", "case", "--y", "messages_per_second", "--x-label", "size of a message x connections")
     rows = {"processes": [], "threads": []}
     for kind, drawn in rows.items():
         for number in measure_page.PRODUCERS:

@@ -5,6 +5,14 @@ import statistics
 
 SIZES = (64, 1024, 10240, 102400)
 ONE_WAY_TARGET = {64: 0.4, 1024: 0.7, 10240: 0.85, 102400: 0.85}
+TLS_TARGET = 0.9
+ECHO_SIZES, ECHO_CONNECTIONS, ECHO_IN_FLIGHT = (20, 64, 1024), (10, 100, 1000), (1, 16)
+ECHO_TARGET = {1: 0.92, 16: 0.6}  # by messages in flight
+CODEC_FIGURES = (  # (case of ferry_bench_codec, what it is, least bytes per second)
+    ("unmask/16384/0", "unmasking, 16 KiB in the first-level cache", 25e9),
+    ("utf8/ascii/16384", "UTF-8 checked, ASCII", 5e9), ("utf8/mixed/16384", "UTF-8 checked, mixed", 1e9),
+    ("utf8/chinese/16384", "UTF-8 checked, three bytes each", None))
+DECODED = (("decode/20", "masked messages of 20 B, from frame to event"), ("decode/1024", "the same, 1 KiB"))
 PRODUCERS = (1, 2, 4)
 CROWDS = ((1, 1), (1, 10), (1, 100), (10, 10), (10, 1000), (90, 90), (90, 9000))  # (channels that talk, of so many)
 ROUND_TRIPS = (  # (measurement, label in the table, in the chart)
@@ -47,6 +55,7 @@ KEYS = """## Keys of the JSON
 | `machine` | processor, cores, kernel, compiler, load average before the run |
 | of `bench limits` | `cache_line_rtt_ns`, `memcpy_bytes_per_second`, and for `unix` and `tcp`: `pingpong_blocking_ns`, `pingpong_spinning_ns`, `raw_oneway`, `pipeline_oneway`, `echo`, `relay`; with `_min` and `_max` of the runs beside each |
 | of `bench connections` | `rss_per_connection`, `pss_per_connection`, `descriptors_per_connection`: slope (in bytes) between a ninth of the connections and all |
+| of `bench echo` | `size`, `connections`, `in_flight`; `limit_messages_per_second`: of the bare epoll server that ran next; `allocations_per_message`, `syscalls_per_message`: of the server, for one echo |
 | of `bench ring` | `figures {NAME}`: `value` `against` what (`against_value`), the median `ratio` of the rounds with `ratio_min` and `ratio_max`, `at_most` or `at_least` what is wanted of the ratio (without one: of the value), `reached`; times in ns, rates per second, idle as a share of one core |
 | of `bench session` | as of `bench ring` |
 | of `bench producers` | `producers` `as` threads or processes; `lost` also counts what came in another order |
@@ -170,7 +179,7 @@ def one_way(data, kind):
             row = [size_text(size) + label, rate_text(median(data, name, "messages_per_second")),
                    spread(data, name, "messages_per_second", rate_text), bytes_text(median(data, name, "bytes_per_second"))]
             if "ratio" in runs(data, name)[0]:
-                ratio, target = median(data, name, "ratio"), ONE_WAY_TARGET[size]
+                ratio, target = median(data, name, "ratio"), TLS_TARGET if kind == "tls" else ONE_WAY_TARGET[size]
                 row += [rate_text(median(data, name, "limit_messages_per_second")), f"{ratio:.3f}", f"≥ {target}",
                         verdict(ratio, target, False)]
             else:
@@ -186,6 +195,42 @@ def one_way(data, kind):
     if kind == "shm":  # its limits are not a pipeline's
         return table(head[:4] + head[8:], "lrrrrr", [row[:4] + row[8:] for row in rows])
     return table(head, "lrrrrrrlrr", rows)
+
+
+def echo_name(kind, size, connections, in_flight):
+    return f"echo-{kind}-{size}-{connections}-{in_flight}"
+
+
+def echoes(data):
+    rows = []
+    for in_flight in ECHO_IN_FLIGHT:
+        for count in ECHO_CONNECTIONS:
+            for size in ECHO_SIZES:
+                name = echo_name("ws", size, count, in_flight)
+                if name not in data:
+                    continue
+                ratios = [one["ratio"] for one in runs(data, name)]
+                ratio, target = statistics.median(ratios), ECHO_TARGET[in_flight]
+                rows.append([str(in_flight), digits(count), size_text(size),
+                             rate_text(median(data, name, "messages_per_second")),
+                             rate_text(median(data, name, "limit_messages_per_second")),
+                             f"{ratio:.3f} ({min(ratios):.2f} .. {max(ratios):.2f})", f"≥ {target}",
+                             verdict(ratio, target, False), share_text(median(data, name, "syscalls_per_message")),
+                             share_text(median(data, name, "allocations_per_message"))])
+    return table(["in flight", "connections", "message", "echoes", "bare epoll", "ratio", "target", "reached",
+                  "system calls per echo", "allocations per echo"], "rrrrrrrlrr", rows)
+
+
+def codec(data):
+    figures, rows = data["codec"]["result"]["figures"] if "codec" in data else {}, []
+    for name, label, least in CODEC_FIGURES:
+        if name in figures:
+            speed = statistics.median(figures[name]["bytes_per_second"])
+            rows.append([label, bytes_text(speed), *([f"≥ {bytes_text(least)}", verdict(speed, least, False)] if least else ["", ""])])
+    for name, label in DECODED:
+        if name in figures:
+            rows.append([label, rate_text(statistics.median(figures[name]["items_per_second"])), "", ""])
+    return table(["", "measured", "target", "reached"], "lrrl", rows)
 
 
 RING_FIGURES = {  # what `ferry bench ring` measures: how its figures are written
@@ -220,7 +265,8 @@ def shared_memory(data):
 
 
 SESSION_FIGURES = {  # what `ferry bench session` measures: how its figures are written
-    "round_trip": time_text, "round_trip_to_poll": time_text, "one_way": rate_text, "commit": time_text, "commits": rate_text}
+    "round_trip": time_text, "round_trip_to_poll": time_text, "poll_round_trip": time_text,
+    "one_way": rate_text, "commit": time_text, "commits": rate_text}
 SESSION_TARGETS = {"rtt-tcp-persistent-spin-pinned": 1.15, "oneway-tcp-persistent-64-pinned": 0.2}  # of the ratio
 
 
@@ -292,17 +338,24 @@ def crowds(data):
                   "resident memory for each", "our share of it", "descriptors"], "rrrrrrlrrr", rows)
 
 
+CONNECTION_TARGET = {"ws": 2048}  # bytes; else 8 KiB
+
+
 def connections(data):
     rows = []
-    for kind in ("ipc", "tcp"):
+    for kind in ("ipc", "tcp", "tls", "ws"):
         for name, label in ((f"connections-{kind}", "idle"), (f"connections-{kind}-active", "1 % active")):
             if name not in data:
                 continue
             one = runs(data, name)[0]
             per = one["pss_per_connection"]
             active = [rate_text(one["messages_per_second"]), time_text(one["rtt_ns"]["p50"])] if "rtt_ns" in one else ["", ""]
-            rows.append([f"{kind}, {label}", digits(one["connections"]), f"{digits(per)} B", "< 8192 B",
-                         verdict(per, 8191, True), *active])
+            wanted = ["< 8192 B", verdict(per, 8191, True)]
+            if kind == "tls":  # most of it is OpenSSL's
+                wanted = ["", ""]
+            if kind in CONNECTION_TARGET:
+                wanted = [f"≤ {CONNECTION_TARGET[kind]} B", verdict(per, CONNECTION_TARGET[kind], True)]
+            rows.append([f"{kind}, {label}", digits(one["connections"]), f"{digits(per)} B", *wanted, *active])
     return table(["", "connections", "our memory for each", "target", "reached", "round trips", "p50"], "lrrrlrr", rows)
 
 
@@ -402,6 +455,15 @@ def page(data):
         "## One way over Unix sockets\n", picture(data, "oneway-ipc", "One way, Unix socket", "oneway-ipc.svg"), one_way(data, "ipc"),
         "## One way through a uds_writer and a uds_reader\n", one_way(data, "uds"),
         "## One way over TCP loopback\n", picture(data, "oneway-tcp", "One way, TCP", "oneway-tcp.svg"), one_way(data, "tcp"),
+        "## One way over TLS\n", picture(data, "oneway-tls", "One way, TLS", "oneway-tls.svg"), one_way(data, "tls"),
+        "Here the bare pipeline is one of SSL_write and SSL_read over the same loopback, with what OpenSSL chooses.\n",
+        "## Echo over WebSocket\n",
+        *(picture(data, "echo-ws", f"Echo over WebSocket, {number} in flight", f"echo-ws-{number}.svg") for number in ECHO_IN_FLIGHT),
+        echoes(data),
+        "`ferry bench echo ws://`: a listener on one core that sends everything back, a load on the other that is nothing "
+        "but sockets and prepared frames. Bare epoll echoes unframed bytes of the same size under the same load, in turns. "
+        "Every byte is checked.\n",
+        "## The WebSocket codec\n", codec(data),
         "## One way within a process\n", one_way(data, "inproc"),
         "The target for 64 B is also fewer than 0.05 system calls per message and no allocation.\n",
         "## Many connections, one thread\n", connections(data),

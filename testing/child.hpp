@@ -87,10 +87,16 @@ class child {
     if (status_) return status_;
     pollfd ended{pidfd_, POLLIN, 0};
     const auto end = std::chrono::steady_clock::now() + limit;
-    while (::poll(&ended, 1, left(end)) < 0 && errno == EINTR) {
+    int ready = 0;
+    while ((ready = ::poll(&ended, 1, left(end))) < 0 && errno == EINTR) {
     }
+    // What is dead can stay invisible to its parent for a moment: a child that is killed while LeakSanitizer traces it
+    // belongs to its tracer until that has gone too.
     int raw = 0;
-    if (::waitpid(pid_, &raw, WNOHANG) != pid_) return std::nullopt;
+    pid_t reaped = -1;
+    while ((reaped = ::waitpid(pid_, &raw, ready > 0 ? 0 : WNOHANG)) < 0 && errno == EINTR) {
+    }
+    if (reaped != pid_) return std::nullopt;
     status_ = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
     return status_;
   }

@@ -33,6 +33,10 @@ class raw_tcp {
       all.remove_prefix(static_cast<std::size_t>(n));
     }
   }
+  /// Sends what is taken at once. @return how many bytes, or -1 and errno
+  ssize_t try_send(std::string_view some) {
+    return ::send(fd_.get(), some.data(), some.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   /// Reads what has come. @return all that has come and was not taken
   const std::string& received() {
     char buffer[65536];
@@ -81,16 +85,24 @@ class raw_tcp_listener {
     port_ = ntohs(at.sin_port);
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  /// Waits for somebody.
-  [[nodiscard]] raw_tcp accept() {
-    pollfd ready{fd_.get(), POLLIN, 0};
-    ::poll(&ready, 1, 60'000);
-    os::unique_fd made(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!made) raw_tcp::fail("accept");
-    return raw_tcp(std::move(made));
+  /// A socket that does not block, or none if nobody has come.
+  [[nodiscard]] os::unique_fd try_accept() {
+    return os::unique_fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   }
+  /// Waits for somebody.
+  [[nodiscard]] raw_tcp accept() { return raw_tcp(accept_fd(0)); }
+  /// The same, as a socket that does not block.
+  [[nodiscard]] os::unique_fd accept_fd() { return accept_fd(SOCK_NONBLOCK); }
 
  private:
+  [[nodiscard]] os::unique_fd accept_fd(int flags) {
+    pollfd ready{fd_.get(), POLLIN, 0};
+    ::poll(&ready, 1, 60'000);
+    os::unique_fd made(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | flags));
+    if (!made) raw_tcp::fail("accept");
+    return made;
+  }
+
   os::unique_fd fd_;
   std::uint16_t port_ = 0;
 };

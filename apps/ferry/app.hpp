@@ -5,11 +5,9 @@
 
 #include <string_view>
 
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-}
-
 namespace ferry::app {
+
+class command_line;  // flags.hpp
 
 /// Exit statuses of the program. A second Ctrl-C ends it by the signal itself.
 inline constexpr int k_ok = 0;      ///< everything was done, nothing was lost
@@ -18,14 +16,18 @@ inline constexpr int k_usage = 2;   ///< the command line, an option or a URL is
 
 /// Each adds one command to `app`. When the command is chosen, its callback does the work and writes the exit status to
 /// `exit_code`, which must live as long as `app`.
-void add_listen(CLI::App& app, int& exit_code);
-void add_send(CLI::App& app, int& exit_code);
-void add_connect(CLI::App& app, int& exit_code);
-void add_bridge(CLI::App& app, int& exit_code);
-void add_bench(CLI::App& app, int& exit_code);
-void add_demo(CLI::App& app, int& exit_code);
-void add_inspect(CLI::App& app, int& exit_code);
-void add_session(CLI::App& app, int& exit_code);
+void add_listen(command_line app, int& exit_code);
+void add_send(command_line app, int& exit_code);
+void add_connect(command_line app, int& exit_code);
+void add_bridge(command_line app, int& exit_code);
+void add_bench(command_line app, int& exit_code);
+void add_demo(command_line app, int& exit_code);
+void add_inspect(command_line app, int& exit_code);
+void add_session(command_line app, int& exit_code);
+void add_replay(command_line app, int& exit_code);
+void add_fuzz(command_line app, int& exit_code);
+void add_loopback(command_line app, int& exit_code);
+void add_gateway(command_line app, int& exit_code);
 
 /// Writes "ferry: TEXT" as a line to standard error, after the progress bar if one is there.
 void say(std::string_view text) noexcept;

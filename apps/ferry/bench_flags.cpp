@@ -40,28 +40,27 @@ void remove_socket(const std::string& url, const channel_flags& flags) {
 
 }  // namespace
 
-CLI::Option* add_pin(CLI::App& command, bench::placement& pin, const std::string& help) {
+flag add_pin(command_line command, bench::placement& pin, const std::string& help) {
   const auto read = [&pin](const std::string& text) {
     pin = parse_pin(text);
-    if (!pin) throw CLI::ValidationError("--pin " + shown(text, 64) + ": must be two core numbers, such as 0,1");
+    if (!pin) refuse_usage("--pin " + shown(text, 64) + ": must be two core numbers, such as 0,1");
     const auto last = static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF)) - 1;
     if (std::max(pin->first, pin->second) > last)
-      throw CLI::ValidationError("--pin " + text + ": this machine has cores 0 .. " + std::to_string(last));
+      refuse_usage("--pin " + text + ": this machine has cores 0 .. " + std::to_string(last));
   };
-  return command.add_option_function<std::string>("--pin", read, help)->type_name("A,B");
+  return command.add_option("--pin", read, help).type_name("A,B");
 }
 
-CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanoseconds>& duration,
-                         const std::string& help) {
+flag add_seconds(command_line command, std::optional<std::chrono::nanoseconds>& duration, const std::string& help) {
   constexpr double k_least = 0.01;
   constexpr double k_most = 3600;
   const auto read = [&duration](const std::string& text) {
     const auto value = parse_number(text);
     if (!value || *value < k_least || *value > k_most)
-      throw CLI::ValidationError("--seconds " + shown(text, 64) + ": must be a number of seconds, 0.01 .. 3600");
+      refuse_usage("--seconds " + shown(text, 64) + ": must be a number of seconds, 0.01 .. 3600");
     duration = std::chrono::nanoseconds(std::llround(*value * 1e9));
   };
-  return command.add_option_function<std::string>("--seconds", read, help)->type_name("S");
+  return command.add_option("--seconds", read, help).type_name("S");
 }
 
 int measure_at(const std::string& url, const channel_flags& channels,

@@ -12,17 +12,15 @@
 #include "apps/ferry/settings.hpp"
 #include "bench/limits.hpp"
 
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-class Option;
-}  // namespace CLI
-
 namespace ferry::app {
 
+class command_line;  // flags.hpp
+class flag;
+
 /// --pin A,B. `pin` must live as long as `command`.
-CLI::Option* add_pin(CLI::App& command, bench::placement& pin, const std::string& help);
+flag add_pin(command_line command, bench::placement& pin, const std::string& help);
 /// --seconds S: 0.01 .. 3600, fractions allowed; `duration` keeps its value without the flag.
-CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanoseconds>& duration, const std::string& help);
+flag add_seconds(command_line command, std::optional<std::chrono::nanoseconds>& duration, const std::string& help);
 
 /// Writes one line of JSON or a text that ends with a newline to standard output. @return k_ok, or k_failed and says
 /// why
@@ -34,12 +32,13 @@ CLI::Option* add_seconds(CLI::App& command, std::optional<std::chrono::nanosecon
                              const std::function<int(const std::string& directory)>& body);
 
 // Each adds one command below `bench`; as add_bench.
-void add_bench_limits(CLI::App& bench, int& exit_code);
-void add_bench_compare(CLI::App& bench, int& exit_code);
-void add_bench_serve(CLI::App& bench, int& exit_code);
-void add_bench_connections(CLI::App& bench, int& exit_code);
-void add_bench_ring(CLI::App& bench, int& exit_code);
-void add_bench_session(CLI::App& bench, int& exit_code);
-void add_bench_producers(CLI::App& bench, int& exit_code);
+void add_bench_limits(command_line bench, int& exit_code);
+void add_bench_compare(command_line bench, int& exit_code);
+void add_bench_serve(command_line bench, int& exit_code);
+void add_bench_connections(command_line bench, int& exit_code);
+void add_bench_ring(command_line bench, int& exit_code);
+void add_bench_session(command_line bench, int& exit_code);
+void add_bench_echo(command_line bench, int& exit_code);
+void add_bench_producers(command_line bench, int& exit_code);
 
 }  // namespace ferry::app

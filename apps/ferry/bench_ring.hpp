@@ -41,6 +41,9 @@ struct ring_plan {
 [[nodiscard]] result<bench::ring_comparison> measure_session_round_trip(const ring_plan& plan);
 /// The same, but that `other` is the poll API.
 [[nodiscard]] result<bench::ring_comparison> measure_session_round_trip_to_poll(const ring_plan& plan);
+/// The poll API of sessions against that of rings: `ring` is a client and a server in tcpshm's shape, every message a
+/// transaction at both ends, `other` the poll API.
+[[nodiscard]] result<bench::ring_comparison> measure_session_poll_round_trip(const ring_plan& plan);
 /// As measure_channel_rate, with every message a transaction at both ends.
 [[nodiscard]] result<bench::ring_comparison> measure_session_rate(const ring_plan& plan);
 

@@ -7,46 +7,14 @@
 #include <vector>
 
 #include "apps/ferry/bench_ring_ends.hpp"
-#include "base/endian.hpp"
 #include "bench/statistics.hpp"
 #include "channel/fail.hpp"
 
 namespace ferry::app {
 namespace {
 
-constexpr std::size_t k_size = 64;
-constexpr std::uint64_t k_train = 1000;
-constexpr int k_trains = 51;
 constexpr std::uint64_t k_messages = 50'000;  // of one train one way
 constexpr int k_tries = 15;
-
-using message = std::array<std::uint64_t, k_size / 8>;
-
-/// What is sent lies ready in memory, as with a caller's payload: making it is no part of the figure. Message n says
-/// n modulo 64 eight times.
-class prepared {
- public:
-  explicit prepared(std::uint64_t what = 0) {
-    for (std::uint64_t n = 0; n < k_numbers; ++n) all_[n].fill(word(n, what));
-  }
-  [[nodiscard]] bytes operator[](std::uint64_t n) const noexcept {
-    return std::as_bytes(std::span(all_[n % k_numbers]));
-  }
-  /// 0 if this is message n.
-  [[nodiscard]] static std::uint64_t difference(bytes body, std::uint64_t n, std::uint64_t what = 0) noexcept {
-    if (body.size() != k_size) return 1;
-    std::uint64_t all = 0;
-    for (std::size_t i = 0; i < k_size; i += 8) all |= load_le<std::uint64_t>(body.data() + i) ^ word(n, what);
-    return all;
-  }
-
- private:
-  static constexpr std::uint64_t k_numbers = 64;
-  static std::uint64_t word(std::uint64_t n, std::uint64_t what) noexcept { return n % k_numbers + what; }
-  std::array<message, k_numbers> all_;
-};
-
-constexpr std::uint64_t k_answer = 1000;  // makes answers differ from questions
 
 /// Longer than any train: nobody falls asleep inside one.
 options spinning(options with) {
@@ -91,7 +59,7 @@ struct ends {
 std::uint64_t receive(ring_connection& link, std::uint64_t n, std::uint64_t what = 0) {
   ring_record record;
   while (!(record = link.front())) link.pause();
-  const auto wrong = prepared::difference(record.body(), n, what);
+  const auto wrong = prepared_messages::difference(record.body(), n, what);
   link.pop();
   return wrong;
 }
@@ -147,7 +115,7 @@ class asker {
     return static_cast<double>(ended_ - began) / k_train;
   }
   void answered(channel_end& at, bytes payload) {
-    wrong_ |= prepared::difference(payload, turn_, k_answer);
+    wrong_ |= prepared_messages::difference(payload, turn_, k_answer);
     if (++turn_ != k_train) return send(at.link(), questions_[turn_]);
     ended_ = bench::now_ns();
     at.done();
@@ -156,7 +124,7 @@ class asker {
   const ring_plan& plan_;
   ring_board& board_;
   ends ends_;
-  const prepared questions_;
+  const prepared_messages questions_;
   std::uint64_t turn_ = 0;
   std::uint64_t wrong_ = 0;
   std::int64_t ended_ = 0;
@@ -198,7 +166,7 @@ class answerer {
     at.run();
   }
   void answer(channel_end& at, bytes payload) {
-    wrong_ |= prepared::difference(payload, turn_);
+    wrong_ |= prepared_messages::difference(payload, turn_);
     send(at.link(), answers_[turn_]);
     if (++turn_ == k_train) at.done();
   }
@@ -206,7 +174,7 @@ class answerer {
   const ring_plan& plan_;
   ring_board& board_;
   ends ends_;
-  const prepared answers_{k_answer};
+  const prepared_messages answers_{k_answer};
   std::uint64_t turn_ = 0;
   std::uint64_t wrong_ = 0;
 };
@@ -265,7 +233,7 @@ class writer {
   const ring_plan& plan_;
   ring_board& board_;
   ends ends_;
-  const prepared messages_;
+  const prepared_messages messages_;
   std::uint64_t next_ = 0;
 };
 
@@ -296,7 +264,7 @@ class reader {
     board_.ended = bench::now_ns();
   }
   void take(bytes payload) {
-    wrong_ |= prepared::difference(payload, next_);
+    wrong_ |= prepared_messages::difference(payload, next_);
     if (++next_ != k_messages) return;
     board_.ended = bench::now_ns();
     ends_.channel.done();

@@ -12,9 +12,11 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "apps/ferry/bench_ring.hpp"
+#include "base/endian.hpp"
 #include "bench/child.hpp"
 #include "bench/in_step.hpp"
 
@@ -30,6 +32,35 @@ struct ring_board {
   std::array<double, k_max_rounds> ring{};
   std::array<double, k_max_rounds> other{};
 };
+
+/// What is sent lies ready in memory, as with a caller's payload: making it is no part of the figure. Message n says
+/// n modulo 64 eight times.
+class prepared_messages {
+ public:
+  static constexpr std::size_t k_size = 64;
+  explicit prepared_messages(std::uint64_t what = 0) {
+    for (std::uint64_t n = 0; n < k_numbers; ++n) all_[n].fill(word(n, what));
+  }
+  [[nodiscard]] bytes operator[](std::uint64_t n) const noexcept {
+    return std::as_bytes(std::span(all_[n % k_numbers]));
+  }
+  /// 0 if this is message n.
+  [[nodiscard]] static std::uint64_t difference(bytes body, std::uint64_t n, std::uint64_t what = 0) noexcept {
+    if (body.size() != k_size) return 1;
+    std::uint64_t all = 0;
+    for (std::size_t i = 0; i < k_size; i += 8) all |= load_le<std::uint64_t>(body.data() + i) ^ word(n, what);
+    return all;
+  }
+
+ private:
+  static constexpr std::uint64_t k_numbers = 64;
+  static std::uint64_t word(std::uint64_t n, std::uint64_t what) noexcept { return n % k_numbers + what; }
+  std::array<std::array<std::uint64_t, k_size / 8>, k_numbers> all_;
+};
+
+inline constexpr std::uint64_t k_answer = 1000;  ///< makes answers differ from questions
+inline constexpr std::uint64_t k_train = 1000;   ///< round trips
+inline constexpr int k_trains = 51;              ///< in a round
 
 /// One end over the poll API.
 class poll_end {

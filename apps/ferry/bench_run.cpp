@@ -42,10 +42,13 @@ std::vector<bench::child_part> parts_of(const bench_plan& plan, bench_pair& pair
   return parts;
 }
 
+bool is_tls(const bench_plan& plan) { return plan.url.starts_with("tls:"); }
+
 result<bench::stream_kind> limit_kind(const bench_plan& plan) {
   if (plan.url.starts_with("ipc:")) return bench::stream_kind::unix_socket;
-  if (plan.url.starts_with("tcp:")) return bench::stream_kind::tcp;
-  return error(errc::unsupported, "--limit: there is no bare limit for " + plan.url + ", only for ipc and tcp");
+  if (plan.url.starts_with("tcp:") || (is_tls(plan) && plan.kind != bench_kind::rtt)) return bench::stream_kind::tcp;
+  return error(errc::unsupported,
+               "--limit: there is no bare limit for " + plan.url + ", only for ipc and tcp, and one way for tls");
 }
 
 result<bench_limit> run_pingpong(const bench_plan& plan, bench::stream_kind kind) {
@@ -66,7 +69,8 @@ result<bench_limit> run_pipeline(const bench_plan& plan, bench::stream_kind kind
   bench_limit best;
   for (const auto least : k_pipeline_buffers) {
     const auto buffer = std::max(least, plan.size + k_max_prefix);
-    const auto run = bench::measure_pipeline(kind, plan.size, buffer, duration, plan.pin);
+    const auto run = is_tls(plan) ? bench::measure_tls_pipeline(plan.size, buffer, duration, plan.pin)
+                                  : bench::measure_pipeline(kind, plan.size, buffer, duration, plan.pin);
     if (!run) return run.error();
     if (run->messages_per_second() < best.messages_per_second) continue;
     best.messages_per_second = run->messages_per_second();

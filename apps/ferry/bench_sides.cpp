@@ -3,6 +3,8 @@
 #include <cstring>
 #include <thread>
 
+#include "bench/tls_line.hpp"
+
 namespace ferry::app {
 
 void meeting_point::publish(bench::child& me, const std::string& url) {
@@ -30,6 +32,30 @@ result<endpoint> look_up_between_processes(const std::string& url, options& with
     return error(errc::unsupported, at->scheme + ":// stays in one process: its two ends cannot be told apart");
   return at;
 }
+
+result<void> bring_certificate(const std::string& url, options& with, const std::string& directory) {
+  const auto scheme = url.substr(0, url.find("://"));
+  if (!speaks_tls(scheme)) return {};
+  auto all = with;
+  if (const auto at = look_up(url, all); !at) return at.error();
+  if (!all.tls_certificate.empty() || !all.tls_ca.empty()) return {};
+  with.tls_ca = with.tls_certificate = directory + "/certificate";
+  if (!bench::write_certificate(with.tls_ca))
+    return error(errc::unsupported,
+                 "a certificate for " + scheme + " could not be made: name one with tls_certificate");
+  return {};
+}
+
+std::string free_url(const std::string& scheme, const std::string& directory) {
+  if (scheme == "inproc") return "inproc://meeting";
+  if (scheme == "shm") return "shm://meeting?runtime_dir=" + directory;
+  if (scheme == "ipc") return "ipc://" + directory + "/socket";
+  if (scheme == "ws+ipc") return "ws+ipc://" + directory + "/websocket?path=/meeting";
+  const bool http = scheme == "ws" || scheme == "wss";
+  return scheme + "://127.0.0.1:0" + (http ? "/meeting" : "");
+}
+
+bool speaks_tls(const std::string& scheme) { return scheme == "tls" || scheme.starts_with("wss"); }
 
 bool stays_in_process(const std::string& scheme) {
   loop scratch;

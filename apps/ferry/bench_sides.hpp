@@ -39,6 +39,14 @@ class meeting_point {
 /// The same | unsupported: the two ends would be in one process
 [[nodiscard]] result<endpoint> look_up_between_processes(const std::string& url, options& with);
 
+/// Where the URL asks for TLS and no certificate is named, makes one of 127.0.0.1 in `directory`, for both sides.
+/// @return errors of the URL, but an unknown scheme is left for later | unsupported: a build without TLS
+[[nodiscard]] result<void> bring_certificate(const std::string& url, options& with, const std::string& directory);
+
+/// Where a transport of this scheme listens: a free port, or a name in `directory`, which is also the runtime_dir.
+[[nodiscard]] std::string free_url(const std::string& scheme, const std::string& directory);
+/// Whether it needs a certificate.
+[[nodiscard]] bool speaks_tls(const std::string& scheme);
 /// Whether messages of this scheme stay in one process.
 [[nodiscard]] bool stays_in_process(const std::string& scheme);
 

@@ -11,6 +11,7 @@
 #include "apps/ferry/bench_payload.hpp"
 #include "apps/ferry/bench_run.hpp"
 #include "apps/ferry/bench_service.hpp"
+#include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/bench_time_bar.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/host.hpp"
@@ -74,6 +75,8 @@ int run(run_flags& flags) {
   if (!with) return complain(with.error());
   auto& plan = flags.plan;
   plan.with = *with;
+  if (!plan.external)
+    if (const auto made = bring_certificate(plan.url, plan.with, plan.directory); !made) return complain(made.error());
   plan.size = flags.size;
   if (flags.count != 0) plan.count = flags.count;
   plan.duration = flags.duration.value_or(flags.count != 0 ? k_longest_counted : std::chrono::seconds(2));
@@ -98,14 +101,14 @@ int run(run_flags& flags) {
   return printed;
 }
 
-CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, const std::string& examples,
-                  const std::shared_ptr<run_flags>& flags, int& exit_code) {
+command_line add_run(command_line bench, bench_kind kind, const std::string& summary, const std::string& examples,
+                     const std::shared_ptr<run_flags>& flags, int& exit_code) {
   flags->plan.kind = kind;
-  auto& command = add_command(bench, to_string(kind), summary, examples + std::string("\n") + k_checks);
+  const command_line command = bench.add_command(to_string(kind), summary, examples + std::string("\n") + k_checks);
   command
       .add_option("URL", flags->plan.url,
                   "Where the two sides meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0, inproc://NAME")
-      ->required();
+      .required();
   add_whole(command, "--size", flags->size, option_unit::size, k_bench_min_size, "Bytes of a message (64)");
   add_whole(command, "--count", flags->count, option_unit::count, 1,
             "End after so many messages, or after --seconds (then 600)");
@@ -114,8 +117,9 @@ CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, 
           "Keep the sending side on core A, the receiving side on core B (spinning round trips: the first two cores)");
   add_whole(command, "--repeat", flags->repeat, option_unit::count, 1,
             "Measure N times: medians and spread, or an array with --json", 1000);
-  command.add_flag("--limit", flags->limit,
-                   "After each run one of the machine's own limit, with bare system calls, and the ratio (ipc, tcp)");
+  command.add_flag(
+      "--limit", flags->limit,
+      "After each run one of the machine's own limit, with bare system calls, and the ratio (ipc, tcp; tls one way)");
   command.add_flag("--external", flags->plan.external, "Start no other side: `ferry bench serve URL` runs somewhere");
   command.add_flag("--json", flags->json, "One object, or with --repeat an array of them");
   add_channel_flags(command, flags->channels);
@@ -129,18 +133,19 @@ CLI::App& add_run(CLI::App& bench, bench_kind kind, const std::string& summary, 
   return command;
 }
 
-void add_oneway(CLI::App& bench, int& exit_code) {
+void add_oneway(command_line bench, int& exit_code) {
   const auto flags = std::make_shared<run_flags>();
-  auto& command = add_run(bench, bench_kind::oneway, "Messages in one direction, as many as the channel takes",
-                          k_oneway_examples, flags, exit_code);
+  const command_line command =
+      add_run(bench, bench_kind::oneway, "Messages in one direction, as many as the channel takes", k_oneway_examples,
+              flags, exit_code);
   command.add_flag("--uds-pair", flags->plan.uds_pair,
                    "Through a uds_writer and a uds_reader (docs/compat-uds.md) instead of channels; ipc alone");
-  auto* const write_only = command.add_flag("--write-only", flags->write_only,
-                                            "The sending half alone: the peer reads bytes and throws them away");
+  const flag write_only = command.add_flag("--write-only", flags->write_only,
+                                           "The sending half alone: the peer reads bytes and throws them away");
   command
       .add_flag("--read-only", flags->read_only,
                 "The receiving half alone: the peer writes a prebuilt buffer again and again")
-      ->excludes(write_only);
+      .excludes(write_only);
 }
 
 int serve(const std::string& url, const channel_flags& flags) {
@@ -163,27 +168,29 @@ int serve(const std::string& url, const channel_flags& flags) {
 
 }  // namespace
 
-void add_bench_serve(CLI::App& bench, int& exit_code) {
+void add_bench_serve(command_line bench, int& exit_code) {
   struct serve_flags {
     std::string url;
     channel_flags channels;
   };
   const auto flags = std::make_shared<serve_flags>();
-  auto& command =
-      add_command(bench, "serve", "The other side for `bench rtt` and `bench oneway` with --external",
-                  "  ferry bench serve tcp://0.0.0.0:5000\n  ferry bench serve 'ipc:///tmp/b.sock?spin=1ms'");
-  command.add_option("URL", flags->url, "Where to listen")->required();
+  const command_line command =
+      bench.add_command("serve", "The other side for `bench rtt` and `bench oneway` with --external",
+                        "  ferry bench serve tcp://0.0.0.0:5000\n  ferry bench serve 'ipc:///tmp/b.sock?spin=1ms'");
+  command.add_option("URL", flags->url, "Where to listen").required();
   add_channel_flags(command, flags->channels);
   command.callback([flags, &exit_code] { exit_code = serve(flags->url, flags->channels); });
 }
 
-void add_bench(CLI::App& app, int& exit_code) {
-  auto& bench = add_command(app, "bench", "Measure channels, and what this machine itself can do", k_bench_examples);
-  bench.require_subcommand(1);
+void add_bench(command_line app, int& exit_code) {
+  const command_line bench =
+      app.add_command("bench", "Measure channels, and what this machine itself can do", k_bench_examples);
+  bench.need_command();
   add_run(bench, bench_kind::rtt, "Round trips: one message in flight", k_rtt_examples, std::make_shared<run_flags>(),
           exit_code);
   add_oneway(bench, exit_code);
   add_bench_serve(bench, exit_code);
+  add_bench_echo(bench, exit_code);
   add_bench_connections(bench, exit_code);
   add_bench_producers(bench, exit_code);
   add_bench_ring(bench, exit_code);

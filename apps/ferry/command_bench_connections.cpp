@@ -6,6 +6,7 @@
 #include "apps/ferry/bench_connections.hpp"
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/bench_output.hpp"
+#include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/settings.hpp"
 #include "bench/table.hpp"
@@ -74,11 +75,12 @@ std::string as_table(const connections_plan& plan, const connections_result& fou
          plan.url + "\n\n" + table.text();
 }
 
-int run(connections_flags& flags) {
+int run(connections_flags& flags, const std::string& directory) {
   const auto with = options_from(flags.channels);
   if (!with) return complain(with.error());
   auto& plan = flags.plan;
   plan.with = *with;
+  if (const auto made = bring_certificate(plan.url, plan.with, directory); !made) return complain(made.error());
   plan.count = static_cast<std::uint32_t>(flags.count);
   plan.duration = flags.duration.value_or(plan.duration);
   const auto host = bench::this_machine();
@@ -91,28 +93,29 @@ int run(connections_flags& flags) {
 
 }  // namespace
 
-void add_bench_connections(CLI::App& bench, int& exit_code) {
+void add_bench_connections(command_line bench, int& exit_code) {
   const auto flags = std::make_shared<connections_flags>();
-  auto& command =
-      add_command(bench, "connections", "Connections that say nothing, and what one of them costs", k_examples);
-  command.add_option("URL", flags->plan.url, "Where they meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0")->required();
+  const command_line command =
+      bench.add_command("connections", "Connections that say nothing, and what one of them costs", k_examples);
+  command.add_option("URL", flags->plan.url, "Where they meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0").required();
   add_whole(command, "--count", flags->count, option_unit::count, 1, "So many connections (9000)", 1'000'000);
   const auto read_percent = [flags](const std::string& text) {
     const auto value = parse_number(text);
     if (!value || *value < 0 || *value > 100)
-      throw CLI::ValidationError("--active " + shown(text, 64) + ": must be a number, 0 .. 100");
+      refuse_usage("--active " + shown(text, 64) + ": must be a number, 0 .. 100");
     flags->plan.active_percent = *value;
   };
   command
-      .add_option_function<std::string>("--active", read_percent,
-                                        "So many of 100, at least one, then have one message of 64 bytes in flight (0)")
-      ->type_name("PERCENT");
+      .add_option("--active", read_percent,
+                  "So many of 100, at least one, then have one message of 64 bytes in flight (0)")
+      .type_name("PERCENT");
   add_seconds(command, flags->duration, "How long those talk (1)");
   add_pin(command, flags->plan.pin, "Keep the server on core A and the load on core B");
   command.add_flag("--json", flags->json, "One object");
   add_channel_flags(command, flags->channels);
   command.callback([flags, &exit_code] {
-    exit_code = measure_at(flags->plan.url, flags->channels, [&](const std::string&) { return run(*flags); });
+    exit_code = measure_at(flags->plan.url, flags->channels,
+                           [&](const std::string& directory) { return run(*flags, directory); });
   });
 }
 

@@ -75,12 +75,13 @@ int compare(const compare_flags& flags) {
 
 }  // namespace
 
-void add_bench_limits(CLI::App& bench, int& exit_code) {
+void add_bench_limits(command_line bench, int& exit_code) {
   const auto flags = std::make_shared<limits_flags>();
-  auto& command = add_command(bench, "limits", "What this machine can do, with bare system calls", k_limits_examples);
+  const command_line command =
+      bench.add_command("limits", "What this machine can do, with bare system calls", k_limits_examples);
   add_pin(command, flags->wanted.pin, "Keep all measurements on cores A and B");
-  add_list(command, "--only", flags->wanted.only, "Only measurements whose name is, or begins with, this")
-      ->type_name("NAME");
+  command.add_list("--only", flags->wanted.only, "Only measurements whose name is, or begins with, this")
+      .type_name("NAME");
   add_seconds(command, flags->duration, "Of each measurement, all its runs together (1)");
   add_whole(command, "--runs", flags->runs, option_unit::count, 1, "Runs of each measurement (5)", 100);
   command.add_flag("--quick", flags->quick, "One run of 50 ms of each");
@@ -89,12 +90,12 @@ void add_bench_limits(CLI::App& bench, int& exit_code) {
   command.callback([flags, &exit_code] { exit_code = limits(*flags); });
 }
 
-void add_bench_compare(CLI::App& bench, int& exit_code) {
+void add_bench_compare(command_line bench, int& exit_code) {
   const auto flags = std::make_shared<compare_flags>();
-  auto& command = add_command(bench, "compare", "Two results, figure by figure, and what of the difference is noise",
-                              k_compare_examples);
-  command.add_option("A", flags->a, "A file with the output of --json, of one run or of several")->required();
-  command.add_option("B", flags->b, "What to compare it with")->required();
+  const command_line command = bench.add_command(
+      "compare", "Two results, figure by figure, and what of the difference is noise", k_compare_examples);
+  command.add_option("A", flags->a, "A file with the output of --json, of one run or of several").required();
+  command.add_option("B", flags->b, "What to compare it with").required();
   command.add_flag("--json", flags->json, "One object");
   command.callback([flags, &exit_code] { exit_code = compare(*flags); });
 }

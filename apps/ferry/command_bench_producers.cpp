@@ -74,10 +74,11 @@ int run(producers_flags& flags) {
 
 }  // namespace
 
-void add_bench_producers(CLI::App& bench, int& exit_code) {
+void add_bench_producers(command_line bench, int& exit_code) {
   const auto flags = std::make_shared<producers_flags>();
-  auto& command = add_command(bench, "producers", "Several who send as much as they can, one who receives", k_examples);
-  command.add_option("URL", flags->plan.url, "Where they meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0")->required();
+  const command_line command =
+      bench.add_command("producers", "Several who send as much as they can, one who receives", k_examples);
+  command.add_option("URL", flags->plan.url, "Where they meet: shm://NAME, ipc://@NAME, tcp://127.0.0.1:0").required();
   add_whole(command, "--producers", flags->producers, option_unit::count, 1, "So many (2)", 7);
   command.add_flag("--threads", flags->plan.threads,
                    "Threads that share one channel with senders=many, instead of processes with a channel each");

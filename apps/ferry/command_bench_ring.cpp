@@ -117,6 +117,8 @@ std::vector<ring_row> session_rows() {
       {"round_trip", "session over shm, round trip of 64 B, a transaction for each message",
        "channel without a session", time, true, 1.15, measure_session_round_trip},
       {"round_trip_to_poll", "the same", "poll API", time, true, {}, measure_session_round_trip_to_poll},
+      {"poll_round_trip", "session over shm, poll API, round trip of 64 B", "poll API", time, true, 1.15,
+       measure_session_poll_round_trip},
       {"one_way",
        "session over shm, one way, 64 B, a transaction for each message",
        "poll API",
@@ -264,10 +266,10 @@ int run(ring_flags& flags, const ring_command& what, const std::string& director
                           : as_table(plan, found, host));
 }
 
-void add_comparisons(CLI::App& bench, const ring_command& what, int& exit_code) {
+void add_comparisons(command_line bench, const ring_command& what, int& exit_code) {
   const auto flags = std::make_shared<ring_flags>();
-  auto& command = add_command(bench, what.name, what.summary, what.examples);
-  add_list(command, "--only", flags->only, "Only measurements whose name is, or begins with, this")->type_name("NAME");
+  const command_line command = bench.add_command(what.name, what.summary, what.examples);
+  command.add_list("--only", flags->only, "Only measurements whose name is, or begins with, this").type_name("NAME");
   add_whole(command, "--rounds", flags->rounds, option_unit::count, 1, "Rounds of each comparison (15)", 1000);
   add_pin(command, flags->plan.pin, "Keep who asks and sends on core A, its peer on core B (the first two cores)");
   command.add_flag("--quick", flags->quick, "Two rounds of each");
@@ -281,11 +283,11 @@ void add_comparisons(CLI::App& bench, const ring_command& what, int& exit_code) 
 
 }  // namespace
 
-void add_bench_ring(CLI::App& bench, int& exit_code) {
+void add_bench_ring(command_line bench, int& exit_code) {
   add_comparisons(bench, {"ring", "Shared memory against what the hardware allows", k_examples, ring_rows}, exit_code);
 }
 
-void add_bench_session(CLI::App& bench, int& exit_code) {
+void add_bench_session(command_line bench, int& exit_code) {
   add_comparisons(bench,
                   {"session", "Persistent sessions against rings without one, and against the disk", k_session_examples,
                    session_rows},

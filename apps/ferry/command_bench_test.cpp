@@ -117,6 +117,36 @@ TEST_P(every_stream, is_held_against_the_bare_limit_in_the_same_run) {
   expect_keys(parsed(there_and_back).as_object(), {"limit_rtt_ns", "ratio"});
 }
 
+class echoing : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(urls, echoing,
+                         ::testing::Values("tcp://127.0.0.1:0", "tcp://127.0.0.1:0?framing=u32",
+                                           "tcp://127.0.0.1:0?framing=typed", "ws://127.0.0.1:0/a?b=c",
+                                           "ws+raw://127.0.0.1:0"));
+
+TEST_P(echoing, gives_every_byte_back_and_is_held_against_bare_epoll) {
+  if (!ferry::bench::two_cores()) GTEST_SKIP() << "needs two cores";
+  // 125 and 126 bytes have headers of different length.
+  for (const char* size : {"1", "125", "126", "2KiB"}) {
+    const auto done = ferry_bench(
+        {"echo", GetParam(), "--size", size, "--connections", "3", "--in-flight", "4", "--seconds", "0.05", "--json"});
+    EXPECT_EQ(done.status, 0) << done.err;
+    const auto run = parsed(done).as_object();
+    expect_keys(run, {"size", "connections", "in_flight", "machine", "limit_messages_per_second", "ratio",
+                      "allocations_per_message", "syscalls_per_message"});
+    EXPECT_GT(run.at("messages").to_number<double>(), 0);
+    EXPECT_GT(run.at("ratio").to_number<double>(), 0);
+  }
+}
+
+TEST(bench_echo, says_what_it_does_not_speak_and_what_is_out_of_range) {
+  const auto unspoken = ferry_bench({"echo", "ipc://@bench"});
+  EXPECT_NE(unspoken.status, 0);
+  EXPECT_NE(unspoken.err.find("ipc"), std::string::npos) << unspoken.err;
+  const auto too_much = ferry_bench({"echo", "tcp://127.0.0.1:0", "--size", "4KiB", "--in-flight", "9"});
+  EXPECT_NE(too_much.status, 0);
+  EXPECT_NE(too_much.err.find("in flight"), std::string::npos) << too_much.err;
+}
+
 class between_processes : public every_transport {};
 INSTANTIATE_TEST_SUITE_P(schemes, between_processes, ::testing::Values("ipc", "tcp", "shm"),
                          [](const auto& one) { return std::string(one.param); });
@@ -203,7 +233,7 @@ TEST(bench, holds_sessions_against_rings_and_the_disk) {
   const ferry::test::temp_dir directory;
   const auto runtime = "runtime_dir=" + directory.path().string();
   const auto files = "dir=" + directory.path().string();
-  expect_comparisons(ferry_bench({"session", "--quick", "-o", runtime, "-o", files, "--json"}), 5);
+  expect_comparisons(ferry_bench({"session", "--quick", "-o", runtime, "-o", files, "--json"}), 6);
   EXPECT_TRUE(std::filesystem::is_empty(directory.path())) << "something was left behind";
 }
 

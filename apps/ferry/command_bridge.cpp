@@ -119,11 +119,12 @@ int run_bridge(const bridge_flags& flags) {
 
 }  // namespace
 
-void add_bridge(CLI::App& app, int& exit_code) {
+void add_bridge(command_line app, int& exit_code) {
   const auto flags = std::make_shared<bridge_flags>();
-  CLI::App& command = add_command(app, "bridge", "Everything from one channel into another, both ways", k_examples);
-  command.add_option("URL1", flags->first, "Where to connect, or to listen with --listen")->required()->type_name("");
-  command.add_option("URL2", flags->second, "Where to connect")->required()->type_name("");
+  const command_line command =
+      app.add_command("bridge", "Everything from one channel into another, both ways", k_examples);
+  command.add_option("URL1", flags->first, "Where to connect, or to listen with --listen").required().type_name("");
+  command.add_option("URL2", flags->second, "Where to connect").required().type_name("");
   command.add_flag("--listen", flags->listen, "Listen on URL1, and connect to URL2 for each who comes");
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);

@@ -137,12 +137,12 @@ both. Exit status: 0 ended in order, 1 not connected, or something may be lost, 
 
 }  // namespace
 
-void add_connect(CLI::App& app, int& exit_code) {
+void add_connect(command_line app, int& exit_code) {
   const auto flags = std::make_shared<connect_flags>();
-  CLI::App& command = add_command(app, "connect", "Talk by hand: terminal to messages and back", k_examples);
+  const command_line command = app.add_command("connect", "Talk by hand: terminal to messages and back", k_examples);
   command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
-      ->required()
-      ->type_name("");
+      .required()
+      .type_name("");
   add_split(command, flags->split,
             "How standard input becomes messages: lines (default), whole,\nor so many BYTES per message");
   add_format(command, flags->format);

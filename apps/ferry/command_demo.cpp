@@ -13,6 +13,7 @@
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/workplace.hpp"
 #include "bench/table.hpp"
+#include "bench/tls_line.hpp"
 
 namespace ferry::app {
 namespace {
@@ -74,7 +75,8 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
   if (begun != k_ok) return begun;
 
   std::vector<demo_row> rows;
-  for (const auto& scheme : all_schemes()) rows.push_back(run_demo_row(scheme, *text, directory));
+  for (const auto& scheme : all_schemes())
+    if (scheme != "tls" || bench::tls_line::available()) rows.push_back(run_demo_row(scheme, *text, directory));
   for (const char* scheme : {"shm", "tcp"}) rows.push_back(run_persistent_demo_row(scheme, *text, directory));
   const bool perfect = std::all_of(rows.begin(), rows.end(), [&](const demo_row& row) { return row.perfect(*text); });
   const int printed = print(table_of(rows, *text) + k_about_persistent);
@@ -89,15 +91,14 @@ int demo(const demo_flags& flags) {
 
 }  // namespace
 
-void add_demo(CLI::App& app, int& exit_code) {
+void add_demo(command_line app, int& exit_code) {
   const auto flags = std::make_shared<demo_flags>();
-  auto& command =
-      add_command(app, "demo", "Move the lines of a real file through every transport and check them", k_examples);
-  auto* const file =
-      command.add_option("--file", flags->file, "A text of your own; it is only read")->type_name("FILE");
+  const command_line command =
+      app.add_command("demo", "Move the lines of a real file through every transport and check them", k_examples);
+  const flag file = command.add_option("--file", flags->file, "A text of your own; it is only read").type_name("FILE");
   add_whole(command, "--size", flags->megabytes, option_unit::count, 1, "Megabytes of the text that is made (20)",
             10'000)
-      ->excludes(file);
+      .excludes(file);
   command.callback([flags, &exit_code] { exit_code = demo(*flags); });
 }
 

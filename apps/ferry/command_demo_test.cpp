@@ -40,7 +40,8 @@ TEST(demo, moves_every_line_of_a_file_through_every_transport_and_cleans_up) {
   const auto lines = lines_of(demo.output());
   ASSERT_GE(lines.size(), 8u) << demo.output();
   EXPECT_NE(lines[0].find("5 lines"), std::string::npos) << lines[0];
-  for (const char* scheme : {"inproc", "shm", "ipc", "tcp", "shm-persistent", "tcp-persistent"}) {
+  for (const char* scheme : {"inproc", "shm", "ipc", "tcp", "tls", "ws", "wss", "ws+ipc", "ws+raw", "wss+raw",
+                             "shm-persistent", "tcp-persistent"}) {
     bool found = false;
     for (const auto& line : lines) {
       std::istringstream words(line);

@@ -197,11 +197,11 @@ Exit status: 0 shown; 1 nothing is there, or it is damaged or may not be read; 2
 
 }  // namespace
 
-void add_inspect(CLI::App& app, int& exit_code) {
+void add_inspect(command_line app, int& exit_code) {
   const auto flags = std::make_shared<inspect_flags>();
-  CLI::App& command =
-      add_command(app, "inspect", "Look into the rings of a shm:// endpoint or file, disturbing nobody", k_examples);
-  command.add_option("TARGET", flags->target, "NAME, shm://NAME, or the path of a FILE")->required()->type_name("");
+  const command_line command =
+      app.add_command("inspect", "Look into the rings of a shm:// endpoint or file, disturbing nobody", k_examples);
+  command.add_option("TARGET", flags->target, "NAME, shm://NAME, or the path of a FILE").required().type_name("");
   command.add_flag("--json", flags->json, "One object");
   command.callback([flags, &exit_code] { exit_code = inspect(*flags); });
 }

@@ -203,25 +203,26 @@ Exit status: 0 ended as asked, 1 an error (the address cannot be used, standard 
 
 }  // namespace
 
-void add_listen(CLI::App& app, int& exit_code) {
+void add_listen(command_line app, int& exit_code) {
   const auto flags = std::make_shared<listen_flags>();
-  CLI::App& command = add_command(app, "listen", "Take messages from whoever connects, and write them out", k_examples);
+  const command_line command =
+      app.add_command("listen", "Take messages from whoever connects, and write them out", k_examples);
   command
       .add_option("URL", flags->url,
                   "Where to listen: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)")
-      ->required()
-      ->type_name("");
-  CLI::Option* const echo = command.add_flag("--echo", flags->echo, "Send each message back");
-  CLI::Option* const count = add_whole(command, "--count", flags->count, option_unit::count, 1, "End after N messages");
-  count->type_name("N");
+      .required()
+      .type_name("");
+  const flag echo = command.add_flag("--echo", flags->echo, "Send each message back");
+  const flag count = add_whole(command, "--count", flags->count, option_unit::count, 1, "End after N messages");
+  count.type_name("N");
   add_format(command, flags->format);
   command
       .add_option("--append", flags->append,
                   "Write the messages of one persistent session into FILE, each exactly once,\n"
                   "whoever dies in between; goes on where it was")
-      ->type_name("FILE")
-      ->excludes(echo)
-      ->excludes(count);
+      .type_name("FILE")
+      .excludes(echo)
+      .excludes(count);
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);
   command.callback([flags, &exit_code] { exit_code = run_listen(*flags); });

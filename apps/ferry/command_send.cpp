@@ -280,54 +280,54 @@ everything, 1 it has not yet, and the same command goes on from there.)";
 
 void check_wait(const std::string& text) {
   if (const auto value = parse_whole(option_unit::duration, text); value && *value < std::uint64_t{1} << 62) return;
-  throw CLI::ValidationError("--wait " + shown(text, 64) + ": must be a duration (500ms, 10s, 1m), or 0 for ever");
+  refuse_usage("--wait " + shown(text, 64) + ": must be a duration (500ms, 10s, 1m), or 0 for ever");
 }
 
 }  // namespace
 
-void add_send(CLI::App& app, int& exit_code) {
+void add_send(command_line app, int& exit_code) {
   const auto flags = std::make_shared<send_flags>();
-  CLI::App& command = add_command(app, "send", "Send messages: texts, the lines of a file, generated ones", k_examples);
+  const command_line command =
+      app.add_command("send", "Send messages: texts, the lines of a file, generated ones", k_examples);
   command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
-      ->required()
-      ->type_name("");
-  CLI::Option* const texts = add_list(command, "-m,--message", flags->texts, "Send TEXT; may be given several times");
-  texts->type_name("TEXT");
-  CLI::Option* const file =
+      .required()
+      .type_name("");
+  const flag texts = command.add_list("-m,--message", flags->texts, "Send TEXT; may be given several times");
+  texts.type_name("TEXT");
+  const flag file =
       command.add_option("--file", flags->file, "Send what FILE holds; - is standard input, as without any source");
-  file->type_name("FILE");
+  file.type_name("FILE");
   add_split(command, flags->split,
             "How FILE becomes messages: lines (default; without their newlines), whole,\nor so many BYTES per message");
-  CLI::Option* const count =
-      add_whole(command, "--count", flags->count, option_unit::count, 1, "Send N generated messages");
-  count->type_name("N");
-  CLI::Option* const size = add_whole(command, "--size", flags->size, option_unit::size, 0,
-                                      "Size of a generated message (default 64)", std::uint64_t{1} << 30);
-  size->type_name("BYTES");
-  CLI::Option* const rate =
+  const flag count = add_whole(command, "--count", flags->count, option_unit::count, 1, "Send N generated messages");
+  count.type_name("N");
+  const flag size = add_whole(command, "--size", flags->size, option_unit::size, 0,
+                              "Size of a generated message (default 64)", std::uint64_t{1} << 30);
+  size.type_name("BYTES");
+  const flag rate =
       add_whole(command, "--rate", flags->per_second, option_unit::count, 1, "Send at most N messages per second");
-  rate->type_name("N");
+  rate.type_name("N");
   command
-      .add_option_function<std::string>(
+      .add_option(
           "--wait", [flags](const std::string& text) { check_wait(text), flags->wait = text; },
           "How long to try to connect for the first time (default 5s; 0: for ever)")
-      ->type_name("TIME");
-  CLI::Option* const echo =
+      .type_name("TIME");
+  const flag echo =
       command.add_flag("--expect-echo", flags->expect_echo, "Check that everything comes back, equal and in order");
   command
       .add_flag("--continue", flags->goes_on,
                 "With a persistent session: send of FILE what was not sent before, each byte once,\n"
                 "and wait until it was acknowledged; whoever dies in between is started again")
-      ->needs(file)
-      ->excludes(texts)
-      ->excludes(count)
-      ->excludes(size)
-      ->excludes(rate)
-      ->excludes(echo);
+      .needs(file)
+      .excludes(texts)
+      .excludes(count)
+      .excludes(size)
+      .excludes(rate)
+      .excludes(echo);
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);
   command.callback([flags, size, &exit_code] {
-    flags->sized = size->count() != 0;
+    flags->sized = size.given();
     exit_code = run_send(*flags);
   });
 }

@@ -138,11 +138,11 @@ constexpr const char* k_examples = R"(  ferry session list                      
 DIR is $STATE_DIRECTORY, else $XDG_STATE_HOME/ferry, else ~/.local/state/ferry.
 Exit status: 0 done; 1 not found, damaged, in use, or you said no; 2 wrong command line.)";
 
-std::shared_ptr<session_flags> add_flags(CLI::App& command) {
+std::shared_ptr<session_flags> add_flags(command_line command) {
   auto flags = std::make_shared<session_flags>();
   command.add_option("--dir", flags->dir, "Where the files lie");
   const auto name = [&](const char* flag, std::optional<std::string>& into, const char* help) {
-    command.add_option_function<std::string>(
+    command.add_option(
         flag, [&into](const std::string& text) { into = text; }, help);
   };
   name("--as", flags->as, "Of the side with this name");
@@ -158,32 +158,32 @@ session_counts parse_counts(const std::string& text) {
     const auto number =
         end == text.npos ? std::nullopt : parse_whole(option_unit::count, text.substr(begin, end - begin));
     if (!number)
-      throw CLI::ValidationError("--remote " + shown(text, 64) +
-                                 ": must be three numbers of the other side, CONSUMED,ACKNOWLEDGED,SENT");
+      refuse_usage("--remote " + shown(text, 64) +
+                   ": must be three numbers of the other side, CONSUMED,ACKNOWLEDGED,SENT");
     numbers[i] = *number;
     begin = end + 1;
   }
   return {numbers[0], numbers[1], numbers[2]};
 }
 
-void add_looking(CLI::App& session, const std::string& name, const std::string& summary, const std::string& examples,
+void add_looking(command_line session, const std::string& name, const std::string& summary, const std::string& examples,
                  int (*act)(const session_flags&), int& exit_code) {
-  CLI::App& command = add_command(session, name, summary, examples);
+  const command_line command = session.add_command(name, summary, examples);
   const auto flags = add_flags(command);
   command.add_flag("--json", flags->json, name == "list" ? "An array" : "One object");
   command.callback([flags, act, &exit_code] { exit_code = act(*flags); });
 }
 
-std::pair<CLI::App&, std::shared_ptr<session_flags>> add_mending(CLI::App& session, const std::string& name,
-                                                                 const std::string& summary,
-                                                                 const std::string& examples) {
-  CLI::App& command = add_command(session, name, summary, examples);
+std::pair<command_line, std::shared_ptr<session_flags>> add_mending(command_line session, const std::string& name,
+                                                                    const std::string& summary,
+                                                                    const std::string& examples) {
+  const command_line command = session.add_command(name, summary, examples);
   const auto flags = add_flags(command);
   command.add_flag("--yes", flags->yes, "Do not ask");
   return {command, flags};
 }
 
-void add_reset(CLI::App& session, int& exit_code) {
+void add_reset(command_line session, int& exit_code) {
   auto [command, flags] =
       add_mending(session, "reset", "Begin another session with the same names, also where files are damaged",
                   "  ferry session reset --as alice --peer bob\n  ferry session reset --dir ./state --as alice --yes");
@@ -192,22 +192,22 @@ void add_reset(CLI::App& session, int& exit_code) {
   });
 }
 
-void add_skip(CLI::App& session, int& exit_code) {
+void add_skip(command_line session, int& exit_code) {
   auto [command, flags] = add_mending(session, "skip", "The next N messages of the other side count as consumed",
                                       "  ferry session skip 1 --as alice --peer bob");
-  add_whole(command, "N", flags->messages, option_unit::count, 1, "So many", k_max_skip)->required()->type_name("");
+  add_whole(command, "N", flags->messages, option_unit::count, 1, "So many", k_max_skip).required().type_name("");
   command.callback([flags = flags, &exit_code] {
     exit_code = mend_one(*flags, "skip " + std::to_string(flags->messages),
                          [&](const auto& key, mending how) { return skip_messages(key, flags->messages, how); });
   });
 }
 
-void add_accept_remote(CLI::App& session, int& exit_code) {
+void add_accept_remote(command_line session, int& exit_code) {
   auto [command, flags] =
       add_mending(session, "accept-remote", "Make this side fit what the other one told when they did not fit",
                   "  ferry session accept-remote --as alice --peer bob\n"
                   "  ferry session accept-remote --as alice --peer bob --remote 120,80,95");
-  command.add_option_function<std::string>(
+  command.add_option(
       "--remote", [into = flags](const std::string& text) { into->remote = parse_counts(text); },
       "CONSUMED,ACKNOWLEDGED,SENT of the other side, instead of what it told");
   command.callback([flags = flags, &exit_code] {
@@ -219,10 +219,10 @@ void add_accept_remote(CLI::App& session, int& exit_code) {
 
 }  // namespace
 
-void add_session(CLI::App& app, int& exit_code) {
-  CLI::App& session =
-      add_command(app, "session", "Look at the files of persistent sessions, and mend them", k_examples);
-  session.require_subcommand(1);
+void add_session(command_line app, int& exit_code) {
+  const command_line session =
+      app.add_command("session", "Look at the files of persistent sessions, and mend them", k_examples);
+  session.need_command();
   add_looking(session, "list", "All sessions, one in a line",
               "  ferry session list\n  ferry session list --dir ./state --json | jq '.[].waiting'", list, exit_code);
   add_looking(session, "show", "Everything about one session",

@@ -16,6 +16,7 @@
 
 #include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/progress.hpp"
+#include "bench/tls_line.hpp"
 
 namespace ferry::app {
 namespace {
@@ -212,13 +213,6 @@ class asker {
   error reason_;
 };
 
-std::string url_for(const std::string& scheme, bool local, const std::string& directory) {
-  if (local) return scheme + "://ferry-demo";
-  if (scheme == "ipc") return "ipc://" + directory + "/demo.sock";
-  if (scheme == "shm") return "shm://ferry-demo?runtime_dir=" + directory;
-  return scheme + "://127.0.0.1:0";
-}
-
 /// @param name  of this end of the session
 options in_session(const std::string& name, const std::string& scheme, const demo_text& text,
                    const std::string& directory) {
@@ -233,9 +227,9 @@ options in_session(const std::string& name, const std::string& scheme, const dem
   return with;
 }
 
-listener listening(bench::child& me, loop& mine, board& shared, const std::string& url, std::uint64_t lines,
-                   std::function<void(const error&)> ended) {
-  auto opened = listener::open(mine.channels, url);
+listener listening(bench::child& me, loop& mine, board& shared, const std::string& url, const options& with,
+                   std::uint64_t lines, std::function<void(const error&)> ended) {
+  auto opened = listener::open(mine.channels, url, with);
   if (!opened) give_up(me, opened.error());
   shared.where.publish(me, opened->url());
   opened->on_channel([&mine, &shared, lines, ended = std::move(ended)](channel arrived) {
@@ -244,9 +238,9 @@ listener listening(bench::child& me, loop& mine, board& shared, const std::strin
   return std::move(*opened);
 }
 
-void serve(bench::child& me, board& shared, const std::string& url, std::uint64_t lines) {
+void serve(bench::child& me, board& shared, const std::string& url, const options& with, std::uint64_t lines) {
   loop mine;
-  const auto arrivals = listening(me, mine, shared, url, lines, [&mine](const error&) { mine.io.stop(); });
+  const auto arrivals = listening(me, mine, shared, url, with, lines, [&mine](const error&) { mine.io.stop(); });
   me.rendezvous();
   mine.io.run();
 }
@@ -294,24 +288,30 @@ std::chrono::seconds time_for(const demo_text& text) {
 
 demo_row run_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
   const bool local = stays_in_process(scheme);
-  const auto url = url_for(scheme, local, directory);
+  const auto url = free_url(scheme, directory);
+  options asking, serving;
+  if (speaks_tls(scheme)) {
+    asking.tls_ca = serving.tls_certificate = directory + "/certificate-" + scheme;
+    if (!bench::write_certificate(asking.tls_ca)) return {scheme, {}, "OpenSSL could not make a certificate"};
+  }
   const bench::shared<board> shared;
   const auto client = [&](bench::child& me) {
     loop mine;
     std::optional<listener> own;
-    if (local) own = listening(me, mine, *shared, url, text.lines(), [](const error&) {});
+    if (local) own = listening(me, mine, *shared, url, serving, text.lines(), [](const error&) {});
     me.rendezvous();
-    ask(me, mine, *shared, text, scheme);
+    ask(me, mine, *shared, text, scheme, asking);
   };
   std::vector<bench::child_part> parts{{scheme + " client", {}, client}};
   if (!local)
-    parts.push_back({scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, text.lines()); }});
+    parts.push_back(
+        {scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, serving, text.lines()); }});
   const auto outcome = bench::run_together(parts, time_for(text));
   return {scheme, shared->figures, outcome ? "" : outcome.error().text()};
 }
 
 demo_row run_persistent_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
-  const auto url = url_for(scheme, false, directory);
+  const auto url = free_url(scheme, directory);
   const auto name = scheme + "-persistent";
   const bench::shared<board> shared;
   const auto client = [&](bench::child& me) {

@@ -1,10 +1,11 @@
 #pragma once
-/// Command line flags whose values are read as everywhere else in the product, with errors that say what to write.
+/// Commands and flags of the command line, whose values are read as everywhere else in the product, with errors that
+/// say what to write. CLI11 is behind it; its headers, which take longer to compile than most commands, stay in
+/// flags.cpp.
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
@@ -13,58 +14,85 @@
 #include "channel/option_value.hpp"
 #include "channel/wording.hpp"
 
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
+class App;
+class Option;
+}  // namespace CLI
+
 namespace ferry::app {
 
-/// A flag whose value is one of a few words, written as in `words`; a near miss is suggested.
+/// What somebody wrote cannot be: `text` is said, and the exit status is k_usage. For whatever reads a value, and for a
+/// command that finds out before it begins.
+[[noreturn]] void refuse_usage(const std::string& text);
+
+/// One flag or argument of a command: a handle, which lives as long as the program's command line.
+class flag {
+ public:
+  explicit flag(CLI::Option& option) noexcept : option_(&option) {}
+
+  flag required() const;                                ///< the command needs it
+  flag type_name(const std::string& text) const;        ///< what its help calls the value
+  flag excludes(flag other) const;                      ///< only one of both
+  flag needs(flag other) const;                         ///< not without the other
+  flag optional_value(const std::string& alone) const;  ///< without a value it means `alone`
+  [[nodiscard]] bool given() const;                     ///< once the command line was read
+
+ private:
+  CLI::Option* option_;
+};
+
+/// A command, or the program itself: a handle. Targets must live as long as the program's command line.
+class command_line {
+ public:
+  explicit command_line(CLI::App& command) noexcept : command_(&command) {}
+
+  flag add_option(const std::string& name, std::string& target, const std::string& help) const;
+  /// @param read gets the value as it was written; may call refuse_usage()
+  flag add_option(const std::string& name, const std::function<void(const std::string&)>& read,
+                  const std::string& help) const;
+  /// May be given several times, each time with one value, whatever that looks like.
+  flag add_list(const std::string& name, std::vector<std::string>& target, const std::string& help) const;
+  flag add_flag(const std::string& name, bool& target, const std::string& help) const;
+  /// A command of this one: one line for the list of commands, text and examples for its own help.
+  [[nodiscard]] command_line add_command(const std::string& name, const std::string& summary,
+                                         const std::string& examples) const;
+  void need_command() const;                                 ///< one of its commands has to be chosen
+  void callback(const std::function<void()>& chosen) const;  ///< what happens when this command is chosen
+
+ private:
+  CLI::App* command_;
+};
+
+/// Reads one of a few words; a near miss is suggested. @param target keeps its value on an error
 template <class T>
-CLI::Option* add_choice(CLI::App& command, const std::string& flag, T& target,
-                        const std::vector<std::pair<std::string_view, T>>& words, const std::string& help) {
-  const auto read = [&target, words, flag](const std::string& text) {
-    std::vector<std::string_view> names;
-    for (const auto& [name, value] : words) {
-      names.push_back(name);
-      if (name != text) continue;
-      target = value;
-      return;
-    }
-    throw CLI::ValidationError(flag + " " + shown(text, 64) + ": must be one of " + joined(names) +
-                               did_you_mean(text, names));
-  };
-  return command.add_option_function<std::string>(flag, read, help);
-}
+flag add_choice(command_line command, const std::string& name, T& target,
+                const std::vector<std::pair<std::string_view, T>>& words, const std::string& help);
+
+/// The index of `text` among `words`; refuse_usage() with a suggestion if it is none of them.
+[[nodiscard]] std::size_t choose(const std::string& name, const std::string& text,
+                                 const std::vector<std::string_view>& words);
 
 /// A flag whose value is a size ("64KiB") or a count ("10k") of at least `least`.
 /// @param unit option_unit::size or option_unit::count
-inline CLI::Option* add_whole(CLI::App& command, const std::string& flag, std::uint64_t& target, option_unit unit,
-                              std::uint64_t least, const std::string& help,
-                              std::uint64_t most = std::numeric_limits<std::int64_t>::max()) {
-  const auto read = [=, &target](const std::string& text) {
-    const auto value = parse_whole(unit, text);
-    if (value && *value >= least && *value <= most) {
-      target = *value;
-      return;
-    }
-    const bool sizes = unit == option_unit::size;
-    std::string wanted = sizes ? "a size in bytes (65536, 64KiB, 1MiB)" : "a whole number (1000, 10k)";
-    if (value && *value > most) wanted += " of at most " + format_whole(unit, most);
-    if (value && *value < least) wanted += " of at least " + format_whole(unit, least);
-    throw CLI::ValidationError(flag + " " + shown(text, 64) + ": must be " + wanted);
-  };
-  return command.add_option_function<std::string>(flag, read, help);
-}
+flag add_whole(command_line command, const std::string& name, std::uint64_t& target, option_unit unit,
+               std::uint64_t least, const std::string& help,
+               std::uint64_t most = std::numeric_limits<std::int64_t>::max());
 
-/// A flag that may be given several times, each time with one value, whatever that looks like.
-inline CLI::Option* add_list(CLI::App& command, const std::string& flag, std::vector<std::string>& target,
-                             const std::string& help) {
-  return command.add_option(flag, target, help)->allow_extra_args(false);
-}
+/// A flag whose value is a duration ("500ms", "10s") of more than nothing.
+flag add_duration(command_line command, const std::string& name, std::chrono::nanoseconds& target,
+                  const std::string& help);
 
-/// The shape that all commands have: one line for the list of commands, text and examples for its own help.
-inline CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& summary,
-                             const std::string& examples) {
-  CLI::App* const command = app.add_subcommand(name, summary);
-  command->footer("Examples:\n" + examples);
-  return *command;
+template <class T>
+flag add_choice(command_line command, const std::string& name, T& target,
+                const std::vector<std::pair<std::string_view, T>>& words, const std::string& help) {
+  std::vector<std::string_view> names;
+  std::vector<T> values;
+  for (const auto& [word, value] : words) {
+    names.push_back(word);
+    values.push_back(value);
+  }
+  return command.add_option(
+      name, [=, &target](const std::string& text) { target = values[choose(name, text, names)]; }, help);
 }
 
 }  // namespace ferry::app

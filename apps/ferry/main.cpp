@@ -2,6 +2,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -10,6 +14,7 @@
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/flags.hpp"
+#include "apps/ferry/gateway_flags.hpp"
 
 namespace {
 
@@ -23,7 +28,8 @@ constexpr const char* k_examples = R"(Examples:
   ferry connect tcp://localhost:5000             talk by hand
   ferry COMMAND --help                           options and examples of a command
 
-URLs: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT. Options: URL?name=value or -o name=value (docs/options.md).
+URLs: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT, tls://HOST:PORT.
+Options: URL?name=value or -o name=value (docs/options.md).
 Exit status: 0 all was done and nothing was lost, 1 an error or a loss, 2 the command line is wrong.)";
 
 /// The command that the line is about: the one that was recognised, else the whole program.
@@ -94,16 +100,24 @@ int run(int argc, char** argv) {
   app.footer(k_examples);
   app.require_subcommand(1);
   app.get_formatter()->column_width(28);
-  ferry::app::add_listen(app, exit_code);
-  ferry::app::add_send(app, exit_code);
-  ferry::app::add_connect(app, exit_code);
-  ferry::app::add_bridge(app, exit_code);
-  ferry::app::add_bench(app, exit_code);
-  ferry::app::add_demo(app, exit_code);
-  ferry::app::add_inspect(app, exit_code);
-  ferry::app::add_session(app, exit_code);
+  const ferry::app::command_line commands(app);
+  ferry::app::add_listen(commands, exit_code);
+  ferry::app::add_send(commands, exit_code);
+  ferry::app::add_connect(commands, exit_code);
+  ferry::app::add_bridge(commands, exit_code);
+  ferry::app::add_bench(commands, exit_code);
+  ferry::app::add_demo(commands, exit_code);
+  ferry::app::add_inspect(commands, exit_code);
+  ferry::app::add_session(commands, exit_code);
+  ferry::app::add_replay(commands, exit_code);
+  ferry::app::add_fuzz(commands, exit_code);
+  ferry::app::add_loopback(commands, exit_code);
+  ferry::app::add_gateway(commands, exit_code);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    if (!words.empty() && words.front() == "gateway") words = ferry::app::spelled_as_ours(std::move(words));
+    std::reverse(words.begin(), words.end());  // as the library wants them
+    app.parse(std::move(words));
   } catch (const CLI::Success& wanted) {  // --help, --version
     return app.exit(wanted);
   } catch (const CLI::ParseError& wrong) {

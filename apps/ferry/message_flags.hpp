@@ -10,21 +10,20 @@
 namespace ferry::app {
 
 /// --split HOW. @param target keeps its value, a text that split_rule::parse takes, when the flag is not given
-inline void add_split(CLI::App& command, std::string& target, const std::string& help) {
+inline void add_split(command_line command, std::string& target, const std::string& help) {
   const auto read = [&target](const std::string& text) {
     constexpr std::array<std::string_view, 2> words{"lines", "whole"};
     if (!split_rule::parse(text)) {
-      throw CLI::ValidationError("--split " + shown(text, 64) +
-                                 ": must be lines, whole or a size in bytes of at most 1GiB" +
-                                 did_you_mean(text, words));
+      refuse_usage("--split " + shown(text, 64) + ": must be lines, whole or a size in bytes of at most 1GiB" +
+                   did_you_mean(text, words));
     }
     target = text;
   };
-  command.add_option_function<std::string>("--split", read, help)->type_name("HOW");
+  command.add_option("--split", read, help).type_name("HOW");
 }
 
 /// --output FORMAT
-inline void add_format(CLI::App& command, message_format& target) {
+inline void add_format(command_line command, message_format& target) {
   add_choice<message_format>(command, "--output", target,
                              {{"lines", message_format::lines},
                               {"raw", message_format::raw},
@@ -32,7 +31,7 @@ inline void add_format(CLI::App& command, message_format& target) {
                               {"none", message_format::none}},
                              "lines: each message and a newline (default); raw: the bytes alone;\n"
                              "json: an object per message; none: nothing")
-      ->type_name("FORMAT");
+      .type_name("FORMAT");
 }
 
 }  // namespace ferry::app

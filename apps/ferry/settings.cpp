@@ -50,7 +50,7 @@ void warn_of_nearly_right_names(std::span<const char* const> environment) {
 
 }  // namespace
 
-void add_log_flag(CLI::App& command, log_level& level) {
+void add_log_flag(command_line command, log_level& level) {
   add_choice<log_level>(command, "--log", level,
                         {{"error", log_level::error},
                          {"warn", log_level::warn},
@@ -58,13 +58,13 @@ void add_log_flag(CLI::App& command, log_level& level) {
                          {"debug", log_level::debug},
                          {"trace", log_level::trace}},
                         "What is logged to standard error: error, warn (default), info, debug, trace")
-      ->type_name("LEVEL");
+      .type_name("LEVEL");
 }
 
-void add_channel_flags(CLI::App& command, channel_flags& flags) {
-  add_list(command, "-o", flags.sets, k_about_options)->type_name("NAME=VALUE");
+void add_channel_flags(command_line command, channel_flags& flags) {
+  command.add_list("-o", flags.sets, k_about_options).type_name("NAME=VALUE");
   command.add_option("--config", flags.config, "A TOML file with channel options, at its top or in [channel]")
-      ->type_name("FILE");
+      .type_name("FILE");
   add_log_flag(command, flags.log);
 }
 

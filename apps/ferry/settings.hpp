@@ -8,11 +8,9 @@
 #include <string>
 #include <vector>
 
-namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
-class App;
-}
-
 namespace ferry::app {
+
+class command_line;  // flags.hpp
 
 struct channel_flags {
   std::vector<std::string> sets;    ///< -o NAME=VALUE, in order
@@ -21,7 +19,7 @@ struct channel_flags {
 };
 
 /// Adds -o, --config and --log. `flags` must live as long as `command`.
-void add_channel_flags(CLI::App& command, channel_flags& flags);
+void add_channel_flags(command_line command, channel_flags& flags);
 
 /// Each of these wins over those before it: the command's `defaults`, the TOML file, the environment (FERRY_NAME), -o;
 /// the query of a URL wins over them all, when a channel or a listener is opened with what this returns.
@@ -30,6 +28,6 @@ void add_channel_flags(CLI::App& command, channel_flags& flags);
 [[nodiscard]] result<options> options_from(const channel_flags& flags, const options& defaults = {});
 
 /// For commands that run without channels of their own.
-void add_log_flag(CLI::App& command, log_level& level);
+void add_log_flag(command_line command, log_level& level);
 
 }  // namespace ferry::app

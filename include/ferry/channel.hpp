@@ -32,6 +32,12 @@ enum class channel_state : std::uint8_t {
 };
 [[nodiscard]] const char* to_string(channel_state state) noexcept;
 
+/// How far an attempt to connect is.
+enum class attempt_step : std::uint8_t {
+  again,      ///< another attempt begins, after the first one
+  handshake,  ///< what carries the bytes is there, and a handshake on top (TLS, HTTP) begins
+};
+
 /// The end of one connection; every `up` is followed by exactly one `down`.
 struct down_info {
   error reason = errc::closed;
@@ -73,6 +79,8 @@ struct channel_stats {
   std::uint64_t send_queue_bytes = 0;
   std::uint64_t receive_queue_messages = 0;
   std::uint64_t receive_queue_bytes = 0;
+  std::optional<options::duration> round_trip;  ///< to the peer and back, as the last ping found; WebSocket only
+  std::uint32_t pings_missed = 0;               ///< without an answer, in a row
 };
 
 namespace detail {
@@ -112,11 +120,22 @@ class channel {
   /// @return nothing | full (wait for on_drain) | closed | message_too_large | unsupported | no_memory.
   /// Thread safety: any thread with `senders=many`, else the context's.
   [[nodiscard]] result<void> try_send(bytes payload, message_kind kind = message_kind::binary, std::uint16_t type = 0) {
-    if (type == 0 && impl_->straight.try_push(payload, kind)) [[likely]]
+    if (type == 0 && (impl_->straight.try_push(payload, kind) || impl_->first_answer.try_keep(payload, kind)))
+        [[likely]]
       return {};
     return try_send_anyhow({payload, kind, type});
   }
   [[nodiscard]] result<void> try_send(std::string_view text) { return try_send(as_bytes(text), message_kind::text); }
+
+  /// The next part of a message, or its beginning; with `more`, further parts follow. The message is the peer's once
+  /// the last part has come, or part by part if it wants that (`ws_delivery=pieces`). No other message can be sent
+  /// meanwhile; try_send sends a last part. `kind` counts at the beginning.
+  /// @return as try_send; reset: the beginning went with a lost connection, and so does this part; the next one begins
+  ///         a message | unsupported: the transport carries no parts (traits()), or `senders=many`
+  [[nodiscard]] result<void> try_send_part(bytes payload, bool more, message_kind kind = message_kind::binary) {
+    if (more && !traits().carries_parts) return errc::unsupported;
+    return try_send_anyhow({payload, kind, 0, true, more});
+  }
 
   /// As try_send, but waits for room. `payload` is copied when there is room and must stay valid until completion.
   /// Completes with (error_code); cancellable while it waits.
@@ -182,6 +201,8 @@ class channel {
   void on_peer_end(std::function<void()> handler);
   /// An attempt to connect failed; with `reconnect`, the next one follows.
   void on_connect_failure(std::function<void(const error&)> handler);
+  /// An attempt to connect has come a step further; its outcome is told by on_up or on_connect_failure.
+  void on_attempt(std::function<void(attempt_step)> handler);
   /// A message was given up: it was cut off max_send_attempts times. The handler sees it before it goes.
   void on_poisoned(std::function<void(bytes frame)> handler);
 
@@ -220,12 +241,20 @@ class channel {
         },
         token);
   }
+  /// What the peer is told when this end closes or is cut: the code and the reason of a WebSocket's Close. @param code
+  /// 1000 to 1003, 1007 to 1014, 3000 to 4999 @param reason  at most 123 bytes of UTF-8
+  /// @return unsupported: the transport has no such thing | misuse: a code or reason that may not be sent
+  result<void> set_close_note(std::uint16_t code, std::string_view reason = {});
+  /// What the peer said when it ended the present or the last connection; nothing: it has not, or cannot.
+  [[nodiscard]] std::optional<close_note> peer_close_note() const;
   /// Ends at once; what is queued is dropped. Waiting operations complete with errc::closed.
   void cut();
 
   [[nodiscard]] channel_state state() const;
   [[nodiscard]] channel_stats stats() const;
-  [[nodiscard]] peer_info peer() const;    ///< of the present or the last connection
+  [[nodiscard]] peer_info peer() const;  ///< of the present or the last connection
+  /// Of this end of the present connection, written like the peer's; empty: unnamed, not known, or not connected.
+  [[nodiscard]] std::string local_address() const;
   [[nodiscard]] error last_error() const;  ///< why the last attempt or connection ended
   [[nodiscard]] transport_traits traits() const;
   [[nodiscard]] const options& settings() const;

@@ -17,6 +17,9 @@ namespace ferry {
 namespace detail {
 class residents;
 }
+namespace net {
+class capture_files;
+}
 
 struct context_options {
   buffer_pool_options buffers;
@@ -31,6 +34,10 @@ struct context_totals {
   counter connections_accepted, connections_refused, connections_made, connect_failures, accept_errors;
   counter messages_received, bytes_sent, bytes_received, writes, reads;
   counter protocol_errors, messages_maybe_lost, messages_poisoned;
+  counter tls_handshakes, tls_resumed, tls_handshake_failures, tls_reloads, tls_reload_failures;
+  histogram tls_handshake_nanoseconds;
+  counter ws_handshakes, ws_handshake_failures;
+  counter capture_bytes, captures_cut_short;
   gauge channels_open;
 };
 
@@ -55,7 +62,11 @@ class context {
   [[nodiscard]] const boost::asio::any_io_executor& blocking_executor() const noexcept { return blocking_executor_; }
   [[nodiscard]] const std::shared_ptr<detail::residents>& residents() const noexcept { return residents_; }
 
-  /// Adds or replaces a transport. Everything above (channels, listeners, the program) then takes its URLs.
+  /// The capture files of this context and those that share its transports.
+  [[nodiscard]] const std::shared_ptr<net::capture_files>& captures() const noexcept;
+
+  /// Adds or replaces a transport. Everything above (channels, listeners, the program) then takes its URLs, and the
+  /// option `capture` shows what its streams carry.
   /// Before the context is shared or used.
   void register_transport(std::string scheme, std::shared_ptr<stream_transport> transport);
   /// Null if there is none; shm has none, for no stream carries it.

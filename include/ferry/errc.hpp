@@ -30,6 +30,7 @@ enum class errc {
   message_too_large,  ///< a message is larger than max_message
   varint_overflow,    ///< a length prefix does not fit into 64 bits
   protocol,           ///< the peer sent what the protocol does not allow
+  mask,               ///< the peer sent a WebSocket frame that is masked and must not be, or the other way round
   corrupt,            ///< bytes that must not change have changed
   poisoned,           ///< a message failed max_send_attempts times and was dropped
   unknown_scheme,     ///< no transport has this URL scheme
@@ -45,7 +46,8 @@ enum class errc {
 enum class condition {
   retry_later = 1,     ///< try the same again later: would_block, full, busy, no_memory, timeout
   reconnect,           ///< this connection is over, another one may work: end_of_stream, reset, idle, refused, ...
-  protocol_violation,  ///< the peer broke the protocol: truncated, message_too_large, varint_overflow, protocol, ...
+  protocol_violation,  ///< the peer broke the protocol: truncated, message_too_large, varint_overflow, protocol, mask,
+                       ///< ...
   misuse,              ///< the caller must change the call: bad_url, unknown_option, bad_address, misuse, ...
   unsupported,         ///< not available here: unsupported
 };

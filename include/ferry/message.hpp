@@ -16,8 +16,14 @@ struct message_view {
   bytes payload;
   message_kind kind = message_kind::binary;
   std::uint16_t type = 0;
+  /// Where a transport carries messages in parts and the receiver wants them so (`ws_delivery=pieces`), one of these
+  /// views is a part: `first` of its message, or not; followed by `more` of it, or not. A whole message has both at
+  /// their defaults.
+  bool first = true;
+  bool more = false;
 
   [[nodiscard]] std::string_view text() const noexcept { return as_text(payload); }
+  [[nodiscard]] bool whole() const noexcept { return first && !more; }
 };
 
 /// A message of its own, in a pooled buffer. Movable; may be destroyed on any thread, also after its pool.
@@ -35,6 +41,8 @@ class message {
     copy.size_ = view.payload.size();
     copy.kind_ = view.kind;
     copy.type_ = view.type;
+    copy.first_ = view.first;
+    copy.more_ = view.more;
     copy.ok_ = true;
     return copy;
   }
@@ -47,7 +55,9 @@ class message {
   [[nodiscard]] message_kind kind() const noexcept { return kind_; }
   [[nodiscard]] std::uint16_t type() const noexcept { return type_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] message_view view() const noexcept { return {payload(), kind_, type_}; }
+  [[nodiscard]] bool first() const noexcept { return first_; }  ///< as in message_view
+  [[nodiscard]] bool more() const noexcept { return more_; }    ///< as in message_view
+  [[nodiscard]] message_view view() const noexcept { return {payload(), kind_, type_, first_, more_}; }
   /// False for a default-constructed message and where no memory was to be had.
   [[nodiscard]] bool ok() const noexcept { return ok_; }
 
@@ -57,6 +67,8 @@ class message {
   std::uint16_t type_ = 0;
   message_kind kind_ = message_kind::binary;
   bool ok_ = false;
+  bool first_ = true;
+  bool more_ = false;
 };
 
 }  // namespace ferry

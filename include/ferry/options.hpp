@@ -3,9 +3,12 @@
 /// (`option_table()`), from which URLs, `-o name=value`, TOML, the environment and docs/options.md are made.
 /// Includes no Boost.
 
+#include <ferry/http.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +21,14 @@ enum class framing_kind : std::uint8_t { automatic, varint, u32, typed };
 enum class senders_kind : std::uint8_t { one, many };
 enum class session_kind : std::uint8_t { none, persistent };
 enum class durable_kind : std::uint8_t { process, disk };
+enum class tls_verify_kind : std::uint8_t { automatic, yes, no, optional };
+enum class ws_delivery_kind : std::uint8_t { whole, pieces };
+enum class ws_mask_kind : std::uint8_t { automatic, on, off };
+enum class idle_policy_kind : std::uint8_t { disconnect, ping };
+enum class tls_version_kind : std::uint8_t { tls_1_2, tls_1_3 };
+enum class proxy_protocol_kind : std::uint8_t { off, accept };
+
+struct tls_info;
 
 /// Zero durations and zero counts mean "off" or "no limit" where the table says so.
 struct options {
@@ -27,7 +38,7 @@ struct options {
 
   // Messages
   std::size_t max_message = 10u << 20;             ///< bytes; larger ones are refused on both sides
-  framing_kind framing = framing_kind::automatic;  ///< automatic: varint on ipc and tcp, typed on inproc
+  framing_kind framing = framing_kind::automatic;  ///< automatic: typed on inproc, else varint
   bool deliver_empty = true;                       ///< false: received empty messages are skipped silently
 
   // Queues
@@ -60,8 +71,47 @@ struct options {
   std::uint32_t max_sessions = 1024;             ///< that a listening end keeps files of
   duration heartbeat = seconds(10);              ///< of silence, until the peer of a session is asked whether it lives
 
+  // TLS (docs/tls.md)
+  std::string tls_certificate;  ///< PEM file: our certificate and what leads to its CA; several, separated by commas
+  std::string tls_key;          ///< PEM file of its private key, one for each; empty: it is in the certificate's file
+  std::string tls_key_password_file;  ///< whose first line is the password of encrypted keys
+  std::string tls_ca;  ///< PEM file or directory of the CAs that sign the peer's certificate; empty: the system's
+  tls_verify_kind tls_verify = tls_verify_kind::automatic;  ///< whether the peer must show a certificate that holds
+  std::string tls_server_name;  ///< the name that is asked for, and that the certificate must have; empty: the host
+  std::string tls_alpn;         ///< application protocols, the preferred one first, separated by commas
+  tls_version_kind tls_min = tls_version_kind::tls_1_2;
+  std::string tls_ciphers;  ///< OpenSSL's names, separated by ':'; empty: OpenSSL's choice
+  std::string tls_pin;      ///< SHA-256 of the certificates or keys that the peer may have, separated by commas
+  bool tls_resume = true;   ///< sessions are resumed without another exchange of certificates
+  /// Gives the password of an encrypted key file, before tls_key_password_file; called when keys are read, on the
+  /// context's thread. Nothing keeps the password.
+  std::function<std::string(const std::string& key_file)> tls_key_password;
+  /// Asked for every peer that showed a certificate, besides the pins and what tls_verify checks; false refuses it.
+  /// Only the members about certificates are filled in then. On the context's thread.
+  std::function<bool(const tls_info& peer)> tls_check_peer;
+
+  // WebSocket (docs/websocket.md)
+  std::size_t max_frame = 0;          ///< bytes of the payload of one frame from the peer; 0: max_message
+  std::size_t ws_fragment_above = 0;  ///< bytes of the payload of one frame to the peer; more goes in several; 0: off
+  ws_delivery_kind ws_delivery = ws_delivery_kind::whole;  ///< pieces: fragments are handed on as they come
+  bool ws_compression = false;                     ///< permessage-deflate is offered, or taken where it is offered
+  std::uint32_t ws_window_bits = 15;               ///< of the compressor's window, in both directions: 9 .. 15
+  bool ws_context_takeover = true;                 ///< a compressed message may refer to earlier ones; off saves memory
+  ws_mask_kind ws_mask = ws_mask_kind::automatic;  ///< raw mode only: whether what we send is masked
+  std::string ws_subprotocols;                     ///< that we speak, the preferred one first, separated by commas
+  std::string ws_origin;                           ///< that a connecting end says it comes from; empty: it says none
+  std::string ws_origins;                          ///< that browsers may come from, separated by commas; empty: any
+  std::string ws_headers;              ///< more headers of a connecting end's request, "Name: value", one a line
+  std::size_t ws_max_head = 8u << 10;  ///< bytes of the request or the answer that the handshake reads at most
+  /// Asked for every request that the other rules let in, on the context's thread.
+  http_check ws_check;
+  duration ping_interval = seconds(30);  ///< between two pings; 0: none
+  duration ping_timeout = seconds(10);   ///< that an answer may take; 0: ping_interval
+  std::uint32_t ping_misses = 3;         ///< pings without an answer, in a row, that end the connection
+  idle_policy_kind idle_policy = idle_policy_kind::disconnect;  ///< ping: an idle peer is asked before it is given up
+
   // Deadlines
-  duration connect_timeout = seconds(5);  ///< one attempt to connect, name look-up included
+  duration connect_timeout = seconds(5);  ///< one attempt to connect, name look-up and TLS handshake included
   duration write_timeout = seconds(30);   ///< data waits and the peer takes not a byte for this long
   duration read_idle_timeout{0};          ///< nothing received for this long
   duration write_idle_timeout{0};         ///< nothing sent for this long
@@ -81,6 +131,9 @@ struct options {
   std::uint32_t max_connections = 10'000;  ///< at a time; one more is closed at once and counted
   std::uint32_t backlog = 1024;            ///< connections that the kernel holds until they are accepted
   bool reuse_port = false;                 ///< SO_REUSEPORT: several listeners share one TCP port
+  /// accept: each connection begins with a PROXY header (version 1 or 2), in front of TLS and of everything else
+  proxy_protocol_kind proxy_protocol = proxy_protocol_kind::off;
+  std::string proxy_from;  ///< addresses and networks that may send one, separated by commas; empty: any
 
   // Unix sockets
   std::uint32_t socket_mode = 0;          ///< permissions of the socket file, octal; 0: as the umask says
@@ -95,6 +148,10 @@ struct options {
   duration keep_alive_idle = seconds(60);
   duration keep_alive_interval = seconds(10);
   std::uint32_t keep_alive_count = 6;
+
+  // Capturing
+  std::string capture;                   ///< pcap file that what the streams carry is written to; empty: off
+  std::size_t capture_max = 256u << 20;  ///< the file grows no further; the capture then ends
 };
 
 /// What can be wrong with an option, with a text that names it and what to do.

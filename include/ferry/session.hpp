@@ -113,7 +113,7 @@ class persistent_session {
         token);
   }
   /// Completes with (error_code) when everything that was committed before is as durable as the channel's `durable`
-  /// says; with the error of the disk if that fails.
+  /// says; with the error of the disk if that fails, closed if the channel ends first.
   template <class Token>
   auto async_durable(Token&& token) {
     return boost::asio::async_initiate<Token, void(error_code)>(

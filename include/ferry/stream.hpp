@@ -4,19 +4,42 @@
 
 #include <ferry/bytes.hpp>
 #include <ferry/error.hpp>
+#include <ferry/http.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace ferry {
 
 class context;
 struct endpoint;
 struct options;
+
+/// What a TLS handshake has come to; fingerprints are SHA-256 in small hexadecimal digits.
+struct tls_info {
+  std::string version;      ///< "TLSv1.3"
+  std::string cipher;       ///< "TLS_AES_256_GCM_SHA384"
+  std::string alpn;         ///< the application protocol that both speak; empty: none was agreed on
+  std::string server_name;  ///< that the connecting end asked for; empty: none
+  bool resumed = false;     ///< an earlier session goes on, without certificates having been exchanged again
+  std::string subject;  ///< of the peer's certificate, as RFC 2253 writes it; empty, as what follows: it showed none
+  std::string issuer;
+  std::string certificate_sha256;  ///< fingerprint of the whole certificate
+  std::string key_sha256;          ///< fingerprint of its public key (SubjectPublicKeyInfo)
+};
+
+/// What a WebSocket handshake has come to. Without a handshake (ws+raw, wss+raw) there is none.
+struct websocket_info {
+  std::string subprotocol;              ///< that both speak; empty: none was agreed on
+  bool compressed = false;              ///< permessage-deflate is in use
+  std::optional<http_request> request;  ///< what the client asked for; at the accepting end
+};
 
 /// Who is at the other end, as far as the transport can tell.
 struct peer_info {
@@ -25,11 +48,26 @@ struct peer_info {
     std::uint32_t gid = 0;
     std::int32_t pid = 0;  ///< 0 where the peer lives in another pid namespace
   };
-  std::string address;                 ///< "127.0.0.1:4711", "@name", "/run/a.sock"; empty: unnamed
-  std::optional<credentials> process;  ///< vouched for by the kernel; Unix sockets only
+  std::string address;                              ///< "127.0.0.1:4711", "@name", "/run/a.sock"; empty: unnamed
+  std::optional<credentials> process;               ///< vouched for by the kernel; Unix sockets only
+  std::shared_ptr<const tls_info> tls;              ///< where the stream is encrypted; else null
+  std::shared_ptr<const websocket_info> websocket;  ///< where a WebSocket handshake was made; else null
+  std::string through;  ///< address of the balancer that the peer came through (`proxy_protocol`); empty: none
 
   /// For people: the address, or "pid 4711 uid 1000".
   [[nodiscard]] std::string text() const;
+};
+
+/// How a peer that can say so ended: the Close of a WebSocket.
+struct close_note {
+  std::uint16_t code = 1005;  ///< RFC 6455, section 7.4; 1005: it gave none
+  std::string reason;         ///< at most 123 bytes of UTF-8
+};
+
+/// What a stream that asks its peer for a sign of life has found out.
+struct stream_health {
+  std::optional<std::chrono::nanoseconds> round_trip;  ///< the last one that was measured
+  std::uint32_t misses = 0;                            ///< questions without an answer, in a row
 };
 
 /// What a stream reports. Never called from inside a function of the stream, and never after close().
@@ -54,7 +92,8 @@ class stream {
 
   /// Never blocks. @return bytes read (at least 1) | errc::would_block | errc::end_of_stream | why the stream broke.
   [[nodiscard]] virtual result<std::size_t> try_read(mutable_bytes into) noexcept = 0;
-  /// Never blocks. @return bytes taken, possibly fewer than given | errc::would_block | why the stream broke.
+  /// Never blocks. @return bytes taken, possibly fewer than given (then what follows begins with the first byte that
+  /// was not) | errc::would_block | why the stream broke.
   [[nodiscard]] virtual result<std::size_t> try_write(std::span<const bytes> from) noexcept = 0;
 
   /// One on_read follows; `into` must stay valid until then or until close(). At most one at a time.
@@ -74,6 +113,22 @@ class stream {
   virtual void close() noexcept = 0;
 
   [[nodiscard]] virtual peer_info peer() const = 0;
+  /// The address of this end, written like the peer's; empty: unnamed, or not known.
+  [[nodiscard]] virtual std::string local_address() const { return {}; }
+
+  // What only some streams can.
+
+  /// What shutdown_write() tells the peer. @return unsupported | misuse: a code that may not be sent, a reason that is
+  /// not UTF-8 or longer than 123 bytes
+  virtual result<void> set_close_note(std::uint16_t code, std::string_view reason) {
+    (void)code, (void)reason;
+    return errc::unsupported;
+  }
+  /// What the peer said when it ended; nothing: it has not, or cannot.
+  [[nodiscard]] virtual std::optional<close_note> peer_close_note() const { return std::nullopt; }
+  /// Asks the peer for a sign of life; if there is none, the stream breaks by itself. @return false: it cannot ask
+  virtual bool ask_for_life() noexcept { return false; }
+  [[nodiscard]] virtual stream_health health() const noexcept { return {}; }
 };
 
 /// Where streams arrive.
@@ -97,12 +152,23 @@ class acceptor {
 class connect_attempt {
  public:
   virtual ~connect_attempt() = default;
+  /// Calls `began` when what carries the bytes is there and a handshake on top begins: of TLS, of HTTP. At most once,
+  /// never from inside this call; never where there is no handshake.
+  virtual void on_handshake(std::function<void()> began) { static_cast<void>(began); }
 };
 
 /// What a transport's messages have besides their bytes, and what its table row says.
 struct transport_traits {
-  bool carries_kind = false;  ///< text and binary are told apart; else everything arrives as binary
-  bool carries_type = false;  ///< the 16-bit type travels; else sending a type other than 0 is errc::unsupported
+  bool carries_kind = false;   ///< text and binary are told apart; else everything arrives as binary
+  bool carries_type = false;   ///< the 16-bit type travels; else sending a type other than 0 is errc::unsupported
+  bool carries_parts = false;  ///< a message can be sent in parts; else sending one is errc::unsupported
+};
+
+/// How messages lie in the streams of a transport.
+enum class stream_shape : std::uint8_t {
+  plain,     ///< bytes, framed as the option `framing` says; automatic: varint
+  local,     ///< messages stay in this process, so kind and type need no wire to agree on; automatic: typed
+  messages,  ///< the stream knows messages itself; there is nothing to choose
 };
 
 /// A family of streams, reached by a URL scheme.
@@ -117,8 +183,7 @@ class stream_transport {
   /// One attempt; `done` is called once, never from inside this call. Its deadline is the caller's business.
   [[nodiscard]] virtual std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to,
                                                                  const options& with, connect_handler done) = 0;
-  /// True where messages stay in this process, which may then carry kind and type without a wire to agree on.
-  [[nodiscard]] virtual bool local() const noexcept { return false; }
+  [[nodiscard]] virtual stream_shape shape() const noexcept { return stream_shape::plain; }
 };
 
 }  // namespace ferry

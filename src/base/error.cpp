@@ -106,6 +106,7 @@ const char* to_string(errc code) noexcept {
     case errc::message_too_large: return "message larger than the limit";
     case errc::varint_overflow: return "length prefix larger than 64 bits";
     case errc::protocol: return "protocol error";
+    case errc::mask: return "WebSocket frame with the wrong masking";
     case errc::corrupt: return "corrupt data";
     case errc::poisoned: return "message dropped after failing too often";
     case errc::unknown_scheme: return "unknown URL scheme";
@@ -140,6 +141,7 @@ condition condition_of(errc code) noexcept {
     case errc::message_too_large:
     case errc::varint_overflow:
     case errc::protocol:
+    case errc::mask:
     case errc::corrupt: return condition::protocol_violation;
     case errc::bad_address:
     case errc::permission:

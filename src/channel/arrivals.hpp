@@ -36,7 +36,7 @@ class arrivals {
   [[nodiscard]] virtual std::string local_url() const = 0;
 };
 
-/// Those of a stream transport. @param local  messages stay in this process
-[[nodiscard]] std::unique_ptr<arrivals> stream_arrivals(std::unique_ptr<acceptor> from, bool local);
+/// Those of a stream transport.
+[[nodiscard]] std::unique_ptr<arrivals> stream_arrivals(std::unique_ptr<acceptor> from, stream_shape shape);
 
 }  // namespace ferry::detail

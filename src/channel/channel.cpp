@@ -37,13 +37,19 @@ void channel::on_peer_end(std::function<void()> handler) { whole(*impl_).on_peer
 void channel::on_connect_failure(std::function<void(const error&)> handler) {
   whole(*impl_).on_connect_failure(std::move(handler));
 }
+void channel::on_attempt(std::function<void(attempt_step)> handler) { whole(*impl_).on_attempt(std::move(handler)); }
 void channel::connect() { whole(*impl_).connect(); }
 result<void> channel::end_receiving() { return whole(*impl_).end_receiving(); }
 void channel::half_close() { whole(*impl_).half_close(); }
 void channel::cut() { whole(*impl_).cut(errc::closed); }
+result<void> channel::set_close_note(std::uint16_t code, std::string_view reason) {
+  return whole(*impl_).set_close_note(code, reason);
+}
+std::optional<close_note> channel::peer_close_note() const { return whole(*impl_).peer_close_note(); }
 channel_state channel::state() const { return whole(*impl_).state(); }
 channel_stats channel::stats() const { return whole(*impl_).stats(); }
 peer_info channel::peer() const { return whole(*impl_).peer(); }
+std::string channel::local_address() const { return whole(*impl_).local_address(); }
 error channel::last_error() const { return whole(*impl_).last_error(); }
 transport_traits channel::traits() const { return whole(*impl_).traits(); }
 const options& channel::settings() const { return whole(*impl_).settings(); }

@@ -59,7 +59,7 @@ bool channel_impl::enqueue(const message_view& m) {
 
 void channel_impl::on_message(std::function<void(const message_view&)> handler) {
   if (delivering_) {
-    next_message_handler_ = std::move(handler);
+    next_message_handler_ = std::make_unique<std::function<void(const message_view&)>>(std::move(handler));
     undisturbed_ = false;
     return;
   }
@@ -172,31 +172,33 @@ void channel_impl::serve_flushes() {
 void channel_impl::report_progress(bool drained) {
   serve_flushes();
   serve_senders();
-  if (drained && handlers_.drain) handlers_.drain();
+  if (const auto* set = handlers_.set(); drained && set != nullptr) set->drain();
 }
 
 void channel_impl::report_connect_failure(const error& why) {
   last_error_ = why;
-  if (handlers_.connect_failure) handlers_.connect_failure(why);
+  if (const auto* set = handlers_.set()) set->connect_failure(why);
 }
 
 bool channel_impl::report_peer_end() {
-  if (!handlers_.peer_end) return false;
-  handlers_.peer_end();
+  const auto* set = handlers_.set();
+  if (set == nullptr || !set->peer_end) return false;
+  set->peer_end();
   return true;
 }
 
 void channel_impl::report_poisoned(bytes frame) {
-  if (handlers_.poisoned) handlers_.poisoned(frame);
+  if (const auto* set = handlers_.set()) set->poisoned(frame);
 }
 
 // Life --------------------------------------------------------------------------------------------
 
 void channel_impl::on_up(std::function<void(const peer_info&)> handler) {
-  handlers_.up = std::move(handler);
+  handlers_.rare().up = std::move(handler);
   if (state_ != channel_state::up) return;
   asio::post(where_.io(), [self = shared_from_this()] {
-    if (self->state_ == channel_state::up && self->handlers_.up) self->handlers_.up(self->peer_);
+    const auto* set = self->handlers_.set();
+    if (self->state_ == channel_state::up && set != nullptr) set->up(self->peer());
   });
 }
 
@@ -221,15 +223,21 @@ void channel_impl::start_close(close_completion done, std::optional<options::dur
   half_close();
 }
 
-void channel_impl::report_up(peer_info who) {
-  peer_ = std::move(who);
+const peer_info& channel_impl::peer() const {
+  if (!peer_) peer_ = std::make_unique<peer_info>(current_peer());
+  return *peer_;
+}
+
+void channel_impl::report_up(std::optional<peer_info> who) {
+  if (who && !peer_) peer_ = std::make_unique<peer_info>();
+  if (peer_) *peer_ = who ? std::move(*who) : current_peer();
   while (!up_waiters_.empty()) up_waiters_.pop()({});
-  if (handlers_.up) handlers_.up(peer_);
+  if (const auto* set = handlers_.set(); set != nullptr && set->up) set->up(peer());
 }
 
 void channel_impl::report_down(const down_info& info) {
   last_error_ = info.reason;
-  if (handlers_.down) handlers_.down(info);
+  if (const auto* set = handlers_.set()) set->down(info);
 }
 
 void channel_impl::ended(close_report report) {

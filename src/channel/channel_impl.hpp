@@ -10,8 +10,8 @@
 
 #include "channel/receive_queue.hpp"
 #include "channel/replaceable.hpp"
-#include "channel/residents.hpp"
 #include "channel/waiters.hpp"
+#include "net/residents.hpp"
 
 namespace ferry::detail {
 
@@ -28,7 +28,13 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   virtual void connect() = 0;
   /// Ends at once for this reason. The report follows from the event loop.
   virtual void cut(const error& reason) = 0;
+  [[nodiscard]] virtual std::string local_address() const { return {}; }
   [[nodiscard]] virtual channel_stats stats() = 0;
+  virtual result<void> set_close_note(std::uint16_t code, std::string_view reason) {
+    (void)code, (void)reason;
+    return errc::unsupported;
+  }
+  [[nodiscard]] virtual std::optional<close_note> peer_close_note() const { return std::nullopt; }
 
   void on_message(std::function<void(const message_view&)> handler);
   [[nodiscard]] result<message> try_receive();
@@ -38,11 +44,14 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   }
   void resume();
   void on_up(std::function<void(const peer_info&)> handler);
-  void on_down(std::function<void(const down_info&)> handler) { handlers_.down = std::move(handler); }
-  void on_drain(std::function<void()> handler) { handlers_.drain = std::move(handler); }
-  void on_peer_end(std::function<void()> handler) { handlers_.peer_end = std::move(handler); }
-  void on_connect_failure(std::function<void(const error&)> handler) { handlers_.connect_failure = std::move(handler); }
-  void on_poisoned(std::function<void(bytes)> handler) { handlers_.poisoned = std::move(handler); }
+  void on_down(std::function<void(const down_info&)> handler) { handlers_.rare().down = std::move(handler); }
+  void on_drain(std::function<void()> handler) { handlers_.rare().drain = std::move(handler); }
+  void on_peer_end(std::function<void()> handler) { handlers_.rare().peer_end = std::move(handler); }
+  void on_connect_failure(std::function<void(const error&)> handler) {
+    handlers_.rare().connect_failure = std::move(handler);
+  }
+  void on_attempt(std::function<void(attempt_step)> handler) { handlers_.rare().attempt = std::move(handler); }
+  void on_poisoned(std::function<void(bytes)> handler) { handlers_.rare().poisoned = std::move(handler); }
 
   void start_send(const message_view& what, send_completion done);
   void start_flush(send_completion done);
@@ -51,7 +60,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   void start_close(close_completion done, std::optional<options::duration> within);
 
   [[nodiscard]] channel_state state() const noexcept { return state_; }
-  [[nodiscard]] const peer_info& peer() const noexcept { return peer_; }
+  [[nodiscard]] const peer_info& peer() const;
   [[nodiscard]] const error& last_error() const noexcept { return last_error_; }
   [[nodiscard]] transport_traits traits() const noexcept { return traits_; }
   [[nodiscard]] const options& settings() const noexcept { return *options_; }
@@ -127,7 +136,10 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
     state_ = next;
     undisturbed_ = false;
   }
-  void report_up(peer_info who);
+  /// Whoever the peer is, while there is a connection.
+  [[nodiscard]] virtual peer_info current_peer() const { return {}; }
+  /// @param who  nothing: current_peer(), should anybody ask
+  void report_up(std::optional<peer_info> who);
   void report_down(const down_info& info);
   /// After messages were taken: wakes whoever waited for room or for a flush, and tells the drain event if there is
   /// room below the low mark. @param was_full  try_send has returned full since the last drain event
@@ -136,6 +148,9 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   /// @return false: nobody wants to decide what follows
   [[nodiscard]] bool report_peer_end();
   void report_connect_failure(const error& why);
+  void report_attempt(attempt_step step) {
+    if (const auto* set = handlers_.set()) set->attempt(step);
+  }
   /// For good: completes what waits, reports, lets go of the handlers. Called by the event loop, once.
   void ended(close_report report);
 
@@ -143,14 +158,27 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   const std::shared_ptr<const options> options_;
 
  private:
-  struct handler_set {
-    std::function<void(const message_view&)> message;
+  struct rare_handlers {
     replaceable<const peer_info&> up;
     replaceable<const down_info&> down;
     replaceable<> drain;
     replaceable<> peer_end;
     replaceable<bytes> poisoned;
     replaceable<const error&> connect_failure;
+    replaceable<attempt_step> attempt;
+  };
+  // Many channels have a message handler only.
+  class handler_set {
+   public:
+    std::function<void(const message_view&)> message;
+    [[nodiscard]] rare_handlers& rare() {
+      if (!rare_) rare_ = std::make_unique<rare_handlers>();
+      return *rare_;
+    }
+    [[nodiscard]] const rare_handlers* set() const noexcept { return rare_.get(); }
+
+   private:
+    std::unique_ptr<rare_handlers> rare_;
   };
 
   [[nodiscard]] bool enqueue(const message_view& m);
@@ -174,7 +202,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   bool resume_posted_ = false;
   bool over_ = false;  // ended() was called
   handler_set handlers_;
-  std::optional<std::function<void(const message_view&)>> next_message_handler_;  // set by the one that runs
+  std::unique_ptr<std::function<void(const message_view&)>> next_message_handler_;  // set by the one that runs
   receive_queue queue_;
   waiters<receive_completion, std::monostate> receivers_;
   waiters<send_completion, message_view> senders_;
@@ -183,7 +211,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   close_completion close_done_;
   close_report report_;
   error last_error_ = errc::closed;
-  peer_info peer_;
+  mutable std::unique_ptr<peer_info> peer_;  // once somebody has asked
   std::any user_data_;
 };
 

@@ -4,13 +4,15 @@
 #include <boost/container/flat_map.hpp>
 #include <functional>
 
-#include "channel/residents.hpp"
+#include "net/capture_stream.hpp"
+#include "net/residents.hpp"
 #include "net/transports.hpp"
 
 namespace ferry {
 
 struct context::shared_parts {
   boost::container::flat_map<std::string, std::shared_ptr<stream_transport>, std::less<>> transports;
+  std::shared_ptr<net::capture_files> captures = std::make_shared<net::capture_files>();
 };
 
 context::context(boost::asio::io_context& io, const context_options& with)
@@ -25,6 +27,18 @@ context::context(boost::asio::io_context& io, const context_options& with)
   register_transport("inproc", net::make_inproc_transport());
   register_transport("ipc", net::make_unix_transport());
   register_transport("tcp", net::make_tcp_transport());
+  const auto tls = net::make_tls_transport();
+  register_transport("tls", tls);
+  const auto websocket = [this](const char* scheme, std::shared_ptr<stream_transport> below, net::ws_start start) {
+    const auto first = start == net::ws_start::raw ? net::captured_protocol::any : net::captured_protocol::http;
+    auto seen = net::make_captured(std::move(below), shared_->captures, first);
+    register_transport(scheme, net::make_ws_transport(std::move(seen), start));
+  };
+  websocket("ws", net::make_tcp_transport(), net::ws_start::upgrade);
+  websocket("wss", tls, net::ws_start::upgrade);
+  websocket("ws+ipc", net::make_unix_transport(), net::ws_start::upgrade);
+  websocket("ws+raw", net::make_tcp_transport(), net::ws_start::raw);
+  websocket("wss+raw", tls, net::ws_start::raw);
 }
 
 context::context(boost::asio::io_context& io, const context& other)
@@ -59,12 +73,27 @@ void context::list_totals() {
   list("ferry_reads_total", t.reads, "System calls that read.");
   list("ferry_protocol_errors_total", t.protocol_errors, "Connections ended because the peer broke the protocol.");
   list("ferry_messages_maybe_lost_total", t.messages_maybe_lost, "Upper bound of messages lost with connections.");
+  list("ferry_tls_handshakes_total", t.tls_handshakes, "TLS handshakes that succeeded.");
+  list("ferry_tls_resumed_total", t.tls_resumed, "Those of them that went on with an earlier session.");
+  list("ferry_tls_handshake_failures_total", t.tls_handshake_failures, "TLS handshakes that failed.");
+  list("ferry_tls_handshake_nanoseconds", t.tls_handshake_nanoseconds, "How long TLS handshakes took that succeeded.");
+  list("ferry_tls_reloads_total", t.tls_reloads, "Times that changed certificate files were read again.");
+  list("ferry_tls_reload_failures_total", t.tls_reload_failures, "Changed certificate files that could not be used.");
+  list("ferry_ws_handshakes_total", t.ws_handshakes, "WebSocket handshakes that succeeded.");
+  list("ferry_ws_handshake_failures_total", t.ws_handshake_failures, "WebSocket handshakes that failed.");
+  list("ferry_capture_bytes_total", t.capture_bytes, "Bytes written to capture files.");
+  list("ferry_captures_cut_short_total", t.captures_cut_short, "Captures that ended at capture_max or a write error.");
   list("ferry_messages_poisoned_total", t.messages_poisoned, "Messages dropped after max_send_attempts.");
 }
 
 void context::register_transport(std::string scheme, std::shared_ptr<stream_transport> transport) {
+  // What carries messages is captured below them, by whoever makes it.
+  if (transport && transport->shape() != stream_shape::messages)
+    transport = net::make_captured(std::move(transport), shared_->captures);
   shared_->transports.insert_or_assign(std::move(scheme), std::move(transport));
 }
+
+const std::shared_ptr<net::capture_files>& context::captures() const noexcept { return shared_->captures; }
 
 std::shared_ptr<stream_transport> context::transport(std::string_view scheme) const {
   const auto found = shared_->transports.find(scheme);
@@ -73,7 +102,7 @@ std::shared_ptr<stream_transport> context::transport(std::string_view scheme) co
 
 bool context::is_local(std::string_view scheme) const {
   const auto found = transport(scheme);
-  return found && found->local();
+  return found && found->shape() == stream_shape::local;
 }
 
 std::vector<std::string> context::schemes() const {

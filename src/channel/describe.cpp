@@ -50,6 +50,9 @@ error describe_too_large(std::size_t size, const options& with) {
 }
 
 error describe_no_type(std::uint16_t type, const char* framing) {
+  if (framing == std::string_view("parts"))
+    return {errc::unsupported,
+            "message type " + std::to_string(type) + " cannot travel: WebSocket carries none; use 0"};
   return {errc::unsupported, "message type " + std::to_string(type) + " cannot travel: the " + framing +
                                  " framing carries none; use framing=typed on both sides, or type 0"};
 }

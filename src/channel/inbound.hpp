@@ -1,6 +1,6 @@
 #pragma once
-/// Bytes as they come from a stream, taken apart into messages. An idle connection holds nothing but `k_idle_bytes`
-/// here; larger buffers are on loan while data flows.
+/// Bytes as they come from a stream, taken apart into messages. An idle connection holds nothing here, or
+/// `k_idle_bytes` where a read needs room to wait with; larger buffers are on loan while data flows.
 
 #include <ferry/buffer_pool.hpp>
 #include <ferry/error.hpp>
@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 
 #include "codec/framing.hpp"
 
@@ -36,7 +37,8 @@ class inbound {
     // Whole messages that nobody has taken yet may fill the buffer.
     const std::size_t wanted = std::max({believed, pending() + 1, flowing ? batch_bytes_ : k_idle_bytes});
     if (begin_ + wanted > capacity()) {
-      if (wanted > capacity()) grow(wanted);
+      if (wanted > capacity() && (wanted > k_idle_bytes || capacity() != 0)) grow(wanted);
+      if (capacity() == 0) small_ = std::make_unique<std::array<std::byte, k_idle_bytes>>();
       if (begin_ != 0) shift();
       if (end_ == capacity())
         return error(errc::no_memory, "no buffer for a message of " + std::to_string(missing_total_) + " bytes");
@@ -85,9 +87,12 @@ class inbound {
   /// Gives the large buffer back as far as what is pending allows.
   void settle() {
     if (!big_) return;
-    if (pending() <= k_idle_bytes / 2) {
+    if (pending() == 0) {
+      big_.reset();
+      begin_ = end_ = 0;
+    } else if (small_ && pending() <= k_idle_bytes / 2) {
       const pooled_buffer old = std::move(big_);
-      std::memcpy(small_.data(), old.data() + begin_, pending());
+      std::memcpy(small_->data(), old.data() + begin_, pending());
       end_ -= std::exchange(begin_, 0);
     } else if (pending() * 8 < capacity()) {
       pooled_buffer fitting = pool_->acquire(pending() * 2);
@@ -101,16 +106,18 @@ class inbound {
   }
 
  private:
-  [[nodiscard]] std::byte* data() noexcept { return big_ ? big_.data() : small_.data(); }
-  [[nodiscard]] const std::byte* data() const noexcept { return big_ ? big_.data() : small_.data(); }
-  [[nodiscard]] std::size_t capacity() const noexcept { return big_ ? big_.capacity() : k_idle_bytes; }
+  [[nodiscard]] std::byte* data() noexcept { return big_ ? big_.data() : small_ ? small_->data() : nullptr; }
+  [[nodiscard]] const std::byte* data() const noexcept {
+    return big_ ? big_.data() : small_ ? small_->data() : nullptr;
+  }
+  [[nodiscard]] std::size_t capacity() const noexcept { return big_ ? big_.capacity() : small_ ? k_idle_bytes : 0; }
 
   void grow(std::size_t wanted) {
     pooled_buffer larger = pool_->acquire(wanted);
     if (larger) replace(std::move(larger));
   }
   void replace(pooled_buffer fresh) {
-    std::memcpy(fresh.data(), data() + begin_, pending());
+    if (pending() != 0) std::memcpy(fresh.data(), data() + begin_, pending());
     big_ = std::move(fresh);
     end_ -= std::exchange(begin_, 0);
   }
@@ -126,7 +133,7 @@ class inbound {
   std::size_t end_ = 0;
   std::size_t missing_total_ = 0;  // size of the incomplete first frame, if known
   pooled_buffer big_;
-  std::array<std::byte, k_idle_bytes> small_;
+  std::unique_ptr<std::array<std::byte, k_idle_bytes>> small_;
 };
 
 }  // namespace ferry

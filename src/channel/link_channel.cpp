@@ -11,13 +11,12 @@ link_channel::link_channel(context& where, std::string url, std::shared_ptr<cons
     : channel_impl(where, std::move(url), std::move(with), traits),
       deadlines_(deadlines_of(*options_)),
       connects_(connects),
-      backoff_(backoff_of(*options_)),
-      timer_(where.io()) {}
+      backoff_(connects ? std::make_unique<session::backoff>(backoff_of(*options_)) : nullptr) {}
 
 void link_channel::let_go() noexcept {
   refuse_messages();
   end_attempt();
-  timer_.cancel();
+  if (timer_) timer_->cancel();
   slot_.reset();
   abort_connection();
 }
@@ -57,7 +56,7 @@ void link_channel::attempt_failed(const error& why) {
 
 void link_channel::retry_or_end(const error& why) {
   deadlines_.on_down();
-  const auto delay = options_->reconnect && connects_ ? backoff_.next(os::random_unit()) : std::nullopt;
+  const auto delay = options_->reconnect && connects_ ? backoff_->next(os::random_unit()) : std::nullopt;
   const bool waits = delay || (!connects_ && outlives_connection());
   if (!waits || (sending_ != direction::open && unsent_bytes() == 0)) return finish(why);
   enter(channel_state::waiting);
@@ -66,14 +65,14 @@ void link_channel::retry_or_end(const error& why) {
 }
 
 void link_channel::go_up() {
-  const peer_info who = begin_connection();
+  auto who = begin_connection();
   enter(sending_ == direction::open ? channel_state::up : channel_state::closing);
   receiving_ = direction::open;
   stats_.connections += 1;
-  backoff_.on_up(now());
+  if (backoff_) backoff_->on_up(now());
   deadlines_.on_up(now());
   arm_timer();
-  report_up(who);
+  report_up(std::move(who));
   if (!attached()) return;  // the handler cut it
   begin_flow();
   post_flush();
@@ -102,7 +101,7 @@ void link_channel::lost(const error& why) {
     report_down(info);
     return finish(why);
   }
-  backoff_.on_down(now(), stats_.messages_received != received_before_);
+  if (backoff_) backoff_->on_down(now(), stats_.messages_received != received_before_);
   received_before_ = stats_.messages_received;
   info.will_reconnect = true;
   enter(channel_state::waiting);
@@ -131,10 +130,11 @@ void link_channel::finish(const error& why) {
   if (attached()) return lost(why);
   end_attempt();
   retry_at_.reset();
-  timer_.cancel();
+  if (timer_) timer_->cancel();
   refuse_messages();
   const taken unsent = drop_queue();
   slot_.reset();
+  complete_rest(why.code());
   ended({why, unsent.messages, unsent.bytes, last_lost_});
 }
 
@@ -168,18 +168,23 @@ void link_channel::closing_begins(std::optional<options::duration> within) {
 }
 
 void link_channel::read_failed(const error& why) {
-  if (why == errc::end_of_stream) return peer_ended();
-  if (why.code() == condition::protocol_violation) where_.totals().protocol_errors.add(1);
+  if (why == errc::end_of_stream) return peer_ended(why);
+  // What the peer complains of in its Close was not its own doing.
+  if (why.code() == condition::protocol_violation && !peer_close_note()) where_.totals().protocol_errors.add(1);
   lost(why);
 }
 
-void link_channel::peer_ended() {
+void link_channel::peer_ended(const error& how) {
+  if (pending_bytes() != 0 && peer_gave_up())
+    return lost(error(errc::reset, "the peer cut the connection before it had read everything"));
   if (pending_bytes() != 0)
     return read_failed(error(errc::truncated, "the peer ended inside a message, of which " +
                                                   std::to_string(pending_bytes()) + " bytes had come"));
   receiving_ = direction::ended;
-  if (sending_ == direction::ended) return lost(errc::closed);  // it had read everything before it ended
-  if (sending_ == direction::open && connects_ && options_->reconnect) return lost(errc::end_of_stream);
+  peer_end_ = how;
+  // It had read everything before it ended, unless it says otherwise.
+  if (sending_ == direction::ended) return lost(peer_gave_up() ? how : error(errc::closed));
+  if (sending_ == direction::open && connects_ && options_->reconnect) return lost(how);
   // The other direction may go on: what is queued is still wanted by a peer that has only ended its own.
   if (sending_ == direction::open && receiver_is_busy()) return tell_receiver();
   if (sending_ == direction::open) end_with_the_peer();
@@ -211,9 +216,8 @@ void link_channel::end_was_taken() {
 void link_channel::after_write() {
   if (!attached()) return;
   if (write_error()) {
-    const error why = *write_error();
     read_what_is_left();
-    return lost(why);
+    return lost(*write_error());
   }
   if (!write_blocked()) deadlines_.on_write_done(now());
   const std::size_t low = low_mark(options_->send_queue_bytes, options_->send_queue_low_bytes);
@@ -221,7 +225,7 @@ void link_channel::after_write() {
   if (attached() && sending_ == direction::ending && unsent_bytes() == 0) {
     sending_ = direction::ended;
     const auto told = end_sending();
-    if (receiving_ == direction::ended) return lost(errc::end_of_stream);
+    if (receiving_ == direction::ended) return lost(peer_end_);
     if (!told) return lost(told.error());
   }
   arm_timer();
@@ -242,8 +246,9 @@ void link_channel::arm_timer() {
   // A deadline that moves later lets the timer fire early once, which is cheaper than setting it for every batch.
   if (!next || (timer_set_for_ && *timer_set_for_ <= *next)) return;
   timer_set_for_ = next;
-  timer_.expires_at(*next);
-  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
+  if (!timer_) timer_ = std::make_unique<asio::steady_timer>(io());
+  timer_->expires_at(*next);
+  timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
     if (failed) return;
     if (const auto self = std::static_pointer_cast<link_channel>(weak.lock())) {
       self->timer_set_for_.reset();
@@ -257,6 +262,8 @@ void link_channel::on_timer() {
   if (retry_at_ && *retry_at_ <= now()) {
     retry_at_.reset();
     dial();
+    report_attempt(attempt_step::again);
+    if (state() == channel_state::closed) return;
   }
   if (attached()) catch_up();
   if (const auto which = deadlines_.check(now())) on_deadline(*which);
@@ -271,12 +278,14 @@ void link_channel::on_deadline(session::deadline which) {
     case session::deadline::read_idle:
     case session::deadline::idle:
       // Whoever does not ask for messages cannot blame the peer for their absence.
-      if (!wants_messages()) return deadlines_.on_read(now());
+      if (!wants_messages() || ask_for_life()) return deadlines_.on_read(now());
       return lost(why);
     case session::deadline::write:
       if (peer_takes_slowly()) return deadlines_.on_write_progress(now());
       return lost(why);
-    case session::deadline::write_idle: return lost(why);
+    case session::deadline::write_idle:
+      if (ask_for_life()) return deadlines_.on_write_progress(now());
+      return lost(why);
   }
 }
 

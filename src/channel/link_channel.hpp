@@ -52,8 +52,9 @@ class link_channel : public channel_impl {
   [[nodiscard]] virtual bool attempting() const noexcept = 0;
   /// Whether there is a connection.
   [[nodiscard]] virtual bool attached() const noexcept = 0;
-  /// The connection is new: nothing has been read or written on it. @return who is at its other end
-  [[nodiscard]] virtual peer_info begin_connection() = 0;
+  /// The connection is new: nothing has been read or written on it. @return who is at its other end, or nothing: that
+  /// is current_peer()
+  [[nodiscard]] virtual std::optional<peer_info> begin_connection() = 0;
   /// Reads and writes from now on.
   virtual void begin_flow() = 0;
   /// Closes the connection, of which nothing more is wanted, but keeps what there is to tell about it.
@@ -78,6 +79,8 @@ class link_channel : public channel_impl {
   virtual void drop_first_frame() noexcept = 0;
   /// Nothing is queued any more. @return what was
   virtual taken drop_queue() noexcept = 0;
+  /// The channel ends for good: operations of its own kind that wait are over.
+  virtual void complete_rest(const error_code&) {}
   /// Whether an accepted end outlives its connection, as its peer may come back: came_back().
   [[nodiscard]] virtual bool outlives_connection() const noexcept { return false; }
   /// For reading a last time, before a connection that cannot be written to is given up.
@@ -90,6 +93,8 @@ class link_channel : public channel_impl {
   virtual void catch_up() {}
   /// Whether the peer has taken something since this was last asked, though what is queued still waits.
   [[nodiscard]] virtual bool peer_takes_slowly() noexcept { return false; }
+  /// Asks a silent peer for a sign of life, if the carrier can; it ends the connection by itself if there is none.
+  [[nodiscard]] virtual bool ask_for_life() noexcept { return false; }
   /// Whether what is queued waits for the peer to take something.
   [[nodiscard]] virtual bool write_blocked() const noexcept = 0;
 
@@ -117,12 +122,15 @@ class link_channel : public channel_impl {
   void refuse_messages() noexcept {
     refuses_ = true;
     straight.shut();
+    first_answer.shut();
   }
   [[nodiscard]] bool receiving() const noexcept { return receiving_ == direction::open; }
   [[nodiscard]] bool sending_ends() const noexcept { return sending_ != direction::open; }
   [[nodiscard]] bool sending_ended() const noexcept { return sending_ == direction::ended; }
   /// A message in part: the peer may not end inside it. @return bytes of it that have come
   [[nodiscard]] virtual std::size_t pending_bytes() const noexcept = 0;
+  /// Whether the peer, whose end has come, ended without having read everything.
+  [[nodiscard]] virtual bool peer_gave_up() const noexcept { return false; }
   template <class Carrier>
   [[nodiscard]] std::shared_ptr<Carrier> self_as() {
     return std::static_pointer_cast<Carrier>(this->shared_from_this());
@@ -143,7 +151,7 @@ class link_channel : public channel_impl {
   void go_up();
   void retry_or_end(const error& why);
   [[nodiscard]] bool comes_back() const noexcept { return connects_ ? options_->reconnect : outlives_connection(); }
-  void peer_ended();
+  void peer_ended(const error& how);
   void end_with_the_peer();
   void drop_poison();
   void on_timer();
@@ -153,12 +161,13 @@ class link_channel : public channel_impl {
   std::shared_ptr<void> slot_;
   direction sending_ = direction::open;
   direction receiving_ = direction::open;
-  session::backoff backoff_;
+  std::unique_ptr<session::backoff> backoff_;  // of a connecting end
   std::optional<time_point> retry_at_;
-  boost::asio::steady_timer timer_;
+  std::unique_ptr<boost::asio::steady_timer> timer_;  // once there was something to wait for
   std::optional<time_point> timer_set_for_;
   bool end_posted_ = false;
   bool peer_end_told_ = false;
+  error peer_end_ = errc::end_of_stream;
   std::uint64_t received_before_ = 0;  // messages on earlier connections
   std::uint64_t last_lost_ = 0;        // messages_maybe_lost of the last connection
   std::uint32_t head_attempts_ = 0;    // connections in a row that were lost while they took the first message

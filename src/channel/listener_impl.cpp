@@ -15,7 +15,7 @@ constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor 
 // Somebody who connected and then did not say what it should: no reason to let others wait.
 bool is_of_this_one_alone(const error& why) {
   return why.code() == condition::protocol_violation || why == errc::unsupported || why == errc::timeout ||
-         why == errc::reset || why == errc::corrupt;
+         why == errc::reset || why == errc::corrupt || why == errc::not_found;
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 
 #include "channel/arrivals.hpp"
 #include "channel/replaceable.hpp"
-#include "channel/residents.hpp"
 #include "channel/waiters.hpp"
+#include "net/residents.hpp"
 
 namespace ferry::detail {
 

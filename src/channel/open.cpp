@@ -10,6 +10,7 @@
 #include "channel/ring_channel.hpp"
 #include "channel/session_channel.hpp"
 #include "channel/stream_channel.hpp"
+#include "net/capture_stream.hpp"
 #include "net/event_loop.hpp"
 
 namespace ferry {
@@ -30,10 +31,18 @@ result<target> look_up(context& in, endpoint where, std::shared_ptr<const option
   if (!transport && !is_ring(where))
     return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
   if (const auto ready = net::make_ready(in.io()); !ready) return ready.error();
-  if (with->session == session_kind::persistent && transport && transport->local())
+  if (!with->capture.empty() && is_ring(where))
+    return error(errc::unsupported,
+                 "shm: what lies in shared memory goes through no stream that could be captured; use another "
+                 "transport");
+  const auto shape = transport ? transport->shape() : stream_shape::plain;
+  if (with->session == session_kind::persistent && shape != stream_shape::plain)
     return error(errc::unsupported, where.scheme +
-                                        ": session=persistent is for what outlives a process: use shm, ipc "
-                                        "or tcp");
+                                        ": session=persistent needs a carrier of bytes that outlives a process: "
+                                        "use shm, ipc, tcp or tls");
+  if (shape == stream_shape::messages && with->framing != framing_kind::automatic)
+    return error(errc::bad_option, "framing=" + get_option(*with, "framing") + ": " + where.scheme +
+                                       " has frames of its own, those of WebSocket: leave the option out");
   return target{std::move(where), std::move(transport), std::move(with)};
 }
 
@@ -53,7 +62,7 @@ result<channel> prepared(context& where, target to) {
     else
       there->stream =
           std::make_unique<detail::destination>(detail::destination{std::move(to.transport), std::move(to.where)});
-    auto made = detail::make_session_connecting(where, std::move(text), std::move(to.with), std::move(there));
+    auto made = detail::make_session_connecting(where, std::move(text), to.with, std::move(there));
     if (!made) return made.error();
     return detail::hold(*made);
   }
@@ -74,7 +83,7 @@ result<std::unique_ptr<detail::arrivals>> arrivals_at(context& where, const targ
   auto from = at.transport->listen(where, at.where, *at.with);
   if (!from) return from.error();
   if (persistent) return detail::session_arrivals(where, net::stream_greetings(std::move(*from)), at.with);
-  return detail::stream_arrivals(std::move(*from), at.transport->local());
+  return detail::stream_arrivals(std::move(*from), at.transport->shape());
 }
 
 result<listener> opened(context& where, target at) {
@@ -126,8 +135,9 @@ result<listener> listener::open(context& where, const endpoint& at, const option
 
 listener listener::on(context& where, std::unique_ptr<acceptor> arrivals, const options& with) {
   or_fail(net::make_ready(where.io()));
+  auto captured = or_fail(net::make_captured(where, std::move(arrivals), *where.captures(), with));
   return listener(detail::hold(std::make_shared<detail::listener_impl>(
-      where, detail::stream_arrivals(std::move(arrivals), false), std::make_shared<options>(with))));
+      where, detail::stream_arrivals(std::move(captured), stream_shape::plain), std::make_shared<options>(with))));
 }
 
 }  // namespace ferry

@@ -10,6 +10,8 @@
 
 #include "channel/option_value.hpp"
 #include "channel/wording.hpp"
+#include "net/address_ranges.hpp"
+#include "net/tls_names.hpp"
 #include "session/session_file.hpp"
 
 namespace ferry {
@@ -18,7 +20,9 @@ namespace {
 using field =
     std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*, double options::*,
                  bool options::*, framing_kind options::*, senders_kind options::*, session_kind options::*,
-                 durable_kind options::*, std::string options::*, std::vector<std::uint32_t> options::*>;
+                 durable_kind options::*, tls_verify_kind options::*, tls_version_kind options::*,
+                 proxy_protocol_kind options::*, ws_delivery_kind options::*, ws_mask_kind options::*,
+                 idle_policy_kind options::*, std::string options::*, std::vector<std::uint32_t> options::*>;
 
 /// What a value may be: min .. max in bytes, nanoseconds, things or permission bits (numbers: as they are).
 struct limits {
@@ -53,6 +57,8 @@ using o = options;
 
 constexpr std::string_view k_name_form = "1 .. 63 letters, digits, '.', '-', '_', not beginning with '.'";
 
+constexpr std::string_view k_files_form = "PEM files, separated by commas";
+
 constexpr row option(std::string_view name, option_unit unit, std::string_view group, std::string_view applies,
                      field where, limits allowed, std::string_view help) {
   return {name, unit, group, applies, where, allowed, help};
@@ -62,7 +68,7 @@ constexpr std::array k_rows{
     option("max_message", size, "Messages", "all", &o::max_message, {1, k_gib},
            "The largest message; a larger one is refused by the sender and ends the connection at the receiver."),
     option("framing", choice, "Messages", "all", &o::framing, {},
-           "How messages lie in a stream; `automatic` is `varint` on ipc and tcp, `typed` on inproc. Both ends need "
+           "How messages lie in a stream; `automatic` is `typed` on inproc, else `varint`. Both ends need "
            "the same."),
     option("deliver_empty", flag, "Messages", "all", &o::deliver_empty, {},
            "Whether received messages without bytes are delivered; `off` skips them silently."),
@@ -85,13 +91,13 @@ constexpr std::array k_rows{
     option("senders", choice, "Queues", "all", &o::senders, {},
            "`many` allows sending from any thread; `one` is faster and for one thread at a time."),
 
-    option("spin", duration, "Speed", "ipc, tcp, shm", &o::spin, {1, k_second, "off"},
+    option("spin", duration, "Speed", "ipc, tcp, tls, shm", &o::spin, {1, k_second, "off"},
            "Keep trying to receive for this long before sleeping: shorter round trips for a busy processor."),
-    option("batch_bytes", size, "Speed", "ipc, tcp", &o::batch_bytes, {1, 64 << 20},
+    option("batch_bytes", size, "Speed", "ipc, tcp, tls", &o::batch_bytes, {1, 64 << 20},
            "The most that one read and one write move."),
 
     option(
-        "ring_bytes", size, "Shared memory", "shm; ipc and tcp with a session", &o::ring_bytes, {4096, k_gib},
+        "ring_bytes", size, "Shared memory", "shm; ipc, tcp and tls with a session", &o::ring_bytes, {4096, k_gib},
         "The ring that carries what this end sends: a power of two. A message takes at most a quarter of it at once; "
         "a larger one travels in pieces, or in a persistent session not at all."),
     option("sender_rings", count, "Shared memory", "shm", &o::sender_rings, {1, 16},
@@ -107,34 +113,98 @@ constexpr std::array k_rows{
            "Where the sockets of shm endpoints lie; empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/ferry, /run/ferry for "
            "root, else /tmp/ferry-UID."),
 
-    option("session", choice, "Sessions", "ipc, tcp, shm", &o::session, {},
+    option("session", choice, "Sessions", "ipc, tcp, tls, shm", &o::session, {},
            "`persistent`: every message arrives exactly once, whichever side dies and comes back. Both ends need the "
            "same."),
-    option("durable", choice, "Sessions", "ipc, tcp, shm", &o::durable, {},
+    option("durable", choice, "Sessions", "ipc, tcp, tls, shm", &o::durable, {},
            "What a message of a persistent session survives once it is sent: the death of both processes, or with "
            "`disk` of the machine too."),
-    option("as", text, "Sessions", "ipc, tcp, shm", &o::as, {0, 0, {}, k_name_form},
+    option("as", text, "Sessions", "ipc, tcp, tls, shm", &o::as, {0, 0, {}, k_name_form},
            "The name of this end of a persistent session."),
-    option("peer", text, "Sessions", "ipc, tcp, shm", &o::peer, {0, 0, {}, k_name_form},
+    option("peer", text, "Sessions", "ipc, tcp, tls, shm", &o::peer, {0, 0, {}, k_name_form},
            "The name that the other end must have; empty takes any."),
-    option("dir", text, "Sessions", "ipc, tcp, shm", &o::dir, {0, 0, {}, "an absolute path"},
+    option("dir", text, "Sessions", "ipc, tcp, tls, shm", &o::dir, {0, 0, {}, "an absolute path"},
            "Where the files of persistent sessions lie; empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/ferry."),
-    option("max_sessions", count, "Sessions", "ipc listen, tcp listen, shm listen", &o::max_sessions, {1, 1'000'000},
+    option("max_sessions", count, "Sessions", "ipc listen, tcp listen, tls listen, shm listen", &o::max_sessions,
+           {1, 1'000'000},
            "How many persistent sessions this end keeps files of; a peer with a new name is refused then."),
-    option("heartbeat", duration, "Sessions", "ipc, tcp", &o::heartbeat, {k_millisecond, k_day, "off"},
+    option("heartbeat", duration, "Sessions", "ipc, tcp, tls", &o::heartbeat, {k_millisecond, k_day, "off"},
            "After so much silence the peer of a session is asked whether it is there; three times that, and the "
            "connection is lost."),
 
-    option("connect_timeout", duration, "Deadlines", "connect", &o::connect_timeout,
-           {1, k_day, "no limit but the system's"},
-           "One attempt to connect may take this long, looking up the name included."),
-    option("write_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::write_timeout, {1, k_day, "no limit"},
+    option("tls_certificate", text, "TLS", "tls", &o::tls_certificate, {0, 0, {}, k_files_form},
+           "Our certificate and those that lead to its CA; listening needs one. With several, the name that is asked "
+           "for chooses."),
+    option("tls_key", text, "TLS", "tls", &o::tls_key, {0, 0, {}, k_files_form},
+           "The private keys, in the order of the certificates; empty: they are in the files of the certificates."),
+    option("tls_key_password_file", text, "TLS", "tls", &o::tls_key_password_file, {0, 0, {}, "a file"},
+           "Its first line is the password of encrypted keys."),
+    option("tls_ca", text, "TLS", "tls", &o::tls_ca, {0, 0, {}, "a PEM file or a directory"},
+           "The CAs that sign the peer's certificate; empty: the system's."),
+    option("tls_verify", choice, "TLS", "tls", &o::tls_verify, {},
+           "Whether the peer's certificate must hold; `automatic` is `yes` when connecting, and when listening if "
+           "tls_ca is set. `optional` (listening): who shows none may come in too."),
+    option("tls_server_name", text, "TLS", "tls connect", &o::tls_server_name, {0, 0, {}, "a host name"},
+           "The name that is asked for (SNI) and that the certificate must have; empty: the host of the URL."),
+    option("tls_alpn", text, "TLS", "tls", &o::tls_alpn, {0, 0, {}, "names of 1 .. 255 bytes, separated by commas"},
+           "Application protocols, the preferred one first; the listening end chooses."),
+    option("tls_min", choice, "TLS", "tls", &o::tls_min, {}, "The oldest version of TLS that is spoken."),
+    option("tls_ciphers", text, "TLS", "tls", &o::tls_ciphers, {0, 0, {}, "OpenSSL's names, separated by colons"},
+           "The ciphers that may be used, those of TLS 1.2 and 1.3 in one list; empty: OpenSSL's choice."),
+    option("tls_pin", text, "TLS", "tls", &o::tls_pin, {0, 0, {}, net::k_tls_pins_form},
+           "The certificates or public keys that the peer may have, whatever their CA says."),
+    option("tls_resume", flag, "TLS", "tls", &o::tls_resume, {},
+           "Whether sessions are resumed (tickets), which spares a handshake its most expensive part."),
+
+    option("max_frame", size, "WebSocket", "ws", &o::max_frame, {125, k_gib, "max_message"},
+           "The largest payload of one frame from the peer; a larger one is refused with close code 1009."),
+    option("ws_fragment_above", size, "WebSocket", "ws", &o::ws_fragment_above, {125, k_gib, "off"},
+           "A message with more bytes is sent in several frames of this size."),
+    option("ws_delivery", choice, "WebSocket", "ws", &o::ws_delivery, {},
+           "`pieces`: a message is handed on in parts, as its bytes come, and nothing is gathered."),
+    option("ws_compression", flag, "WebSocket", "ws, wss, ws+ipc", &o::ws_compression, {},
+           "Whether permessage-deflate is offered when connecting, and taken when listening. It costs processor time "
+           "and up to 300 KiB for each connection."),
+    option("ws_window_bits", count, "WebSocket", "ws, wss, ws+ipc", &o::ws_window_bits, {9, 15},
+           "The window of compression is 2 to the power of this, in both directions."),
+    option("ws_context_takeover", flag, "WebSocket", "ws, wss, ws+ipc", &o::ws_context_takeover, {},
+           "Whether a compressed message may refer to earlier ones; `off` compresses less and keeps no memory between "
+           "messages."),
+    option("ws_mask", choice, "WebSocket", "ws+raw, wss+raw", &o::ws_mask, {},
+           "Whether frames that we send are masked; `automatic`: those of the connecting end. With `on` or `off` "
+           "either is taken from the peer."),
+    option("ws_subprotocols", text, "WebSocket", "ws, wss, ws+ipc", &o::ws_subprotocols,
+           {0, 0, {}, "names separated by commas"},
+           "Subprotocols that we speak, the preferred one first; the listening end chooses."),
+    option("ws_origin", text, "WebSocket", "ws connect, wss connect, ws+ipc connect", &o::ws_origin,
+           {0, 0, {}, "scheme://host[:port]"}, "The Origin of the request; empty sends none."),
+    option("ws_origins", text, "WebSocket", "ws listen, wss listen, ws+ipc listen", &o::ws_origins,
+           {0, 0, {}, "origins separated by commas"},
+           "The pages that browsers may come from, as they say it: https://example.com; empty takes any."),
+    option("ws_headers", text, "WebSocket", "ws connect, wss connect, ws+ipc connect", &o::ws_headers,
+           {0, 0, {}, "lines \"Name: value\""}, "More headers of the request."),
+    option("ws_max_head", size, "WebSocket", "ws, wss, ws+ipc", &o::ws_max_head, {512, 1 << 20},
+           "The most that is read of the peer's side of the handshake."),
+    option("ping_interval", duration, "WebSocket", "ws", &o::ping_interval, {k_millisecond, k_day, "off"},
+           "The time between two pings."),
+    option("ping_timeout", duration, "WebSocket", "ws", &o::ping_timeout, {k_millisecond, k_day, "ping_interval"},
+           "How long the answer to a ping may take."),
+    option("ping_misses", count, "WebSocket", "ws", &o::ping_misses, {1, 1000},
+           "So many pings without an answer in a row, and the connection is lost."),
+    option("idle_policy", choice, "WebSocket", "ws", &o::idle_policy, {},
+           "`ping`: when an idle time is over, the peer is asked first; the connection ends if it does not answer."),
+
+    option("connect_timeout", duration, "Deadlines", "connect, tcp listen, tls listen, ws listen, wss listen",
+           &o::connect_timeout, {1, k_day, "no limit but the system's"},
+           "One attempt to connect may take this long, looking up the name and the TLS handshake included; listening "
+           "on tls and ws, one handshake, and with proxy_protocol one header."),
+    option("write_timeout", duration, "Deadlines", "ipc, tcp, tls, shm", &o::write_timeout, {1, k_day, "no limit"},
            "The connection ends when data waits and the peer takes not a byte for this long."),
-    option("read_idle_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::read_idle_timeout, {1, k_year, "off"},
+    option("read_idle_timeout", duration, "Deadlines", "ipc, tcp, tls, shm", &o::read_idle_timeout, {1, k_year, "off"},
            "The connection ends when nothing was received for this long."),
-    option("write_idle_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::write_idle_timeout, {1, k_year, "off"},
-           "The connection ends when nothing was sent for this long."),
-    option("idle_timeout", duration, "Deadlines", "ipc, tcp, shm", &o::idle_timeout, {1, k_year, "off"},
+    option("write_idle_timeout", duration, "Deadlines", "ipc, tcp, tls, shm", &o::write_idle_timeout,
+           {1, k_year, "off"}, "The connection ends when nothing was sent for this long."),
+    option("idle_timeout", duration, "Deadlines", "ipc, tcp, tls, shm", &o::idle_timeout, {1, k_year, "off"},
            "The connection ends when nothing was sent or received for this long."),
     option("close_timeout", duration, "Deadlines", "all", &o::close_timeout, {1, k_day, "at once"},
            "A graceful close may take this long; what is unsent then is reported."),
@@ -157,10 +227,17 @@ constexpr std::array k_rows{
 
     option("max_connections", count, "Listening", "listen", &o::max_connections, {1, 1'000'000},
            "How many connections there may be at a time; one more is closed at once and counted."),
-    option("backlog", count, "Listening", "ipc listen, tcp listen, shm listen", &o::backlog, {1, 65'535},
+    option("backlog", count, "Listening", "ipc listen, tcp listen, tls listen, shm listen", &o::backlog, {1, 65'535},
            "How many connections the kernel holds until they are accepted; the system may hold fewer."),
-    option("reuse_port", flag, "Listening", "tcp listen", &o::reuse_port, {},
+    option("reuse_port", flag, "Listening", "tcp listen, tls listen", &o::reuse_port, {},
            "Whether several listeners may share one port (SO_REUSEPORT)."),
+    option("proxy_protocol", choice, "Listening", "tcp listen, tls listen, ws listen, wss listen", &o::proxy_protocol,
+           {},
+           "`accept`: every connection begins with the PROXY header of a balancer, version 1 or 2, which says who the "
+           "client is; one without is refused."),
+    option("proxy_from", text, "Listening", "tcp listen, tls listen, ws listen, wss listen", &o::proxy_from,
+           {0, 0, {}, net::k_address_ranges_form},
+           "The balancers that may send such a header; connections from elsewhere are refused; empty takes any."),
 
     option("socket_mode", mode, "Unix sockets", "ipc listen, shm listen", &o::socket_mode,
            {1, 0777, "as the umask says"}, "Permissions of the socket file, in octal."),
@@ -171,36 +248,62 @@ constexpr std::array k_rows{
            {0, 0, {}, "at most 1024 user numbers 0 .. 4294967294, separated by commas"},
            "The users that may connect; empty allows all that the socket file lets in."),
 
-    option("socket_send_buffer", size, "Sockets", "ipc, tcp", &o::socket_send_buffer,
+    option("socket_send_buffer", size, "Sockets", "ipc, tcp, tls", &o::socket_send_buffer,
            {1, k_gib, "1 MiB on ipc, else the system's"},
            "The kernel's buffer for sending (SO_SNDBUF); the system may round it up, or limit it."),
-    option("socket_receive_buffer", size, "Sockets", "ipc, tcp", &o::socket_receive_buffer, {1, k_gib, "the system's"},
+    option("socket_receive_buffer", size, "Sockets", "ipc, tcp, tls", &o::socket_receive_buffer,
+           {1, k_gib, "the system's"},
            "The kernel's buffer for receiving (SO_RCVBUF); the system may round it up, or limit it."),
-    option("no_delay", flag, "Sockets", "tcp", &o::no_delay, {}, "Whether small writes leave at once (TCP_NODELAY)."),
-    option("keep_alive", flag, "Sockets", "tcp", &o::keep_alive, {},
+    option("no_delay", flag, "Sockets", "tcp, tls", &o::no_delay, {},
+           "Whether small writes leave at once (TCP_NODELAY)."),
+    option("keep_alive", flag, "Sockets", "tcp, tls", &o::keep_alive, {},
            "Whether the kernel probes a silent connection (SO_KEEPALIVE)."),
-    option("keep_alive_idle", duration, "Sockets", "tcp", &o::keep_alive_idle, {k_second, k_longest_keep_alive},
+    option("keep_alive_idle", duration, "Sockets", "tcp, tls", &o::keep_alive_idle, {k_second, k_longest_keep_alive},
            "Silence before the first probe; the system rounds it to whole seconds."),
-    option("keep_alive_interval", duration, "Sockets", "tcp", &o::keep_alive_interval, {k_second, k_longest_keep_alive},
-           "Time between two probes; the system rounds it to whole seconds."),
-    option("keep_alive_count", count, "Sockets", "tcp", &o::keep_alive_count, {1, 127},
+    option("keep_alive_interval", duration, "Sockets", "tcp, tls", &o::keep_alive_interval,
+           {k_second, k_longest_keep_alive}, "Time between two probes; the system rounds it to whole seconds."),
+    option("keep_alive_count", count, "Sockets", "tcp, tls", &o::keep_alive_count, {1, 127},
            "How many unanswered probes end the connection."),
+
+    option("capture", text, "Capturing", "ipc, tcp, tls, ws, inproc", &o::capture, {0, 0, {}, "a file"},
+           "A pcap file that all the bytes of the connections are written to, for Wireshark and `ferry replay`; TLS is "
+           "taken off first, and HTTP's secrets are blanked out."),
+    option("capture_max", size, "Capturing", "ipc, tcp, tls, ws, inproc", &o::capture_max, {4096, 64 * k_gib},
+           "The file grows no further than this: the capture then ends, and the channels go on."),
 };
 
 constexpr std::array<std::string_view, 4> k_framings{"automatic", "varint", "u32", "typed"};
 constexpr std::array<std::string_view, 2> k_senders{"one", "many"};
 constexpr std::array<std::string_view, 2> k_sessions{"none", "persistent"};
 constexpr std::array<std::string_view, 2> k_durables{"process", "disk"};
+constexpr std::array<std::string_view, 4> k_tls_verifies{"automatic", "yes", "no", "optional"};
+constexpr std::array<std::string_view, 2> k_tls_versions{"1.2", "1.3"};
+constexpr std::array<std::string_view, 2> k_ws_deliveries{"whole", "pieces"};
+constexpr std::array<std::string_view, 3> k_ws_masks{"automatic", "on", "off"};
+constexpr std::array<std::string_view, 2> k_idle_policies{"disconnect", "ping"};
+constexpr std::array<std::string_view, 2> k_proxy_protocols{"off", "accept"};
 constexpr std::array<std::string_view, 2> k_flags{"on", "off"};
 static_assert(std::size_t(framing_kind::typed) + 1 == k_framings.size());
 static_assert(std::size_t(senders_kind::many) + 1 == k_senders.size());
 static_assert(std::size_t(session_kind::persistent) + 1 == k_sessions.size());
 static_assert(std::size_t(durable_kind::disk) + 1 == k_durables.size());
+static_assert(std::size_t(tls_verify_kind::optional) + 1 == k_tls_verifies.size());
+static_assert(std::size_t(tls_version_kind::tls_1_3) + 1 == k_tls_versions.size());
+static_assert(std::size_t(ws_delivery_kind::pieces) + 1 == k_ws_deliveries.size());
+static_assert(std::size_t(ws_mask_kind::off) + 1 == k_ws_masks.size());
+static_assert(std::size_t(idle_policy_kind::ping) + 1 == k_idle_policies.size());
+static_assert(std::size_t(proxy_protocol_kind::accept) + 1 == k_proxy_protocols.size());
 
 constexpr auto names_of(framing_kind) { return std::span<const std::string_view>(k_framings); }
 constexpr auto names_of(senders_kind) { return std::span<const std::string_view>(k_senders); }
 constexpr auto names_of(session_kind) { return std::span<const std::string_view>(k_sessions); }
 constexpr auto names_of(durable_kind) { return std::span<const std::string_view>(k_durables); }
+constexpr auto names_of(tls_verify_kind) { return std::span<const std::string_view>(k_tls_verifies); }
+constexpr auto names_of(ws_delivery_kind) { return std::span<const std::string_view>(k_ws_deliveries); }
+constexpr auto names_of(ws_mask_kind) { return std::span<const std::string_view>(k_ws_masks); }
+constexpr auto names_of(idle_policy_kind) { return std::span<const std::string_view>(k_idle_policies); }
+constexpr auto names_of(tls_version_kind) { return std::span<const std::string_view>(k_tls_versions); }
+constexpr auto names_of(proxy_protocol_kind) { return std::span<const std::string_view>(k_proxy_protocols); }
 
 template <class... Functions>
 struct overloaded : Functions... {
@@ -221,6 +324,12 @@ std::span<const std::string_view> words_of(const row& r) {
                                [](senders_kind options::*) { return names_of(senders_kind{}); },
                                [](session_kind options::*) { return names_of(session_kind{}); },
                                [](durable_kind options::*) { return names_of(durable_kind{}); },
+                               [](tls_verify_kind options::*) { return names_of(tls_verify_kind{}); },
+                               [](ws_delivery_kind options::*) { return names_of(ws_delivery_kind{}); },
+                               [](ws_mask_kind options::*) { return names_of(ws_mask_kind{}); },
+                               [](idle_policy_kind options::*) { return names_of(idle_policy_kind{}); },
+                               [](tls_version_kind options::*) { return names_of(tls_version_kind{}); },
+                               [](proxy_protocol_kind options::*) { return names_of(proxy_protocol_kind{}); },
                                [](auto) { return std::span<const std::string_view>(); }},
                     r.where);
 }
@@ -305,10 +414,33 @@ bool is_directory_name(std::string_view text) {
   return text.empty() || (text.front() == '/' && text.find('\0') == std::string_view::npos);
 }
 
+constexpr std::size_t k_max_text = 4096;
+constexpr std::size_t k_max_ws_text = 8192;
+
+/// What goes into a request's head: nothing that would end a line. Headers are lines.
+bool is_ws_text(std::string_view text, bool lines) {
+  const auto printable = [lines](char c) {
+    return (static_cast<unsigned char>(c) >= ' ' && c != 0x7f) || (lines && c == '\n');
+  };
+  return text.size() <= k_max_ws_text && std::all_of(text.begin(), text.end(), printable);
+}
+
+/// Those that OpenSSL or the file system judges.
+bool is_judged_elsewhere(std::string options::*at) {
+  return at == &o::tls_certificate || at == &o::tls_key || at == &o::tls_key_password_file || at == &o::tls_ca ||
+         at == &o::tls_server_name || at == &o::tls_ciphers || at == &o::capture;
+}
+
 /// Texts that are a row's value.
 bool is_text_for(std::string options::*at, std::string_view text) {
   if (at == &o::socket_owner) return is_owner(text);
   if (at == &o::as || at == &o::peer) return text.empty() || session::check_name(text, "");
+  if (at == &o::tls_pin) return net::parse_tls_pins(text).has_value();
+  if (at == &o::proxy_from) return net::parse_address_ranges(text).has_value();
+  if (at == &o::tls_alpn) return net::tls_protocol_list(text).has_value();
+  if (at == &o::ws_subprotocols || at == &o::ws_origin || at == &o::ws_origins) return is_ws_text(text, false);
+  if (at == &o::ws_headers) return is_ws_text(text, true);
+  if (is_judged_elsewhere(at)) return text.size() <= k_max_text && text.find('\0') == std::string_view::npos;
   return is_directory_name(text);
 }
 

@@ -81,6 +81,13 @@ class outbox {
   /// For counting messages that this connection took past the queue. Lives as long as the outbox.
   [[nodiscard]] taken& on_this_connection_directly() noexcept { return connection_; }
 
+  /// Whether the connection has taken a part of a frame.
+  [[nodiscard]] bool inside_a_frame() noexcept {
+    if (chunks_.empty()) return false;
+    count_taken(chunks_[head_]);
+    return chunks_[head_].begin != chunks_[head_].walked;
+  }
+
   /// The connection is gone: its share is counted, and a frame it took in part is whole again.
   /// @return what it took; `cut` tells whether a frame was cut
   taken rewind(bool& cut) noexcept {

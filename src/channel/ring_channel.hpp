@@ -57,7 +57,7 @@ class ring_channel final : public link_channel, public sleeper {
   void end_attempt() noexcept override { attempt_.reset(); }
   [[nodiscard]] bool attempting() const noexcept override { return attempt_ != nullptr; }
   [[nodiscard]] bool attached() const noexcept override { return link_ != nullptr; }
-  [[nodiscard]] peer_info begin_connection() override;
+  [[nodiscard]] std::optional<peer_info> begin_connection() override;
   void begin_flow() override;
   void abort_connection() noexcept override;
   [[nodiscard]] remains end_connection() override;
@@ -107,6 +107,7 @@ class ring_channel final : public link_channel, public sleeper {
   [[nodiscard]] bool spin();
   [[nodiscard]] bool look_for_a_while() noexcept;
   [[nodiscard]] result<void> look_for_end();
+  [[nodiscard]] bool has_read_everything() const noexcept;
   void rest();
 
   // Sending

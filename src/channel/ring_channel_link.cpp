@@ -36,7 +36,7 @@ void ring_channel::start(std::unique_ptr<net::ring_link> connected, std::shared_
   accepted(std::move(slot));
 }
 
-peer_info ring_channel::begin_connection() {
+std::optional<peer_info> ring_channel::begin_connection() {
   aborted_ = peer_gone_ = write_blocked_ = bulk_ = false;
   spin_until_.reset();
   write_error_.reset();
@@ -64,15 +64,29 @@ void ring_channel::begin_flow() {
 void ring_channel::abort_connection() noexcept {
   straight.shut();
   if (!link_ || std::exchange(aborted_, true)) return;
-  // A process that lives to cut its end says so, as the kernel does for a socket; only a death leaves nothing behind.
-  for (auto& one : lanes_) {
-    const auto guard = locked(*one);
-    if (one->ring != nullptr) one->ring->end();
-  }
   for (auto& one : link_->in) one.publish_position();
+  // Who has read everything says that it ends. Who has not leaves nothing behind, as if it had died: the kernel makes
+  // the same difference for a socket.
+  if (has_read_everything()) {
+    for (auto& one : lanes_) {
+      const auto guard = locked(*one);
+      if (one->ring != nullptr) one->ring->end();
+    }
+  }
   link_->tell_reader();
   if (socket_.is_open()) (void)socket_.release();
   link_->socket.reset();
+}
+
+// Inside of a batch the first record of the ring that is looked at is being
+// delivered, with what came before it of the same message.
+bool ring_channel::has_read_everything() const noexcept {
+  for (std::size_t i = 0; i < link_->in.size(); ++i) {
+    const bool delivers = in_batch_ && i == next_ring_;
+    if (assemblies_[i].have != 0 && !(delivers && assemblies_[i].whole)) return false;
+    if (link_->holds_more_than(i, delivers ? 1 : 0)) return false;
+  }
+  return true;
 }
 
 link_channel::remains ring_channel::end_connection() {

@@ -28,6 +28,8 @@ class session_carrier {
   /// Reads and writes from now on.
   virtual void begin() = 0;
 
+  /// With `spin`, looks for an input for some 100 ns. @return whether something is there
+  [[nodiscard]] virtual bool look_a_little() noexcept { return false; }
   /// The oldest input that the open transaction has not consumed; valid until the event loop turns, or committed().
   /// `wrong` is set if the peer broke the rules.
   [[nodiscard]] virtual std::optional<message_view> next(std::optional<error>& wrong) = 0;

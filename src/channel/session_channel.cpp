@@ -36,8 +36,11 @@ std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
   std::size_t taken = 0;
   const bool outer = !std::exchange(in_batch_, true);
   if (outer) delivering_begins();
-  if (straight_ && carrier_ && takes_inputs()) taken = take_straight();
-  const bool whole = taken != 0;  // what stopped it is found by the next look
+  bool whole = false;
+  if (straight_ && carrier_ && takes_inputs()) {
+    taken = take_straight();
+    whole = taken != 0 || nothing_there();  // what stopped it is found by the next look
+  }
   while (!whole && taken < k_inputs_per_look && carrier_ && takes_inputs()) {
     std::optional<message_view> next;
     {
@@ -81,29 +84,43 @@ class session_channel::handler_runs {
 // The first small answer of a handler is kept until its commit, which writes it last; another one follows it at once.
 bool session_channel::send_straight(const message_view& m) {
   auto& s = session();
-  if (first_answer_) {
-    first_answer_ = false;
-    (void)s.send(first_answer());  // there is room: it was asked for
-  } else if (m.payload.size() <= answer_.size() && !s.output().staged()) {
-    if (s.reserve(m.payload.size(), m.type) == nullptr) return false;
-    if (!m.payload.empty()) std::memcpy(answer_.data(), m.payload.data(), m.payload.size());
-    answer_head_ = {bytes(answer_).first(m.payload.size()), m.kind, m.type};
-    return first_answer_ = true;
-  }
+  if (first_answer.kept()) (void)s.send(first_answer.take());  // there is room: it was asked for
+  first_answer.shut();
   return s.send(m);
+}
+
+// Over memory: the same as next() finds out, but for what is wrong.
+bool session_channel::nothing_there() {
+  auto& s = session();
+  if (s.input().something()) return false;
+  s.publish_position();
+  carrier_->committed();
+  return true;
 }
 
 // Records of the peer's ring that are a message by themselves, as long as nothing is in their way: the same as
 // hand_over() does, but that whoever waits at the other side is told once for all of them.
 std::size_t session_channel::take_straight() {
-  std::size_t taken = 0;
+  std::size_t taken = 0, told = 0;
+  const auto tell = [&] {
+    if (taken == told || !carrier_ || aborted_) return;
+    carrier_->outputs();
+    carrier_->committed();
+    told = taken;
+  };
+  const auto room = std::span(answer_room_).first(std::min(answer_room_.size(), options_->max_message));
+  auto& s = session();
   while (taken < k_inputs_per_look && undisturbed()) {
-    auto& s = session();
     const ring_record record = s.front();
+    if (!record && taken != 0) {
+      tell();
+      if (carrier_->look_a_little()) continue;
+    }
     if (!record || has(record.marks, ring_marks::more | ring_marks::tagged)) break;
     const std::size_t payload = record.size - k_sum_bytes;
     if (payload > options_->max_message) break;  // also where there is no checksum
     step_ = step::handler;
+    if (s.prepared() || s.reserve(room.size()) != nullptr) first_answer.open(room);
     handler_runs running(*this);
     deliver_undisturbed({record.body().subspan(k_sum_bytes),
                          has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary, 0});
@@ -114,21 +131,20 @@ std::size_t session_channel::take_straight() {
       forget_transaction();
       break;
     }
+    first_answer.shut();
     step_ = step::none;
     s.pop();
-    if (first_answer_)
-      (void)s.commit_with(first_answer());
-    else
+    if (first_answer.kept()) {
+      (void)s.commit_with(first_answer.take());
+      stats_.messages_sent += 1;
+    } else {
       (void)s.commit();
-    first_answer_ = false;
+    }
     taken += 1;
     stats_.messages_received += 1;
     stats_.bytes_received += payload;
   }
-  if (taken != 0 && carrier_ && !aborted_) {
-    carrier_->outputs();
-    carrier_->committed();
-  }
+  tell();
   return taken;
 }
 
@@ -255,7 +271,6 @@ result<std::uint64_t> session_channel::commit_now() {
 
 // What a transaction kept goes into the ring.
 bool session_channel::send_kept() {
-  if (std::exchange(first_answer_, false) && !session().send(first_answer())) return false;
   for (const auto& one : kept_)
     if (!session().send({one.payload, one.kind, one.type})) return false;
   return true;
@@ -278,7 +293,8 @@ void session_channel::undo() noexcept {
 void session_channel::forget_transaction() noexcept {
   step_ = step::none;
   consumed_ = 0;
-  broken_ = given_back_ = first_answer_ = false;
+  broken_ = given_back_ = false;
+  first_answer.drop();
   kept_.clear();
   kept_bytes_ = 0;
 }
@@ -525,13 +541,13 @@ void session_channel::synced(const result<void>& outcome) {
   if (sending_ends() && !carrier_) post_flush();
 }
 
-void session_channel::when_durable(std::uint64_t number, std::function<void()> then) {
+void session_channel::when_durable(std::uint64_t number, std::function<void(bool)> then) {
   bool done = !disk_;
   if (!done) {
     const auto guard = locked();
     done = session().durable() >= number;
   }
-  if (done) return then();
+  if (done) return then(true);
   durable_waiters_.push_back({number, std::move(then)});
   sync_soon();
 }
@@ -544,7 +560,7 @@ void session_channel::tell_durable() {
     }
     const auto then = std::move(durable_waiters_.front().then);
     durable_waiters_.pop_front();
-    then();
+    then(true);
   }
 }
 
@@ -555,9 +571,15 @@ void session_channel::start_wait_durable(send_completion done) {
     const auto guard = locked();
     number = session().newest();
   }
-  when_durable(number, [this, done = std::make_shared<send_completion>(std::move(done))] {
-    (*done)(store_ ? error_code{} : error_code(last_error().code()));
+  when_durable(number, [this, done = std::make_shared<send_completion>(std::move(done))](bool durable) {
+    (*done)(durable ? error_code{} : ended_with_);
   });
+}
+
+void session_channel::complete_rest(const error_code& why) {
+  ended_with_ = why;
+  for (auto& one : input_waiters_.take_all()) one.done(why);
+  for (auto& one : std::exchange(durable_waiters_, {})) one.then(false);
 }
 
 }  // namespace ferry::detail

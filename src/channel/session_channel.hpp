@@ -125,7 +125,7 @@ class session_channel final : public link_channel {
   void end_attempt() noexcept override;
   [[nodiscard]] bool attempting() const noexcept override { return attempt_ != nullptr || greeting_ != nullptr; }
   [[nodiscard]] bool attached() const noexcept override { return carrier_ != nullptr; }
-  [[nodiscard]] peer_info begin_connection() override;
+  [[nodiscard]] std::optional<peer_info> begin_connection() override;
   void begin_flow() override;
   void abort_connection() noexcept override;
   [[nodiscard]] remains end_connection() override;
@@ -134,6 +134,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] bytes first_frame() const noexcept override { return {}; }
   void drop_first_frame() noexcept override {}
   taken drop_queue() noexcept override;
+  void complete_rest(const error_code& why) override;
   void read_what_is_left() override {}
   [[nodiscard]] bool take_was_full() override;
   [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
@@ -157,8 +158,8 @@ class session_channel final : public link_channel {
   // Transactions
   [[nodiscard]] bool hand_over(const message_view& m);
   [[nodiscard]] std::size_t take_straight();
+  [[nodiscard]] bool nothing_there();
   [[nodiscard]] bool send_straight(const message_view& m);
-  [[nodiscard]] const message_view& first_answer() const noexcept { return answer_head_; }
   class handler_runs;
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
@@ -174,7 +175,8 @@ class session_channel final : public link_channel {
   void sync_soon();
   void sync_now();
   void synced(const result<void>& outcome);
-  void when_durable(std::uint64_t number, std::function<void()> then);
+  /// `then` learns whether it has become durable before the channel ended.
+  void when_durable(std::uint64_t number, std::function<void(bool)> then);
   void tell_durable();
 
   const std::unique_ptr<session_destination> to_;  // null: an accepted end
@@ -204,9 +206,7 @@ class session_channel final : public link_channel {
   bool held_back_ = false;          // the next input was given back, and waits for resume() or room
   std::vector<kept_message> kept_;  // outputs of an open transaction, except a handler's where senders=one
   std::size_t kept_bytes_ = 0;
-  bool first_answer_ = false;  // answer_ waits for the commit of the handler that runs
-  message_view answer_head_;
-  std::array<std::byte, 512> answer_;
+  std::array<std::byte, session::persistent_session::k_small> answer_room_;  // of a handler's first small answer
   bool was_full_ = false;
   bool flush_posted_ = false;
   bool in_batch_ = false;
@@ -220,9 +220,10 @@ class session_channel final : public link_channel {
   /// What these hold belongs to this channel, and does not keep it.
   struct durable_waiter {
     std::uint64_t number;
-    std::function<void()> then;
+    std::function<void(bool)> then;
   };
   std::deque<durable_waiter> durable_waiters_;
+  error_code ended_with_;
   std::function<void()> after_sync_;  // for who needs that none is under way
 };
 

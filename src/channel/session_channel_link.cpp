@@ -62,8 +62,8 @@ void session_channel::greet() {
       number = session().commit_outputs();
     }
     const auto login = ++login_number_;
-    when_durable(number, [this, login] {
-      if (login_number_ == login && greeting_ && store_) say_login();
+    when_durable(number, [this, login](bool durable) {
+      if (durable && login_number_ == login && greeting_ && store_) say_login();
     });
   };
   if (to_->stream == nullptr) {
@@ -155,7 +155,7 @@ void session_channel::name_peer(const std::string& name, std::function<void(resu
       named = self->store_->name_peer(name);
     }
     // It has brought everything to the disk, and counts anew.
-    for (auto& one : std::exchange(self->durable_waiters_, {})) one.then();
+    for (auto& one : std::exchange(self->durable_waiters_, {})) one.then(true);
     if (self->login_number_ == login) then(named);
   };
   if (syncing_)
@@ -188,9 +188,9 @@ void session_channel::begin_anew(const session::login_decision& decision, const 
     number = *reset;
   }
   const auto login = ++login_number_;
-  when_durable(number, [this, login, peer] {
+  when_durable(number, [this, login, peer](bool durable) {
     const auto self = self_as<session_channel>();
-    if (self->login_number_ != login || !self->store_) return;
+    if (!durable || self->login_number_ != login || !self->store_) return;
     self->name_peer(peer, [this](const result<void>& named) {
       if (!named) return attempt_failed(named.error());
       greet();
@@ -245,7 +245,8 @@ void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_lo
   auto guest = std::make_shared<visit>(
       visit{std::move(from), std::move(heard), std::move(said), std::move(decision), std::move(done)});
   const auto login = ++login_number_;
-  when_durable(number, [this, guest, login] {
+  when_durable(number, [this, guest, login](bool durable) {
+    if (!durable) return guest->done(error(errc::closed, "the session's channel was closed meanwhile"));
     const auto self = self_as<session_channel>();
     if (self->login_number_ != login || !self->store_)
       return guest->done(error(errc::auth, "a newer login came meanwhile"));
@@ -292,7 +293,7 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
   return {};
 }
 
-peer_info session_channel::begin_connection() { return arrived_; }
+std::optional<peer_info> session_channel::begin_connection() { return arrived_; }
 
 void session_channel::begin_flow() { carrier_->begin(); }
 
@@ -328,6 +329,9 @@ std::shared_ptr<const options> session_options(const options& with, std::size_t 
   all->send_queue_bytes = ring_bytes;
   all->send_queue_low_bytes = ring_bytes / 2;
   all->ring_bytes = ring_bytes;
+  // Over a stream, what the peer acknowledges comes behind its messages. Who could not hold all that it has under way,
+  // while a handler's answer waits for room, would wait for ever. The peer's ring is taken to be as large as ours.
+  all->receive_queue_bytes = std::max(with.receive_queue_bytes, ring_bytes);
   return all;
 }
 

@@ -25,6 +25,7 @@ class sessions : public ::testing::TestWithParam<const char*> {
     o.runtime_dir = dir_.path();
     o.reconnect = true;
     o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    if (change_) change_(o);
     return o;
   }
   void listen() {
@@ -48,6 +49,16 @@ class sessions : public ::testing::TestWithParam<const char*> {
   }
   void send(std::string_view text) { ASSERT_TRUE(alice_.try_send(text)); }
   [[nodiscard]] persistent_session bobs() { return persistent_session::of(bob_).value(); }
+  /// Once whoever had her files has given them back.
+  [[nodiscard]] ::testing::AssertionResult alice_comes_again() {
+    return turn(
+        [&] {
+          auto again = channel::open(where_, listening_.url(), settings("alice"));
+          if (again) alice_ = *again;
+          return again.has_value();
+        },
+        "the files of the one that was cut");
+  }
   /// Nothing that was under way is left.
   void settle() {
     error_code flushed = errc::would_block;
@@ -65,6 +76,7 @@ class sessions : public ::testing::TestWithParam<const char*> {
   listener listening_;
   channel alice_, bob_;
   std::function<void()> when_bob_comes_;
+  std::function<void(options&)> change_;
   std::vector<std::string> answers_;
 };
 
@@ -167,6 +179,73 @@ TEST_P(sessions, say_that_a_message_waits) {
   EXPECT_EQ(bobs().begin()->receive()->text(), "a");
 }
 
+TEST_P(sessions, tell_whoever_waits_of_a_message_at_whatever_moment_after_a_login_it_comes) {
+  join();
+  std::size_t got = 0;
+  std::function<void()> wait = [&] {
+    bobs().async_wait_message([&](error_code failed) {
+      if (failed) return;
+      auto step = bobs().begin().value();
+      while (step.receive()) got += 1;
+      ASSERT_TRUE(step.commit());
+      wait();
+    });
+  };
+  wait();
+  for (int moment = 0; moment < 80; ++moment) {
+    alice_.cut();
+    alice_ = {};
+    ASSERT_TRUE(alice_comes_again());
+    for (int i = 0; i < moment; ++i) io_.poll_one();
+    send("x");
+    const std::size_t sent = static_cast<std::size_t>(moment) + 1;
+    ASSERT_TRUE(turn([&] { return got == sent; }, "the message")) << "after " << moment << " handlers";
+  }
+  bob_.cut();
+  ASSERT_TRUE(turn([&] { return bob_.state() == channel_state::closed; }, "the end"));
+}
+
+TEST_P(sessions, answer_more_than_the_ring_holds_while_more_comes_in_than_they_take) {
+  change_ = [](options& o) {
+    o.ring_bytes = 64 << 10;
+    o.max_message = 8 << 10;
+    o.receive_queue_bytes = 4 << 10;
+    o.receive_queue_low_bytes = 1 << 10;
+  };
+  join();
+  const std::string question(1 << 10, 'q'), answer(4 << 10, 'a');
+  bob_.on_message([&](const message_view&) {
+    if (!bob_.try_send(answer)) (void)bobs().give_back();
+  });
+  std::size_t asked = 0;
+  const auto ask = [&] {
+    while (asked < 300 && alice_.try_send(question)) asked += 1;
+  };
+  alice_.on_drain(ask);
+  ask();
+  ASSERT_TRUE(turn([&] { return answers_.size() == 300; }, "an answer to each"));
+}
+
+TEST_P(sessions, end_with_an_error_for_whoever_waits_for_a_message_or_for_the_disk) {
+  join();
+  std::optional<error_code> message, disk_done;
+  bobs().async_wait_message([&](error_code failed) { message = failed; });
+  boost::asio::io_context disk;  // that never gets to it
+  context slow{io_, {.blocking_executor = disk.get_executor()}};
+  auto with = settings("carol");
+  with.durable = durable_kind::disk;
+  auto carol = channel::open(slow, listening_.url(), with).value();
+  ASSERT_TRUE(carol.try_send("for the disk"));
+  persistent_session::of(carol).value().async_durable([&](error_code failed) { disk_done = failed; });
+  io_.poll();
+  EXPECT_FALSE(message || disk_done);
+  bob_.cut();
+  carol.cut();
+  ASSERT_TRUE(turn([&] { return message && disk_done; }, "both"));
+  EXPECT_EQ(*message, errc::closed);
+  EXPECT_EQ(*disk_done, errc::closed);
+}
+
 TEST_P(sessions, take_back_what_a_transaction_consumed_from_a_connection_that_went) {
   join();
   send("a");
@@ -180,13 +259,7 @@ TEST_P(sessions, take_back_what_a_transaction_consumed_from_a_connection_that_we
   EXPECT_EQ(t.send("more").error(), errc::reset);
   EXPECT_EQ(t.commit().error(), errc::reset);
   t.abort();
-  ASSERT_TRUE(turn(
-      [&] {
-        auto again = channel::open(where_, listening_.url(), settings("alice"));
-        if (again) alice_ = *again;
-        return again.has_value();
-      },
-      "the files of the one that was cut"));
+  ASSERT_TRUE(alice_comes_again());
   std::string got;
   bob_.on_message([&](const message_view& m) { got += m.text(); });
   settle();

@@ -1,8 +1,5 @@
 // A session carried by the memory of both sides' rings: each reads the other one's where it lies.
-#include <sys/stat.h>
-
 #include <boost/asio/post.hpp>
-#include <cerrno>
 
 #include "channel/describe.hpp"
 #include "channel/session_channel.hpp"
@@ -10,8 +7,7 @@
 #include "net/watch.hpp"
 #include "os/barrier.hpp"
 #include "os/bell.hpp"
-#include "os/bus_guard.hpp"
-#include "os/mapping.hpp"
+#include "os/peer_ring.hpp"
 #include "os/socket.hpp"
 
 namespace ferry::detail {
@@ -31,48 +27,11 @@ constexpr std::byte k_end{1};
 
 error peer_died() { return {errc::reset, "the peer died, or cut the connection"}; }
 
-/// The peer's ring, of which only what was checked here is used from then on.
-struct peer_memory {
-  os::mapping at;
-  std::unique_ptr<os::bus_guard> guard;
-  ring::geometry sizes;
-  [[nodiscard]] ring::shared_page& shared() const {
-    return *reinterpret_cast<ring::shared_page*>(at.data() + sizes.shared_offset());
-  }
-  [[nodiscard]] std::span<const std::byte> records() const {
-    return at.span().subspan(sizes.ring_offset(0), sizes.ring_bytes);
-  }
-};
-
-result<peer_memory> map_peer(const os::unique_fd& ring) {
-  if (!ring) return error(errc::protocol, "the peer sent no memory along with its login");
-  struct stat what {};
-  if (::fstat(ring.get(), &what) != 0) return error::from_errno(errno, "look at the peer's ring");
-  if (!S_ISREG(what.st_mode)) return error(errc::protocol, "the peer sent something else than a file along");
-  peer_memory made;
-  const auto size = static_cast<std::size_t>(what.st_size);
-  const std::size_t page = os::page_bytes(false);
-  if (size < 2 * page || size > 2 * ring_geometry::k_max_bytes)
-    return error(errc::corrupt, "the peer's ring has " + std::to_string(size) + " bytes");
-  auto at = os::mapping::of(ring.get(), size, false);
-  if (!at) return at.error();
-  made.at = std::move(*at);
-  made.guard = std::make_unique<os::bus_guard>(made.at.span());
-  const auto sizes = ring::read_header(made.at.span(), size);
-  if (!sizes) return sizes.error();
-  if (sizes->rings != 1 || sizes->page_bytes % page != 0)
-    return error(errc::corrupt, "the peer's memory is no ring of a session");
-  made.sizes = *sizes;
-  if (auto writable = made.at.make_writable(ring.get(), sizes->shared_offset(), sizes->page_bytes); !writable)
-    return error(errc::protocol, "the peer's ring: " + writable.error().text());  // the peer's doing, not our trouble
-  return made;
-}
-
 class session_memory final : public session_carrier,
                              public sleeper,
                              public std::enable_shared_from_this<session_memory> {
  public:
-  session_memory(session_channel& of, os::unique_fd socket, peer_memory peer, bool fenced)
+  session_memory(session_channel& of, os::unique_fd socket, os::peer_ring peer, bool fenced)
       : of_(of), socket_(std::move(socket)), peer_(std::move(peer)), readable_(of.where().io()) {
     auto& ours = *reinterpret_cast<ring::shared_page*>(of.store().ring_memory().data() + os::page_bytes(false));
     auto& theirs = peer_.shared();
@@ -114,6 +73,9 @@ class session_memory final : public session_carrier,
     if (m->payload.size() > of_.settings().max_message)
       return wrong = describe_too_large(m->payload.size(), of_.settings()), std::nullopt;
     return *m;
+  }
+  [[nodiscard]] bool look_a_little() noexcept override {
+    return of_.settings().spin.count() != 0 && look_for_a_while();
   }
   void advance() noexcept override { of_.session().pop(); }
   void committed() noexcept override { tell_writer(); }
@@ -164,7 +126,14 @@ class session_memory final : public session_carrier,
   void look_once_more() override {
     joined_ = false;
     if (closed_ || !of_.is_open()) return;
-    const bool wanted = of_.takes_inputs() && of_.session().input().something();
+    const bool waits = of_.session().input().something();
+    if (waits && !of_.takes_inputs()) {
+      // What came since the turn ended rang for nobody: who waits for it without a handler is told here, or never.
+      we_read_.awake();
+      of_.inputs_wait();
+      if (closed_ || !of_.is_open()) return;
+    }
+    const bool wanted = waits && of_.takes_inputs();
     const std::uint64_t position = of_.wanted_position();
     if (wanted || (position != 0 && of_.session().output().line().position.load() >= position)) {
       we_read_.awake();
@@ -231,7 +200,7 @@ class session_memory final : public session_carrier,
     std::size_t total = 0;
     for (int look = 0; look < k_looks_per_turn; ++look) {
       const std::size_t got = of_.take_inputs(wrong);
-      if (wrong || closed_ || !of_.takes_inputs()) break;
+      if (wrong || closed_ || (got == 0 && !of_.takes_inputs())) break;
       total += got;
       if (got != 0) spin_until_.reset();
       more = got != 0 || spin();
@@ -239,6 +208,7 @@ class session_memory final : public session_carrier,
     }
     if (closed_) return;
     if (total != 0) of_.heard_something();
+    if (!wrong && peer_.guard->torn()) wrong = torn();
     if (wrong) return of_.failed(*wrong);
     of_.progressed();
     if (closed_ || !of_.is_open()) return;
@@ -290,7 +260,7 @@ class session_memory final : public session_carrier,
 
   session_channel& of_;
   os::unique_fd socket_;
-  peer_memory peer_;
+  os::peer_ring peer_;
   net::watch readable_;
   os::bell peer_reads_;  // rung when records became visible
   os::bell we_wait_;     // for room, or until all was consumed
@@ -308,7 +278,7 @@ class session_memory final : public session_carrier,
 
 result<std::shared_ptr<session_carrier>> carry_by_memory(session_channel& session, net::greeting& connection,
                                                          os::unique_fd peer_ring, bool peer_has_barriers) {
-  auto peer = map_peer(peer_ring);
+  auto peer = os::map_peer_ring(peer_ring);
   if (!peer) return peer.error();
   auto socket = static_cast<net::memory_greeting&>(connection).take();
   const bool fenced = !os::barriers_work() || !peer_has_barriers;

@@ -2,13 +2,12 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <cstring>
 
 #include "channel/inbound.hpp"
 #include "channel/session_channel.hpp"
 #include "codec/session_frame.hpp"
 #include "session/heartbeat.hpp"
-#include "session/pump.hpp"
+#include "session/stream_talk.hpp"
 
 namespace ferry::detail {
 namespace {
@@ -21,9 +20,7 @@ constexpr int k_reads_per_turn = 16;           // then other channels have their
 constexpr std::size_t k_probably_more = 4096;  // so much at once: the kernel has more
 constexpr auto k_spin_turn = std::chrono::microseconds(50);
 constexpr int k_looks_per_clock = 8;
-// What was consumed is acknowledged with the next message, after so much of it, or after so long.
-constexpr std::uint64_t k_ack_messages = 64;
-constexpr std::size_t k_ack_bytes = 32u << 10;
+// What was consumed is acknowledged after so long, unless something else says it before.
 constexpr auto k_ack_delay = std::chrono::milliseconds(1);
 
 class session_stream final : public session_carrier,
@@ -41,8 +38,7 @@ class session_stream final : public session_carrier,
 
   [[nodiscard]] result<void> attach(std::uint64_t peer_ack) override {
     const auto& out = of_.session().output();
-    told_ = of_.session().acknowledged();
-    return pump_.start(out.data(), out.line(), peer_ack);
+    return talk_.start(out.data(), out.line(), peer_ack, of_.session().acknowledged());
   }
   void begin() override {
     line_->lead_to(this, of_.weak_from_this());
@@ -70,7 +66,7 @@ class session_stream final : public session_carrier,
   void advance() noexcept override {
     passed_ += next_size_;
     held_ += 1;
-    consumed_bytes_ += next_size_;
+    talk_.took(next_size_);
     of_.session().pop_elsewhere();
   }
   void committed() noexcept override { drop_passed(); }
@@ -89,7 +85,7 @@ class session_stream final : public session_carrier,
   void read_on() override { post_turn(); }
   [[nodiscard]] result<void> end() override {
     // The stream itself stays open: what the peer still sends is acknowledged.
-    put_header(session_frame_kind::end, 0, 0);
+    say(session_frame_kind::end);
     write_some(false);
     return {};
   }
@@ -144,6 +140,8 @@ class session_stream final : public session_carrier,
   }
 
   void post_turn() {
+    // On one thread alone a look is enough; among several, whoever publishes must not overtake the look.
+    if (!of_.many() && turn_posted_.load(std::memory_order_relaxed)) return;
     if (turn_posted_.exchange(true)) return;
     asio::post(of_.where().io(), [owner = of_.weak_from_this(), self = shared_from_this()] {
       const auto keep = owner.lock();
@@ -188,7 +186,7 @@ class session_stream final : public session_carrier,
     if (wrong) return wrong->reason() == errc::end_of_stream ? ended(*wrong) : of_.failed(*wrong);
     std::optional<error> unused;
     const bool waits = next(unused).has_value();
-    if (peer_ended_ && !waits && held_ == 0 && of_.receives()) of_.failed(errc::end_of_stream);
+    if (talk_.peer_ended() && !waits && held_ == 0 && of_.receives()) of_.failed(errc::end_of_stream);
     if (closed_) return;
     write_some(true);
     of_.progressed();
@@ -210,12 +208,7 @@ class session_stream final : public session_carrier,
       const auto frame = in_.peek(seen_);
       if (!frame) return void(wrong = frame.error());
       if (frame->consumed == 0) return;
-      const auto& m = frame->message;
-      if (peer_ended_ && (m.carries_message() || m.what == session_frame_kind::end))
-        return void(wrong = error(errc::protocol, "the peer sent messages after its end"));
-      if (const auto counts = pump_.on_acknowledgement(m.ack); !counts) return void(wrong = counts.error());
-      asked_ = asked_ || m.what == session_frame_kind::question;
-      peer_ended_ = peer_ended_ || m.what == session_frame_kind::end;
+      if (const auto counts = talk_.hear(frame->message); !counts) return void(wrong = counts.error());
       seen_ += frame->consumed;
     }
   }
@@ -285,14 +278,13 @@ class session_stream final : public session_carrier,
   void write_some(bool told) {
     while (!write_blocked_ && !failed_) {
       fill();
-      if (out_begin_ == 0 && large_left_.empty() && wants_answer_.exchange(false))
-        put_header(session_frame_kind::question, 0, 0);
-      if (out_begin_ == out_end_ && large_left_.empty()) {
+      if (talk_.takes_header(buffer()) && wants_answer_.exchange(false)) say(session_frame_kind::question);
+      if (talk_.idle()) {
         if (!told || !acknowledges_now()) return;
-        put_header(session_frame_kind::acknowledgement, 0, 0);
+        say(session_frame_kind::acknowledgement);
         if (failed_) return;
       }
-      const std::array<bytes, 2> parts{bytes(out_.data() + out_begin_, out_end_ - out_begin_), large_left_};
+      const auto parts = talk_.unwritten(buffer());
       const auto n = line_->at().try_write(parts);
       if (!n) {
         if (n.error() == errc::would_block) {
@@ -311,10 +303,9 @@ class session_stream final : public session_carrier,
 
   // Whether an acknowledgement goes out alone.
   [[nodiscard]] bool acknowledges_now() {
-    const std::uint64_t behind = acknowledged() - told_;
-    if (asked_ || (behind != 0 && (behind >= k_ack_messages || consumed_bytes_ >= k_ack_bytes || peer_ended_)))
-      return true;
-    if (behind != 0 && !std::exchange(ack_timer_set_, true)) {
+    const std::uint64_t consumed = acknowledged();
+    if (talk_.owes(consumed)) return true;
+    if (talk_.untold(consumed) != 0 && !std::exchange(ack_timer_set_, true)) {
       ack_timer_.expires_after(k_ack_delay);
       ack_timer_.async_wait([owner = of_.weak_from_this(), self = weak_from_this()](const auto& cancelled) {
         const auto keep = owner.lock();
@@ -326,7 +317,7 @@ class session_stream final : public session_carrier,
   }
   void acknowledge() {
     ack_timer_set_ = false;
-    asked_ = asked_ || acknowledged() != told_;
+    if (talk_.untold(acknowledged()) != 0) talk_.owe();
     write_some(true);
     of_.progressed();
   }
@@ -334,63 +325,36 @@ class session_stream final : public session_carrier,
   void written(std::size_t n) {
     of_.count_write(n);
     heart_.on_sent(now());
-    const std::size_t small = std::min(n, out_end_ - out_begin_);
-    out_begin_ += small;
-    if (out_begin_ == out_end_) out_begin_ = out_end_ = 0;
-    if (n == small) return;
-    large_left_ = large_left_.subspan(n - small);
-    if (large_left_.empty()) pump_.pop();
+    talk_.written(n);
   }
 
-  // Records that wait, as frames; one that is larger than the buffer is written from where it lies.
+  // Records that wait, as frames.
   void fill() {
-    if (!large_left_.empty() || out_begin_ != 0) return;
-    for (ring_record record = pump_.front(); record; record = pump_.front()) {
-      const auto m = session::message_of(record);
-      if (!m) {
-        failed_ = true;
-        return of_.write_failed(m.error());
-      }
-      if (!make_room()) return;
-      const std::size_t frame = session_framing::k_header + m->payload.size();
-      const std::size_t room = out_.capacity() - out_end_ - session_framing::k_header;  // one is left for the end
-      if (frame > room && out_end_ != 0) return;
-      put_header(static_cast<session_frame_kind>(m->kind), m->payload.size(), m->type);
-      if (frame > room) {
-        large_left_ = m->payload;
-        return;
-      }
-      if (!m->payload.empty()) std::memcpy(out_.data() + out_end_, m->payload.data(), m->payload.size());
-      out_end_ += m->payload.size();
-      pump_.pop();
-    }
-    if (pump_.corrupt()) {
-      failed_ = true;
-      of_.write_failed(error(errc::corrupt, "our own records are damaged"));
-    }
+    if (talk_.records_wait() && make_room())
+      if (const auto filled = talk_.fill(buffer(), acknowledged()); !filled) return cannot_go_on(filled.error());
+    if (talk_.corrupt()) cannot_go_on(error(errc::corrupt, "our own records are damaged"));
+  }
+  void cannot_go_on(const error& why) {
+    failed_ = true;
+    of_.write_failed(why);
   }
 
+  [[nodiscard]] mutable_bytes buffer() const noexcept { return {out_.data(), out_.capacity()}; }
   [[nodiscard]] bool make_room() {
     if (out_) return true;
     out_ = of_.where().buffers().acquire(std::max<std::size_t>(of_.settings().batch_bytes, 4096));
     if (out_) return true;
-    failed_ = true;
-    of_.write_failed(error(errc::no_memory, "no buffer for sending"));
+    cannot_go_on(error(errc::no_memory, "no buffer for sending"));
     return false;
   }
-  void put_header(session_frame_kind what, std::size_t length, std::uint16_t type) {
-    if (!make_room()) return;
-    told_ = acknowledged();
-    asked_ = false;
-    consumed_bytes_ = 0;
-    session_framing::encode_header(out_.data() + out_end_, what, told_, length, type);
-    out_end_ += session_framing::k_header;
+  void say(session_frame_kind what) {
+    if (make_room()) talk_.say(what, buffer(), acknowledged());
   }
 
   // The large buffers go back when nothing flows.
   void settle() {
     if (!read_armed_) in_.settle();
-    if (out_begin_ == out_end_ && large_left_.empty()) out_.reset();
+    if (talk_.idle()) out_.reset();
   }
 
   // Time ------------------------------------------------------------------------------------------
@@ -433,18 +397,13 @@ class session_stream final : public session_carrier,
   std::size_t armed_room_ = 0;
   bool read_armed_ = false;
   bool heard_ = false;
-  bool peer_ended_ = false;
   std::optional<time_point> spin_until_;
   std::atomic<bool> turn_posted_{false};
   bool in_turn_ = false;
 
-  session::pump pump_;
+  session::stream_talk talk_;
   pooled_buffer out_;
-  std::size_t out_begin_ = 0, out_end_ = 0;
-  bytes large_left_;        // of a message whose header went through the buffer
-  std::uint64_t told_ = 0;  // the acknowledgement that was sent last
   std::atomic<bool> wants_answer_{false};
-  bool asked_ = false;  // the peer wants one
   bool write_blocked_ = false;
   bool failed_ = false;
 
@@ -452,7 +411,6 @@ class session_stream final : public session_carrier,
   asio::steady_timer beat_;
   asio::steady_timer ack_timer_;
   bool ack_timer_set_ = false;
-  std::size_t consumed_bytes_ = 0;  // since an acknowledgement was sent
 };
 
 }  // namespace

@@ -6,29 +6,29 @@ namespace {
 
 class stream_arrival final : public arrival {
  public:
-  stream_arrival(std::shared_ptr<stream> arrived, bool local) : stream_(std::move(arrived)), local_(local) {}
+  stream_arrival(std::shared_ptr<stream> arrived, stream_shape shape) : stream_(std::move(arrived)), shape_(shape) {}
   [[nodiscard]] peer_info peer() const override { return stream_->peer(); }
   void refuse() noexcept override { stream_->close(); }
   [[nodiscard]] std::shared_ptr<channel_impl> make(context& where, const std::string& url,
                                                    std::shared_ptr<const options> with) override {
-    made_ = make_accepted(where, url, std::move(with), local_);
+    made_ = make_accepted(where, url, std::move(with), shape_);
     return made_.impl;
   }
   void start(std::shared_ptr<void> slot) override { made_.start(std::move(stream_), std::move(slot)); }
 
  private:
   std::shared_ptr<stream> stream_;
-  bool local_;
+  stream_shape shape_;
   made_channel made_;
 };
 
 class acceptor_arrivals final : public arrivals {
  public:
-  acceptor_arrivals(std::unique_ptr<acceptor> from, bool local) : from_(std::move(from)), local_(local) {}
+  acceptor_arrivals(std::unique_ptr<acceptor> from, stream_shape shape) : from_(std::move(from)), shape_(shape) {}
   [[nodiscard]] result<std::unique_ptr<arrival>> try_accept() override {
     auto arrived = from_->try_accept();
     if (!arrived) return arrived.error();
-    return std::unique_ptr<arrival>(std::make_unique<stream_arrival>(std::move(*arrived), local_));
+    return std::unique_ptr<arrival>(std::make_unique<stream_arrival>(std::move(*arrived), shape_));
   }
   void async_wait(std::function<void()> ready) override { from_->async_wait(std::move(ready)); }
   result<void> refuse_new() override { return from_->refuse_new(); }
@@ -37,13 +37,13 @@ class acceptor_arrivals final : public arrivals {
 
  private:
   std::unique_ptr<acceptor> from_;
-  bool local_;
+  stream_shape shape_;
 };
 
 }  // namespace
 
-std::unique_ptr<arrivals> stream_arrivals(std::unique_ptr<acceptor> from, bool local) {
-  return std::make_unique<acceptor_arrivals>(std::move(from), local);
+std::unique_ptr<arrivals> stream_arrivals(std::unique_ptr<acceptor> from, stream_shape shape) {
+  return std::make_unique<acceptor_arrivals>(std::move(from), shape);
 }
 
 }  // namespace ferry::detail

@@ -2,6 +2,7 @@
 
 #include "channel/stream_channel_data.ipp"
 #include "channel/stream_channel_link.ipp"
+#include "codec/parts_framing.hpp"
 #include "codec/typed_framing.hpp"
 #include "codec/u32_framing.hpp"
 #include "codec/varint_framing.hpp"
@@ -11,20 +12,22 @@ namespace {
 
 // Calls `make` with the framing that is asked for, as a type.
 template <class Make>
-auto with_framing(const options& with, bool local, Make make) {
+auto with_framing(const options& with, stream_shape shape, Make make) {
+  if (shape == stream_shape::messages) return make(static_cast<codec::parts_framing*>(nullptr));
   switch (with.framing) {
     case framing_kind::u32: return make(static_cast<codec::u32_framing*>(nullptr));
     case framing_kind::typed: return make(static_cast<codec::typed_framing*>(nullptr));
     case framing_kind::varint: return make(static_cast<codec::varint_framing*>(nullptr));
     case framing_kind::automatic: break;
   }
-  return local ? make(static_cast<codec::typed_framing*>(nullptr)) : make(static_cast<codec::varint_framing*>(nullptr));
+  return shape == stream_shape::local ? make(static_cast<codec::typed_framing*>(nullptr))
+                                      : make(static_cast<codec::varint_framing*>(nullptr));
 }
 
 }  // namespace
 
-made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with, bool local) {
-  return with_framing(*with, local, [&]<class F>(F*) {
+made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with, stream_shape shape) {
+  return with_framing(*with, shape, [&]<class F>(F*) {
     auto made = std::make_shared<stream_channel<F>>(where, url, with, nullptr);
     return made_channel{made, [made](std::shared_ptr<stream> s, std::shared_ptr<void> slot) {
                           made->start(std::move(s), std::move(slot));
@@ -34,7 +37,7 @@ made_channel make_accepted(context& where, std::string url, std::shared_ptr<cons
 
 std::shared_ptr<channel_impl> make_connecting(context& where, std::string url, std::shared_ptr<const options> with,
                                               std::unique_ptr<destination> to) {
-  return with_framing(*with, to->transport->local(), [&]<class F>(F*) -> std::shared_ptr<channel_impl> {
+  return with_framing(*with, to->transport->shape(), [&]<class F>(F*) -> std::shared_ptr<channel_impl> {
     return std::make_shared<stream_channel<F>>(where, url, with, std::move(to));
   });
 }

@@ -4,6 +4,9 @@
 
 #include "channel/inbound.hpp"
 #include "channel/link_channel.hpp"
+#include "channel/parts_sender.hpp"
+#include "codec/parts_framing.hpp"
+#include "net/bare_wait.hpp"
 #include "os/brief_lock.hpp"
 
 namespace ferry::detail {
@@ -25,6 +28,11 @@ class stream_channel final : public link_channel, private stream_events {
 
   [[nodiscard]] result<void> try_send(const message_view& m) override;
   [[nodiscard]] channel_stats stats() override;
+  result<void> set_close_note(std::uint16_t code, std::string_view reason) override;
+  [[nodiscard]] std::optional<close_note> peer_close_note() const override;
+  [[nodiscard]] std::string local_address() const override {
+    return stream_ ? stream_->local_address() : std::string();
+  }
 
  private:
   // channel_impl
@@ -41,7 +49,8 @@ class stream_channel final : public link_channel, private stream_events {
   void end_attempt() noexcept override { attempt_.reset(); }
   [[nodiscard]] bool attempting() const noexcept override { return attempt_ != nullptr; }
   [[nodiscard]] bool attached() const noexcept override { return stream_ != nullptr; }
-  [[nodiscard]] peer_info begin_connection() override;
+  [[nodiscard]] std::optional<peer_info> begin_connection() override;
+  [[nodiscard]] peer_info current_peer() const override { return stream_ ? stream_->peer() : peer_info(); }
   void begin_flow() override { arm_read(); }
   void abort_connection() noexcept override;
   [[nodiscard]] remains end_connection() override;
@@ -53,9 +62,11 @@ class stream_channel final : public link_channel, private stream_events {
   taken drop_queue() noexcept override;
   void read_what_is_left() override;
   [[nodiscard]] bool take_was_full() override;
+  [[nodiscard]] bool ask_for_life() noexcept override { return stream_ && stream_->ask_for_life(); }
   [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return inbound_.pending(); }
+  [[nodiscard]] bool peer_gave_up() const noexcept override;
 
   // stream_events
   void on_read(result<std::size_t> outcome) override;
@@ -71,11 +82,15 @@ class stream_channel final : public link_channel, private stream_events {
   /// @return bytes that came now, 0: none
   [[nodiscard]] std::size_t read_more(std::optional<error>& wrong);
   [[nodiscard]] std::size_t read_into(mutable_bytes room, std::optional<error>& wrong);
-  [[nodiscard]] std::size_t spin_for_bytes(std::optional<error>& wrong);
+  [[nodiscard]] std::size_t spin_for_bytes(bool answers, std::optional<error>& wrong);
+
+  /// Tells the peer that we end without having read everything it sent, if so.
+  void say_given_up() noexcept;
 
   // Writing
   [[nodiscard]] bool admits(const message_view& m, std::size_t waiting_bytes, std::size_t waiting_messages) const;
   [[nodiscard]] error refusal(const message_view& m) const;
+  [[nodiscard]] result<void> try_send_alone(const message_view& m);
   [[nodiscard]] result<void> try_send_shared(const message_view& m);
   [[nodiscard]] bool send_directly(const message_view& m);
   void count_write(std::size_t n);
@@ -84,10 +99,13 @@ class stream_channel final : public link_channel, private stream_events {
   void post_staged();
   void collect_staged();
   void publish_outbox() noexcept;
+  /// Parts whose beginning is gone. @return how many there were
+  std::uint64_t drop_orphans() noexcept;
 
   std::unique_ptr<destination> to_;
   std::unique_ptr<connect_attempt> attempt_;
   std::shared_ptr<stream> stream_;  // while up or closing
+  net::bare_wait* bare_ = nullptr;  // the same, if it can
 
   inbound<F> inbound_;
   std::size_t room_size_ = 0;  // of the read that is under way
@@ -102,26 +120,29 @@ class stream_channel final : public link_channel, private stream_events {
   bool flush_posted_ = false;
   bool was_full_ = false;
   std::optional<error> write_error_;
-  std::uint64_t unread_at_cut_ = 0;  // bytes in the kernel that nobody will read
+  /// Only where messages are carried in parts.
+  struct nothing {};
+  [[no_unique_address]] std::conditional_t<codec::carries_parts<F>, parts_sender, nothing> parts_;
+  std::unique_ptr<close_note> our_note_, peers_note_;  // to be told, and told on the last connection
+  std::uint64_t unread_at_cut_ = 0;                    // bytes in the kernel that nobody will read
 
   // senders=many: other threads put their messages here, in the order in which they come.
   os::brief_lock staging_lock_;
-  outbox<F> staging_;              // guarded by staging_lock_
-  bool staged_ = false;            // guarded by staging_lock_: the io_context has been told
-  bool staging_was_full_ = false;  // guarded by staging_lock_
+  std::unique_ptr<outbox<F>> staging_;  // guarded by staging_lock_
+  bool staged_ = false;                 // guarded by staging_lock_: the io_context has been told
+  bool staging_was_full_ = false;       // guarded by staging_lock_
   std::atomic<std::size_t> staged_bytes_{0};
   std::atomic<std::size_t> outbox_bytes_{0};  // what the other threads see of outbox_
   std::atomic<std::size_t> outbox_messages_{0};
 };
 
-/// Makes the channel for the framing that the options ask for, `automatic` being typed where messages stay in the
-/// process and varint elsewhere.
+/// Makes the channel for the framing that the stream's shape and the options ask for.
 struct made_channel {
   std::shared_ptr<channel_impl> impl;
   std::function<void(std::shared_ptr<stream>, std::shared_ptr<void>)> start;  // for an accepted end
 };
 [[nodiscard]] made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with,
-                                         bool local);
+                                         stream_shape shape);
 /// It only queues until connect() is called.
 [[nodiscard]] std::shared_ptr<channel_impl> make_connecting(context& where, std::string url,
                                                             std::shared_ptr<const options> with,

@@ -23,6 +23,9 @@ template <codec::framing F>
 void stream_channel<F>::arm_read() {
   if (!stream_ || read_armed_ || !receiving() || !wants_messages()) return;
   inbound_.settle();
+  read_armed_ = true;
+  if (bare_ != nullptr && bare_->async_wait_readable()) return;
+  read_armed_ = false;
   const auto room = inbound_.room(false);
   if (!room) return lost(room.error());
   room_size_ = room->size();
@@ -34,6 +37,7 @@ template <codec::framing F>
 void stream_channel<F>::on_read(result<std::size_t> outcome) {
   read_armed_ = false;
   if (!outcome) return read_failed(outcome.error());
+  if (*outcome == 0) return pump(true);
   count_read(*outcome);
   pump(*outcome == room_size_);
 }
@@ -61,12 +65,13 @@ void stream_channel<F>::pump(bool more) {
   delivering_begins();
   std::optional<error> wrong;
   bool untaken = true;  // bytes are here that nobody has looked at
+  const auto written = stats_.writes;
   for (int turn = 0; turn < k_reads_per_turn; ++turn) {
     untaken = false;
     take_messages(wrong);
     if (wrong || !stream_ || !wants_messages()) break;
     write_some();
-    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(wrong);
+    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(stats_.writes != written, wrong);
     if (wrong || (got == 0 && !more)) break;
     more = got >= k_probably_more;
     untaken = got != 0;
@@ -96,7 +101,7 @@ template <codec::framing F>
 void stream_channel<F>::take_messages(std::optional<error>& wrong) {
   const auto before = stats_.messages_received;
   const auto outcome = inbound_.take([this](const message_view& m) {
-    if (m.payload.empty() && !options_->deliver_empty) return true;
+    if (m.payload.empty() && !options_->deliver_empty && m.whole()) return true;
     if (undisturbed()) [[likely]]
       deliver_undisturbed(m);
     else if (!deliver(m))
@@ -130,9 +135,10 @@ inline std::size_t stream_channel<F>::read_into(mutable_bytes room, std::optiona
 }
 
 // With `spin`, looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
+// Without it only within a long flow in one direction: a peer that is answered may wait for the answer.
 template <codec::framing F>
-std::size_t stream_channel<F>::spin_for_bytes(std::optional<error>& wrong) {
-  const auto window = std::max(options_->spin, bulk_ ? k_bulk_spin : options::duration{0});
+std::size_t stream_channel<F>::spin_for_bytes(bool answers, std::optional<error>& wrong) {
+  const auto window = std::max(options_->spin, bulk_ && !answers ? k_bulk_spin : options::duration{0});
   if (window.count() == 0) return 0;
   const auto room = inbound_.room(true);
   if (!room) {
@@ -158,6 +164,7 @@ void stream_channel<F>::read_what_is_left() {
   delivering_begins();
   std::optional<error> wrong;
   while (!wrong && stream_ && wants_messages() && read_more(wrong) != 0) take_messages(wrong);
+  if (wrong && stream_ && stream_->peer_close_note()) write_error_ = wrong;  // it says more
   in_batch_ = false;
   delivering_ends();
 }
@@ -184,7 +191,25 @@ error stream_channel<F>::refusal(const message_view& m) const {
 
 template <codec::framing F>
 result<void> stream_channel<F>::try_send(const message_view& m) {
-  if (options_->senders == senders_kind::many) return try_send_shared(m);
+  if constexpr (!codec::carries_parts<F>) {
+    return options_->senders == senders_kind::many ? try_send_shared(m) : try_send_alone(m);
+  } else if (options_->senders == senders_kind::many) {
+    if (m.more) return error(errc::unsupported, "a message in parts needs senders=one");
+    parts_sender alone;
+    message_view placed = m;
+    if (const auto fits = alone.place(placed); !fits) return fits;
+    return try_send_shared(placed);
+  } else {
+    message_view placed = m;
+    if (const auto fits = parts_.place(placed); !fits) return fits;
+    auto sent = try_send_alone(placed);
+    if (sent) parts_.sent(placed);
+    return sent;
+  }
+}
+
+template <codec::framing F>
+result<void> stream_channel<F>::try_send_alone(const message_view& m) {
   std::size_t messages = outbox_.messages_at_most();
   if (options_->send_queue_messages != 0 && messages >= options_->send_queue_messages) messages = outbox_.messages();
   if (!admits(m, outbox_.byte_count(), messages)) [[unlikely]] {
@@ -203,8 +228,8 @@ result<void> stream_channel<F>::try_send(const message_view& m) {
 template <codec::framing F>
 result<void> stream_channel<F>::try_send_shared(const message_view& m) {
   const std::lock_guard guard(staging_lock_);
-  const std::size_t waiting = staging_.byte_count() + outbox_bytes_.load(std::memory_order_relaxed);
-  const std::size_t messages = staging_.messages_at_most() + outbox_messages_.load(std::memory_order_relaxed);
+  const std::size_t waiting = staging_->byte_count() + outbox_bytes_.load(std::memory_order_relaxed);
+  const std::size_t messages = staging_->messages_at_most() + outbox_messages_.load(std::memory_order_relaxed);
   if (!admits(m, waiting, messages)) {
     const error why = refusal(m);
     if (why != errc::full) return why;
@@ -216,8 +241,8 @@ result<void> stream_channel<F>::try_send_shared(const message_view& m) {
     }
     return why;
   }
-  if (!staging_.append(m)) return errc::no_memory;
-  staged_bytes_.store(staging_.byte_count(), std::memory_order_relaxed);
+  if (!staging_->append(m)) return errc::no_memory;
+  staged_bytes_.store(staging_->byte_count(), std::memory_order_relaxed);
   if (!std::exchange(staged_, true)) post_staged();
   return {};
 }
@@ -335,7 +360,7 @@ void stream_channel<F>::collect_staged() {
   if (options_->senders != senders_kind::many) return;
   const std::lock_guard guard(staging_lock_);
   staged_ = false;
-  outbox_.splice(staging_);
+  outbox_.splice(*staging_);
   staged_bytes_.store(0, std::memory_order_relaxed);
   publish_outbox();
 }
@@ -349,11 +374,16 @@ channel_stats stream_channel<F>::stats() {
   all.send_queue_messages = outbox_.messages();
   if (options_->senders == senders_kind::many) {
     const std::lock_guard guard(staging_lock_);
-    all.send_queue_messages += staging_.messages_at_most();
+    all.send_queue_messages += staging_->messages_at_most();
   }
   all.send_queue_bytes = unsent_bytes();
   all.receive_queue_messages = received().messages();
   all.receive_queue_bytes = received().byte_count();
+  if (stream_) {
+    const stream_health found = stream_->health();
+    all.round_trip = found.round_trip;
+    all.pings_missed = found.misses;
+  }
   return all;
 }
 

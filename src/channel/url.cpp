@@ -22,17 +22,25 @@ constexpr std::size_t k_max_url = 65'536;
 constexpr std::uint32_t k_max_port = 65'535;
 
 /// What stands between "://" and "?".
-enum class form { name, unix_path, host_and_port, generic };
+enum class form { name, unix_path, host_and_port, resource, generic };
 
 form form_of(std::string_view scheme) {
   if (scheme == "inproc" || scheme == "shm") return form::name;
-  if (scheme == "ipc") return form::unix_path;
-  if (scheme == "tcp") return form::host_and_port;
+  if (scheme == "ipc" || scheme == "ws+ipc") return form::unix_path;
+  if (scheme == "tcp" || scheme == "tls" || scheme == "ws+raw" || scheme == "wss+raw") return form::host_and_port;
+  if (scheme == "ws" || scheme == "wss") return form::resource;
   return form::generic;
 }
 
 /// WebSocket URLs name a resource, and its query is sent to the server: options come by other ways there.
 bool query_belongs_to_request(std::string_view scheme) { return scheme == "ws" || scheme == "wss"; }
+
+/// Where a resource is if its URL names no port. Source: RFC 6455, section 3.
+std::uint16_t default_port(std::string_view scheme) { return scheme == "wss" ? 443 : 80; }
+
+/// The resource that is asked for over a Unix socket; all else in the query is options.
+constexpr std::string_view k_resource_key = "path";
+bool names_resource(const endpoint& at, std::string_view key) { return at.scheme == "ws+ipc" && key == k_resource_key; }
 
 /// An example of each form, for error texts.
 std::string_view example_of(std::string_view scheme) {
@@ -40,6 +48,12 @@ std::string_view example_of(std::string_view scheme) {
   if (scheme == "shm") return "shm://NAME";
   if (scheme == "ipc") return "ipc:///PATH or ipc://@NAME";
   if (scheme == "tcp") return "tcp://HOST:PORT";
+  if (scheme == "tls") return "tls://HOST:PORT";
+  if (scheme == "ws") return "ws://HOST:PORT/PATH";
+  if (scheme == "wss") return "wss://HOST:PORT/PATH";
+  if (scheme == "ws+raw") return "ws+raw://HOST:PORT";
+  if (scheme == "wss+raw") return "wss+raw://HOST:PORT";
+  if (scheme == "ws+ipc") return "ws+ipc:///SOCKET?path=/PATH";
   return "tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or shm://NAME";
 }
 
@@ -186,10 +200,11 @@ result<void> parse_unix_path(std::string_view where, endpoint& out) {
   const bool abstract = where.starts_with('@');
   if (!abstract && !where.starts_with('/')) {
     const auto path = where.empty() ? std::string("PATH") : shown(where);
-    return bad("the path is not absolute: write three slashes and the absolute path, ipc:///" + path +
-               ", or ipc://@NAME for an abstract socket");
+    return bad("the path is not absolute: write three slashes and the absolute path, " + out.scheme + ":///" + path +
+               ", or " + out.scheme + "://@NAME for an abstract socket");
   }
-  if (where.size() == 1) return bad(abstract ? "no name: write ipc://@NAME" : "no path: write ipc:///PATH");
+  if (where.size() == 1)
+    return bad(abstract ? "no name: write " + out.scheme + "://@NAME" : "no path: write " + out.scheme + ":///PATH");
   auto path = decoded(where);
   if (!path) return path.error();
   out.path = std::move(*path);
@@ -215,10 +230,13 @@ result<void> parse_generic(std::string_view where, endpoint& out) {
   if (!parts) return parts.error();
   auto host = parse_host(parts->host);
   if (!host) return host.error();
-  const auto port = parts->port ? parse_port(*parts->port) : result<std::uint16_t>(std::uint16_t{0});
+  const bool resource = form_of(out.scheme) == form::resource;
+  const std::uint16_t without = resource ? default_port(out.scheme) : std::uint16_t{0};
+  const auto port = parts->port ? parse_port(*parts->port) : result<std::uint16_t>(without);
   if (!port) return port.error();
   auto path = decoded(where.substr(slash));
   if (!path) return path.error();
+  if (resource && path->empty()) *path = "/";
   out.host = std::move(*host);
   out.port = *port;
   out.path = std::move(*path);
@@ -230,6 +248,7 @@ result<void> parse_where(std::string_view where, endpoint& out) {
     case form::name: return parse_name_alone(where, out);
     case form::unix_path: return parse_unix_path(where, out);
     case form::host_and_port: return parse_host_and_port(where, out);
+    case form::resource:
     case form::generic: return parse_generic(where, out);
   }
   return error(errc::bad_url);
@@ -266,6 +285,7 @@ result<void> apply_query(const endpoint& from, options& target) {
   std::vector<std::string> seen;
   for (const auto& [key, value] : from.query) {
     auto name = canonical_option_name(key);
+    if (names_resource(from, key)) continue;
     if (auto problem = set_option(changed, key, value)) {
       return error(problem->unknown ? errc::unknown_option : errc::bad_option, std::move(problem->text));
     }
@@ -311,6 +331,7 @@ std::string host_text(const std::string& host) {
 std::string query_text(const endpoint& from) {
   std::string out;
   for (const auto& [key, value] : from.query) {
+    if (!query_belongs_to_request(from.scheme) && !names_resource(from, key)) continue;
     out += out.empty() ? '?' : '&';
     out += encoded(key, "!$'()*+,;:@/") + "=" + encoded(value, "!$'()*+,;:@/=");
   }
@@ -325,12 +346,13 @@ std::string endpoint::text() const {
   const auto start = scheme + "://";
   switch (form_of(scheme)) {
     case form::name:
-    case form::unix_path: return start + plain_path;
+    case form::unix_path: return start + plain_path + query_text(*this);
     case form::host_and_port: return start + host_text(host) + port_text;
+    case form::resource:
+      return start + host_text(host) + (port == default_port(scheme) ? "" : port_text) + plain_path + query_text(*this);
     case form::generic: break;
   }
-  return start + host_text(host) + (port == 0 ? "" : port_text) + plain_path +
-         (query_belongs_to_request(scheme) ? query_text(*this) : "");
+  return start + host_text(host) + (port == 0 ? "" : port_text) + plain_path;
 }
 
 std::string printed_url(std::string url, const options& with) {

@@ -11,7 +11,7 @@ using ferry::endpoint;
 using ferry::errc;
 using ferry::options;
 
-const std::vector<std::string> k_schemes{"inproc", "ipc", "tcp", "ws", "wss", "mine"};
+const std::vector<std::string> k_schemes{"inproc", "ipc", "tcp", "tls", "ws", "wss", "mine"};
 
 /// The endpoint; if there is none, the test has failed and an empty one comes back.
 endpoint parsed(std::string_view url) {
@@ -60,6 +60,7 @@ TEST(url, of_inproc_is_a_name) {
 
 TEST(url, of_tcp_has_a_name_or_an_address_and_a_port) {
   EXPECT_EQ(meaning("tcp://localhost:5000"), "tcp host=localhost port=5000 path=");
+  EXPECT_EQ(meaning("tls://localhost:5000"), "tls host=localhost port=5000 path=");
   EXPECT_EQ(meaning("tcp://my_host.example.org.:1"), "tcp host=my_host.example.org. port=1 path=");
   EXPECT_EQ(meaning("tcp://127.0.0.1:65535/"), "tcp host=127.0.0.1 port=65535 path=");
   EXPECT_EQ(meaning("tcp://[::1]:80"), "tcp host=::1 port=80 path=");
@@ -119,6 +120,29 @@ TEST(url, query_of_a_websocket_belongs_to_the_request) {
   }
 }
 
+TEST(url, of_a_websocket_has_the_port_of_http_and_the_root_unless_it_names_others) {
+  options target;
+  const std::vector<std::string> schemes{"ws", "wss", "ws+raw"};
+  const auto plain = ferry::parse_url("ws://h", target, schemes);
+  ASSERT_TRUE(plain) << plain.error().text();
+  EXPECT_EQ(plain->port, 80);
+  EXPECT_EQ(plain->path, "/");
+  EXPECT_EQ(plain->text(), "ws://h/");
+  EXPECT_EQ(ferry::parse_url("wss://h?a=b", target, schemes)->text(), "wss://h/?a=b");
+  EXPECT_EQ(ferry::parse_url("wss://h:0/x", target, schemes)->text(), "wss://h:0/x") << "any port, for listening";
+  EXPECT_FALSE(ferry::parse_url("ws+raw://h", target, schemes));
+}
+
+TEST(url, of_a_websocket_over_a_unix_socket_names_its_resource_in_the_query) {
+  options target;
+  const std::vector<std::string> schemes{"ws+ipc"};
+  const auto at = ferry::parse_url("ws+ipc:///run/a?path=/chat?b&max_message=5", target, schemes);
+  ASSERT_TRUE(at) << at.error().text();
+  EXPECT_EQ(at->path, "/run/a");
+  EXPECT_EQ(target.max_message, 5u);
+  EXPECT_EQ(at->text(), "ws+ipc:///run/a?path=/chat%3Fb");
+}
+
 TEST(url, prints_without_its_options_and_parses_again_to_the_same) {
   const std::vector<std::pair<std::string, std::string>> printed{
       {"ipc:///run/a.sock?spin=1us", "ipc:///run/a.sock"},
@@ -143,9 +167,9 @@ TEST(url, prints_without_its_options_and_parses_again_to_the_same) {
 
 TEST(url, with_an_unknown_scheme_names_the_near_one_and_lists_the_known_ones) {
   EXPECT_EQ(refusal("tpc://h:1", errc::unknown_scheme),
-            "unknown scheme 'tpc', did you mean 'tcp'? Known schemes: inproc, ipc, tcp, ws, wss, mine");
+            "unknown scheme 'tpc', did you mean 'tcp'? Known schemes: inproc, ipc, tcp, tls, ws, wss, mine");
   EXPECT_EQ(refusal("http://h:1", errc::unknown_scheme),
-            "unknown scheme 'http'; Known schemes: inproc, ipc, tcp, ws, wss, mine");
+            "unknown scheme 'http'; Known schemes: inproc, ipc, tcp, tls, ws, wss, mine");
 }
 
 TEST(url, with_an_unknown_or_bad_option_says_what_the_table_says) {

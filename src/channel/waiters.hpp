@@ -19,16 +19,17 @@ class waiters {
     Extra extra;
   };
 
-  [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
-  [[nodiscard]] waiter& front() noexcept { return list_.front(); }
+  [[nodiscard]] bool empty() const noexcept { return !held_ || held_->list.empty(); }
+  [[nodiscard]] waiter& front() noexcept { return held_->list.front(); }
 
   /// Adds a waiter. When its handler is cancelled, `owner->*list` loses it, and it completes through `cancelled`.
   template <class Owner, class Cancelled>
   void add(const std::shared_ptr<Owner>& owner, waiters Owner::*list, boost::asio::io_context& io, Completion done,
            Extra extra, Cancelled cancelled) {
-    const std::uint64_t id = ++last_id_;
-    list_.push_back({id, std::move(done), std::move(extra)});
-    list_.back().done.on_cancel([weak = std::weak_ptr<Owner>(owner), list, &io, id, cancelled] {
+    if (!held_) held_ = std::make_unique<held>();
+    const std::uint64_t id = ++held_->last_id;
+    held_->list.push_back({id, std::move(done), std::move(extra)});
+    held_->list.back().done.on_cancel([weak = std::weak_ptr<Owner>(owner), list, &io, id, cancelled] {
       // Posted: the slot that calls this must not be cleared while it does.
       boost::asio::post(io, [weak, list, id, cancelled] {
         if (const auto alive = weak.lock())
@@ -38,27 +39,36 @@ class waiters {
   }
 
   [[nodiscard]] Completion pop() {
-    Completion done = std::move(list_.front().done);
-    list_.pop_front();
+    Completion done = std::move(held_->list.front().done);
+    held_->list.pop_front();
     return done;
   }
 
   /// Takes all of them away, so that completing one cannot disturb the rest.
-  [[nodiscard]] std::deque<waiter> take_all() noexcept { return std::exchange(list_, {}); }
+  [[nodiscard]] std::deque<waiter> take_all() noexcept {
+    return held_ ? std::exchange(held_->list, {}) : std::deque<waiter>();
+  }
 
  private:
+  // Most channels never have one, and an empty deque is not small.
+  struct held {
+    std::deque<waiter> list;
+    std::uint64_t last_id = 0;
+  };
+
   [[nodiscard]] Completion take(std::uint64_t id) {
-    for (auto at = list_.begin(); at != list_.end(); ++at)
+    if (!held_) return {};
+    auto& list = held_->list;
+    for (auto at = list.begin(); at != list.end(); ++at)
       if (at->id == id) {
         Completion done = std::move(at->done);
-        list_.erase(at);
+        list.erase(at);
         return done;
       }
     return {};
   }
 
-  std::deque<waiter> list_;
-  std::uint64_t last_id_ = 0;
+  std::unique_ptr<held> held_;
 };
 
 }  // namespace ferry::detail

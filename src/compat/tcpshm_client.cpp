@@ -6,22 +6,30 @@
 #include <array>
 #include <cerrno>
 
-#include "compat/tcpshm_link.hpp"
+#include "compat/tcpshm_files.hpp"
+#include "compat/tcpshm_logins.hpp"
+#include "compat/tcpshm_queue_link.hpp"
 #include "os/socket.hpp"
 
 namespace ferry::compat::tcpshm {
 namespace wire = codec::tcpshm;
+
+namespace {
+constexpr int k_most_restarts = 2;
+}  // namespace
 
 struct client::parts {
   ///     idle --begin--> dialing --connected: login--> asking --answer--> joining --files are there--> up --over-->
   ///     idle
   ///                                                   asking --answer of another server--> leaving --> joining
   ///     any --fail--> idle
-  /// Leaving and joining are the work of whoever polls the shared memory, if anybody does.
-  enum class phase : std::uint8_t { idle, dialing, asking, leaving, joining, up };
+  /// With protocol::ferry
+  ///     idle --begin--> preparing --files are there--> dialing; joining --a new session begins--> preparing
+  /// Preparing, leaving and joining are the work of whoever polls the shared memory, if anybody does.
+  enum class phase : std::uint8_t { idle, preparing, dialing, asking, leaving, joining, up };
 
   parts(client& of, settings with)
-      : owner(of), how(std::move(with)), conn(std::make_unique<link>(how, std::string())), at(*conn.link_) {}
+      : owner(of), how(std::move(with)), conn(link::make(how, std::string())), at(*conn.link_) {}
 
   [[nodiscard]] bool begin(bool use_shm, const std::string& host, std::uint16_t port, bytes data);
   [[nodiscard]] bool wait(std::chrono::milliseconds within);
@@ -37,11 +45,20 @@ struct client::parts {
 
  private:
   void enter(phase next) noexcept { now_in = next; }
-  [[nodiscard]] result<void> prepare(bytes data);
+  [[nodiscard]] bool speaks_ferry() const noexcept { return how.with.speaks == protocol::ferry; }
+  /// Of protocol::tcpshm.
+  [[nodiscard]] queue_link& queue() noexcept { return static_cast<queue_link&>(at); }
+  [[nodiscard]] result<void> check_data(bytes data) const;
+  [[nodiscard]] result<void> find(const std::string& host, std::uint16_t port);
+  [[nodiscard]] result<void> read_last_server();
+  void prepare();
+  void on_prepared();
   [[nodiscard]] result<void> dial();
   void on_connected();
   void on_answer_bytes();
   void on_answer();
+  void on_ferry_answer();
+  void begin_join(join_request request);
   void join();
   void finish();
   void check_end();
@@ -55,8 +72,10 @@ struct client::parts {
   std::size_t tried_ = 0;
   os::socket_address peer_;
   wire::login request_;
-  std::vector<std::byte> in_;
+  heard_bytes in_;
   wire::login_answer answer_;
+  std::string server_name_;
+  int restarts_ = 0;  // of the session, in this attempt
   std::optional<std::int64_t> since_;
 };
 
@@ -68,38 +87,81 @@ bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t p
     owner.on_system_error("this client is connected already", EISCONN);
     return false;
   }
-  if (use_shm != at.uses_shm()) at.release();
+  if (use_shm != at.uses_shm() && !speaks_ferry()) at.release();
   request_ = {{}, {data.begin(), data.end()}, use_shm, how.local_name, {}};
   blocking_ = false;
   since_.reset();
   in_.clear();
-  if (const auto ready = prepare(data); !ready) return fail(ready.error());
-  auto found = os::resolve(host, port, false);
-  if (!found) return fail(found.error());
-  peers_ = std::move(*found);
-  tried_ = 0;
+  auto ready = check_data(data);
+  if (ready) ready = require_directory(how.directory);
+  if (ready && !speaks_ferry()) ready = read_last_server();
+  if (ready) ready = find(host, port);
+  if (!ready) return fail(ready.error());
+  if (speaks_ferry()) {
+    restarts_ = 0;
+    prepare();
+    return now_in != phase::idle;
+  }
   if (const auto dialed = dial(); !dialed) return fail(dialed.error());
   return true;
 }
 
-result<void> client::parts::prepare(bytes data) {
-  if (data.size() > how.format.login_data_bytes)
-    return error(errc::misuse,
-                 "login user data of " + std::to_string(data.size()) + " bytes; login_data_bytes is " +
-                     std::to_string(how.format.login_data_bytes),
-                 EINVAL);
-  if (const auto made = require_directory(how.directory); !made) return made.error();
+result<void> client::parts::check_data(bytes data) const {
+  const std::size_t most = speaks_ferry() ? 0 : how.format.login_data_bytes;
+  if (data.size() <= most) return {};
+  return error(errc::misuse,
+               "login user data of " + std::to_string(data.size()) + " bytes; " +
+                   (speaks_ferry() ? "protocol::ferry has none" : "login_data_bytes is " + std::to_string(most)),
+               EINVAL);
+}
+
+result<void> client::parts::find(const std::string& host, std::uint16_t port) {
+  tried_ = 0;
+  peers_.clear();
+  if (speaks_ferry() && request_.use_shm) {
+    const auto path = shm_socket_path(how, port, false);
+    if (!path) return path.error();
+    auto address = os::unix_address(*path);
+    if (!address) return address.error();
+    peers_.push_back(*address);
+    return {};
+  }
+  auto found = os::resolve(host, port, false);
+  if (!found) return found.error();
+  peers_ = std::move(*found);
+  return {};
+}
+
+result<void> client::parts::read_last_server() {
   const auto last = load_last_server(how.directory, how.local_name, how.with.name_size);
   if (!last) return last.error();
   if (last->empty()) return {};
   if (const auto good = check_name(*last, how.with); !good) return good.error().in("the last server's name");
   request_.last_server_name = *last;
   if (request_.use_shm) return {};
-  if (at.remote_name() != *last) at.rename(*last);
-  const auto numbers = at.prepare();
+  if (at.remote_name() != *last) queue().rename(*last);
+  const auto numbers = queue().open_for_login();
   if (!numbers) return numbers.error();
   request_.numbers = *numbers;
   return {};
+}
+
+void client::parts::prepare() {
+  at.begin_prepare(request_.use_shm);
+  enter(phase::preparing);
+  if (!alone()) return;
+  at.prepare();
+  on_prepared();
+}
+
+void client::parts::on_prepared() {
+  if (const auto& found = at.outcome(); found.how != join_outcome::kind::good) {
+    (void)fail(found.why);
+    return;
+  }
+  tried_ = 0;
+  in_.clear();
+  if (const auto dialed = dial(); !dialed) (void)fail(dialed.error());
 }
 
 // The addresses of a host one after the other; the error is the last one's.
@@ -125,6 +187,9 @@ void client::parts::advance() {
   switch (now_in) {
     case phase::idle:
     case phase::up: return;
+    case phase::preparing:
+      if (at.where_in_life() == link::state::prepared) on_prepared();
+      return;
     case phase::dialing: {
       pollfd ready{fd_.get(), POLLOUT, 0};
       if (::poll(&ready, 1, 0) == 1) on_connected();
@@ -145,36 +210,51 @@ void client::parts::on_connected() {
     if (tried_ == peers_.size() || !dial()) (void)fail(connected.error());
     return;
   }
-  const auto login = wire::encode(request_, how.format);
-  const std::array<bytes, 1> all{login};
-  const auto sent = os::send(fd_.get(), all);
-  if (!sent || *sent != login.size()) {  // the original wants it in one piece
-    (void)fail(sent ? error(errc::network, "the login could not be sent in one piece") : sent.error());
+  std::vector<std::byte> login;
+  if (speaks_ferry()) {
+    const auto own = session::encode(at.outcome().login);
+    login.assign(own.begin(), own.end());
+  } else {
+    login = wire::encode(request_, how.format);
+  }
+  if (const auto said = say_whole(fd_.get(), login, at.shared_fd()); !said) {
+    (void)fail(said.error());
     return;
   }
   enter(phase::asking);
 }
 
 void client::parts::on_answer_bytes() {
-  const std::size_t had = in_.size();
-  in_.resize(wire::answer_bytes(how.format));
-  const auto got = os::receive(fd_.get(), std::span(in_).subspan(had));
-  in_.resize(got ? had + *got : had);
-  if (!got) {
-    if (got.error() == errc::would_block) return;
-    (void)fail(got.error().in("waiting for the answer to the login"));
+  const auto heard = in_.hear(fd_.get(), answer_bytes(how), at.shared_fd() >= 0);
+  if (!heard) {
+    (void)fail(heard.error().in("waiting for the answer to the login"));
     return;
   }
-  if (in_.size() == wire::answer_bytes(how.format)) on_answer();
+  if (*heard) speaks_ferry() ? on_ferry_answer() : on_answer();
+}
+
+void client::parts::on_ferry_answer() {
+  auto said = session::decode_login(in_.all(), true);
+  if (!said) {
+    (void)fail(said.error());
+    return;
+  }
+  server_name_ = said->own_name;
+  join_request request;
+  request.as_client = true;
+  request.said = std::move(*said);
+  request.ring = in_.take_fd();
+  begin_join(std::move(request));
 }
 
 void client::parts::on_answer() {
-  auto decoded = wire::decode_answer(in_, how.format);
+  auto decoded = wire::decode_answer(in_.all(), how.format);
   if (!decoded) {
     (void)fail(decoded.error());
     return;
   }
   answer_ = std::move(*decoded);
+  server_name_ = answer_.server_name;
   const login_answer told{answer_.server_name, answer_.user_data, answer_.error_text};
   const auto& mine = request_.numbers;
   const auto& theirs = answer_.numbers;
@@ -196,9 +276,16 @@ void client::parts::on_answer() {
 }
 
 void client::parts::join() {
-  if (at.remote_name() != answer_.server_name) at.rename(answer_.server_name);
-  const bool begins = request_.last_server_name != answer_.server_name;
-  at.begin_join(request_.use_shm, {begins, true, answer_.numbers});
+  if (at.remote_name() != answer_.server_name) queue().rename(answer_.server_name);
+  join_request request;
+  request.as_client = true;
+  request.begins = request_.last_server_name != answer_.server_name;
+  request.remote = answer_.numbers;
+  begin_join(std::move(request));
+}
+
+void client::parts::begin_join(join_request request) {
+  at.begin_join(request_.use_shm, std::move(request));
   enter(phase::joining);
   if (!alone()) return;
   at.join();
@@ -218,16 +305,29 @@ void client::parts::finish() {
       (void)fail({});
       return owner.on_seq_number_mismatch(numbers);
     }
+    case join_outcome::kind::again:
+      fd_.reset();
+      if (++restarts_ <= k_most_restarts) return prepare();
+      (void)fail(found.why);
+      return;
+    case join_outcome::kind::refused: {
+      const error why = found.why;
+      const std::string text = found.login.text.empty() ? why.text() : found.login.text;
+      const bool answered = why == errc::auth;
+      (void)fail(answered ? error() : why);
+      if (answered) owner.on_login_reject({server_name_, {}, text});
+      return;
+    }
   }
   // After the files are what the new session needs: whoever is killed before begins it once more.
-  if (request_.last_server_name != answer_.server_name) {
+  if (!speaks_ferry() && request_.last_server_name != answer_.server_name) {
     if (const auto saved = save_last_server(how.directory, how.local_name, answer_.server_name, how.with.name_size);
         !saved) {
       (void)fail(saved.error());
       return;
     }
   }
-  const auto now = owner.on_login_success({answer_.server_name, answer_.user_data, {}});
+  const auto now = owner.on_login_success({server_name_, answer_.user_data, {}});
   at.go_live(std::move(fd_), now);
   enter(phase::up);
 }
@@ -250,6 +350,10 @@ bool client::parts::wait(std::chrono::milliseconds within) {
   at_end.it_value = {left.count() / 1000, left.count() % 1000 * 1'000'000};
   if (!alarm || ::timerfd_settime(alarm.get(), 0, &at_end, nullptr) != 0)
     return fail(error::from_errno(errno, "make a timer"));
+  if (now_in == phase::preparing) {
+    at.prepare();
+    on_prepared();
+  }
   while (now_in == phase::dialing || now_in == phase::asking) {
     const short awaited = now_in == phase::dialing ? POLLOUT : POLLIN;
     std::array<pollfd, 2> ready{pollfd{fd_.get(), awaited, 0}, pollfd{alarm.get(), POLLIN, 0}};
@@ -318,6 +422,7 @@ bool client::connecting() const noexcept {
 connection& client::get_connection() noexcept { return parts_->conn; }
 void client::poll_tcp(std::int64_t now) { parts_->poll_tcp(now); }
 void client::poll_shm() {
+  if (parts_->at.where_in_life() == link::state::moving) return parts_->at.leave();
   parts_->at.poll_shm([this](const message& m) { on_server_msg(m); });
 }
 void client::stop() {

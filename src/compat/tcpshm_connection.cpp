@@ -8,12 +8,8 @@ connection::connection(std::unique_ptr<link> made) noexcept : link_(std::move(ma
 connection::~connection() = default;
 
 message_header* connection::alloc(std::size_t size) noexcept { return link_->alloc(size); }
-std::error_code connection::push() noexcept {
-  const auto failed = link_->push();
-  if (!failed) link_->flush();
-  return failed;
-}
-std::error_code connection::push_more() noexcept { return link_->push(); }
+std::error_code connection::push() noexcept { return link_->push(false); }
+std::error_code connection::push_more() noexcept { return link_->push(true); }
 const message* connection::front() noexcept { return link_->front(); }
 void connection::pop() noexcept { link_->pop(); }
 void connection::close() noexcept { link_->close(); }

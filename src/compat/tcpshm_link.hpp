@@ -1,82 +1,112 @@
 #pragma once
-/// What is behind a connection: its queue or its rings, its end of the TCP connection, and who owns them when.
+/// What is behind a connection, whatever protocol it speaks: its files and memory, its end of the socket, and who owns
+/// them when.
 ///
 ///     offline --CTL: begin_join--> joining --polling thread--> joined --CTL: go_live--> live --CTL: end--> offline
 ///                                                              joined --CTL: end--> offline
 ///     offline --CTL: begin_move--> moving --polling thread--> moved --CTL: begin_join--> joining
+///     offline --CTL: begin_prepare--> preparing --polling thread--> prepared --CTL: begin_join--> joining
+///                                                                   prepared --CTL: end--> offline
 ///
-/// The queue and the rings belong to the polling thread in every state, so that messages may be pushed at any time. The
-/// TCP end belongs to the polling thread while live over TCP, else to the CTL thread. What one of them leaves for the
-/// other one is handed over by the state, or by over_: stored with release, loaded with acquire.
+/// Files and rings belong to the polling thread in every state, so that messages may be pushed at any time. What moves
+/// bytes over TCP belongs to the polling thread while live over TCP, else to the CTL thread; the socket beside shared
+/// memory to the CTL thread. What one of them leaves for the other one is handed over by the state, or by over_: stored
+/// with release, loaded with acquire.
 
 #include <ferry/compat/tcpshm.hpp>
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "compat/tcpshm_files.hpp"
 #include "compat/tcpshm_settings.hpp"
-#include "compat/tcpshm_tcp_end.hpp"
-#include "ring/tcpshm_ring.hpp"
-#include "session/tcpshm_queue.hpp"
+#include "os/unique_fd.hpp"
+#include "session/login.hpp"
 
 namespace ferry::compat::tcpshm {
 
 using sequence_range = codec::tcpshm::range;
 
+/// Why a connection is over.
+struct ending {
+  std::string reason;
+  int system_errno = 0;
+};
+
+/// What the other side has said.
 struct join_request {
-  bool begins = false;     ///< a new session: what is queued goes
-  bool as_client = false;  ///< the server empties the rings
-  sequence_range remote;   ///< the peer's numbers
+  bool as_client = false;
+  // Of protocol::tcpshm.
+  bool begins = false;    ///< a new session: what is queued goes
+  sequence_range remote;  ///< the peer's numbers
+  // Of protocol::ferry.
+  session::login said;
+  os::unique_fd ring;  ///< the peer's; in shared memory
 };
 
 struct join_outcome {
-  enum class kind : std::uint8_t { good, file_error, mismatch };
+  enum class kind : std::uint8_t {
+    good,
+    file_error,  ///< `why`
+    mismatch,    ///< `numbers`
+    refused,     ///< `why`; of a server: `login` tells the peer
+    again,       ///< a client that has begun a new session, and is to log in once more
+  };
   kind how = kind::good;
-  error why;                    ///< file_error
-  sequence_mismatch numbers{};  ///< mismatch
-  sequence_range local;
+  error why;
+  sequence_mismatch numbers{};
+  sequence_range local;  ///< of protocol::tcpshm
+  session::login login;  ///< of protocol::ferry: what to say
 };
 
 class link {
  public:
-  enum class state : std::uint8_t { offline, moving, moved, joining, joined, live };
+  enum class state : std::uint8_t { offline, moving, moved, preparing, prepared, joining, joined, live };
 
-  link(const settings& how, std::string remote_name);
+  explicit link(const settings& how, std::string remote_name) : how_(&how), remote_name_(std::move(remote_name)) {}
+  link(const link&) = delete;
+  link& operator=(const link&) = delete;
+  virtual ~link() = default;
+  /// As the settings say. @param remote_name  empty: not known yet
+  [[nodiscard]] static std::unique_ptr<link> make(const settings& how, std::string remote_name);
 
   // The polling thread.
   // ------------------------------------------------------------------------------------------------------------------
 
-  [[nodiscard]] message_header* alloc(std::size_t size) noexcept;
-  [[nodiscard]] std::error_code push() noexcept;
-  [[nodiscard]] const message* front();
-  void pop() noexcept;
+  [[nodiscard]] virtual message_header* alloc(std::size_t size) noexcept = 0;
+  /// @param more  nothing is sent yet
+  [[nodiscard]] virtual std::error_code push(bool more) noexcept = 0;
+  [[nodiscard]] virtual const message* front() = 0;
+  virtual void pop() noexcept = 0;
+  [[nodiscard]] virtual connection::progress where() const noexcept = 0;
+  [[nodiscard]] std::uint64_t discarded() const noexcept { return discarded_; }
   void close();
   [[nodiscard]] bool is_closed() const noexcept {
     return state_.load(std::memory_order_acquire) != state::live || over_.load(std::memory_order_acquire);
   }
-  /// Sends what waits.
-  void flush();
-  [[nodiscard]] connection::progress where() const noexcept;
-  [[nodiscard]] std::uint64_t discarded() const noexcept { return discarded_; }
 
   /// One round over TCP. @param deliver  called with each message until one is not popped
   template <class Deliver>
   void poll_tcp(std::int64_t now, Deliver&& deliver) {
     if (!take_turn()) return;
-    tcp_.tick(now);
-    flush();
-    receive();
+    begin_turn(now);
     deliver_all(deliver);
-    if (is_closed()) return;
-    tend_queue();
-    if (tcp_.over()) give_up(*tcp_.over());
+    if (!is_closed()) end_turn();
   }
   template <class Deliver>
   void poll_shm(Deliver&& deliver) {
-    if (take_turn()) deliver_all(deliver);
+    if (!take_turn()) return;
+    begin_look();
+    deliver_all(deliver);
+    if (!is_closed()) end_look();
+  }
+
+  /// While moving: gives the files back. From then on another thread polls, and this one must not.
+  void leave() noexcept {
+    release();
+    enter(state::moved);
   }
 
   // The CTL thread.
@@ -88,42 +118,84 @@ class link {
   [[nodiscard]] bool uses_shm() const noexcept { return uses_shm_.load(std::memory_order_relaxed); }
 
   void begin_move() noexcept { enter(state::moving); }
-  /// While offline or moved.
-  void begin_join(bool use_shm, const join_request& request) noexcept;
-  /// Once joined.
+  /// While offline.
+  void begin_prepare(bool use_shm) noexcept {
+    uses_shm_.store(use_shm, std::memory_order_relaxed);
+    enter(state::preparing);
+  }
+  /// While offline, moved or prepared.
+  void begin_join(bool use_shm, join_request request) noexcept {
+    uses_shm_.store(use_shm, std::memory_order_relaxed);
+    request_ = std::move(request);
+    enter(state::joining);
+  }
+  /// Once joined or prepared.
   [[nodiscard]] const join_outcome& outcome() const noexcept { return outcome_; }
+  /// What goes to the peer beside a login, once joined or prepared; -1: nothing.
+  [[nodiscard]] virtual int shared_fd() const noexcept { return -1; }
   /// Once joined, well.
-  void go_live(os::unique_fd fd, std::int64_t now);
-  /// Live in shared memory: heartbeats over TCP.
-  void tend(std::int64_t now);
+  void go_live(os::unique_fd fd, std::int64_t now) {
+    open(std::move(fd), now);
+    enter(state::live);
+  }
+  /// Live in shared memory: what comes and goes over the socket beside it.
+  virtual void tend(std::int64_t now) = 0;
+  /// Live: the same client has logged in again, so that this connection ends with the next poll of its group.
+  void displace() noexcept { displaced_.store(true, std::memory_order_relaxed); }
   /// Why a live connection is over, if it is.
-  [[nodiscard]] std::optional<ending> over() const;
-  void end() noexcept;
+  [[nodiscard]] std::optional<ending> over() const {
+    if (over_.load(std::memory_order_acquire)) return why_;  // pairs with: give_up
+    return uses_shm() ? over_beside() : std::nullopt;
+  }
+  void end() noexcept {
+    shut();
+    enter(state::offline);
+  }
 
   // Where both threads are one: clients.
   // ------------------------------------------------------------------------------------------------------------------
 
-  /// Another server; its files are others.
-  void rename(std::string remote_name);
-  /// Opens the queue. @return what to say in a login
-  [[nodiscard]] result<sequence_range> prepare();
-  /// What the polling thread does with joining.
-  void join();
+  /// What the polling thread does with preparing, and with joining.
+  void prepare() {
+    outcome_ = prepare_login();
+    enter(state::prepared);
+  }
+  void join() {
+    over_.store(false, std::memory_order_relaxed);
+    displaced_.store(false, std::memory_order_relaxed);
+    outcome_ = join_now();
+    enter(state::joined);
+  }
   /// Gives all files back.
-  void release() noexcept;
+  virtual void release() noexcept = 0;
+
+ protected:
+  // The polling thread's.
+  void give_up(const ending& why);
+  virtual void begin_turn(std::int64_t now) = 0;
+  virtual void end_turn() = 0;
+  virtual void begin_look() {}
+  virtual void end_look() {}
+  /// After a callback that was given a message. @return whether it was popped
+  [[nodiscard]] virtual bool delivered() = 0;
+  /// A callback has thrown: where there are transactions, it has done nothing, and its message comes again.
+  virtual void undo() noexcept {}
+  /// Offline: nothing of the last connection is needed any more.
+  virtual void rest() noexcept = 0;
+  [[nodiscard]] virtual join_outcome prepare_login() = 0;
+  [[nodiscard]] virtual join_outcome join_now() = 0;
+
+  // The CTL thread's.
+  virtual void open(os::unique_fd fd, std::int64_t now) = 0;
+  virtual void shut() noexcept = 0;
+  [[nodiscard]] virtual std::optional<ending> over_beside() const = 0;
+
+  const settings* how_;
+  std::string remote_name_;
+  join_request request_;
+  std::uint64_t discarded_ = 0;  // the polling thread's
 
  private:
-  struct rings {
-    held_file out_file, in_file;
-    ring::tcpshm_ring_memory out_memory, in_memory;
-    ring::tcpshm_ring_producer out;
-    ring::tcpshm_ring_consumer in;
-  };
-  struct queue {
-    held_file file;
-    session::tcpshm_queue at;
-  };
-
   void enter(state next) noexcept { state_.store(next, std::memory_order_release); }
   /// @return whether to work on a live connection
   [[nodiscard]] bool take_turn();
@@ -133,40 +205,23 @@ class link {
     for (int i = 0; i < k_batch; ++i) {
       const message* const m = front();
       if (m == nullptr) return;
-      deliver(*m);
-      if (front_) return;  // it was not popped, and comes again
+      try {
+        deliver(*m);
+      } catch (...) {
+        undo();
+        throw;
+      }
+      if (!delivered()) return;  // it comes again
     }
   }
   static constexpr int k_batch = 256;
 
-  void give_up(const ending& why);
-  void receive();
-  void tend_queue();
-  [[nodiscard]] const message* front_of_ring();
-  [[nodiscard]] const message* front_of_queue();
-  [[nodiscard]] result<void> open_queue(bool begins);
-  [[nodiscard]] result<void> open_rings();
-  [[nodiscard]] result<void> begin_rings(bool as_client);
-  [[nodiscard]] join_outcome join_queue();
-  [[nodiscard]] join_outcome join_rings();
-
-  const settings* how_;
-  std::string remote_name_;
   std::atomic<bool> uses_shm_{false};
   std::atomic<state> state_{state::offline};
-  join_request request_;
   join_outcome outcome_;
-  tcp_end tcp_;
-
-  // The polling thread's.
-  std::optional<queue> queue_;
-  std::optional<rings> rings_;
-  message_header* writing_ = nullptr;  // what alloc() gave
-  std::optional<message> front_;
-  std::size_t unacknowledged_ = 0;  // bytes that were consumed since something was sent
-  std::uint64_t discarded_ = 0;
   ending why_;                     // of over_
-  std::atomic<bool> over_{false};  // the polling thread will not touch the TCP end again
+  std::atomic<bool> over_{false};  // the polling thread will not touch the socket again
+  std::atomic<bool> displaced_{false};
 };
 
 }  // namespace ferry::compat::tcpshm

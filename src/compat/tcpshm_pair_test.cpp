@@ -10,9 +10,18 @@
 namespace ferry::test {
 namespace {
 
-class tcpshm_over : public ::testing::TestWithParam<bool> {
+struct way {
+  tcpshm::protocol speaks;
+  bool shm;
+};
+
+class tcpshm_over : public ::testing::TestWithParam<way> {
  protected:
-  [[nodiscard]] bool shm() const { return GetParam(); }
+  [[nodiscard]] bool shm() const { return GetParam().shm; }
+  [[nodiscard]] tcpshm::options options(tcpshm::options with = {}) const {
+    with.speaks = GetParam().speaks;
+    return with;
+  }
   [[nodiscard]] std::string mode() const { return shm() ? " shm" : " tcp"; }
   void expect_echo(tcpshm_pair& on, std::size_t messages) {
     on.server->echoes = true;
@@ -33,11 +42,24 @@ class tcpshm_over : public ::testing::TestWithParam<bool> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, tcpshm_over, ::testing::Values(false, true),
-                         [](const auto& which) { return which.param ? "shared_memory" : "tcp"; });
+std::string name_of(const ::testing::TestParamInfo<way>& which) {
+  return std::string(which.param.speaks == tcpshm::protocol::ferry ? "ferry_over_" : "tcpshm_over_") +
+         (which.param.shm ? "shared_memory" : "tcp");
+}
+
+INSTANTIATE_TEST_SUITE_P(, tcpshm_over,
+                         ::testing::Values(way{tcpshm::protocol::tcpshm, false}, way{tcpshm::protocol::tcpshm, true},
+                                           way{tcpshm::protocol::ferry, false}, way{tcpshm::protocol::ferry, true}),
+                         name_of);
+
+/// What is of tcpshm's bytes and files alone.
+class tcpshm_bytes_over : public tcpshm_over {};
+INSTANTIATE_TEST_SUITE_P(, tcpshm_bytes_over,
+                         ::testing::Values(way{tcpshm::protocol::tcpshm, false}, way{tcpshm::protocol::tcpshm, true}),
+                         name_of);
 
 TEST_P(tcpshm_over, messages_go_both_ways_after_a_login_that_both_are_told_of) {
-  tcpshm_pair on;
+  tcpshm_pair on(options(), options());
   ASSERT_TRUE(on.log_in(shm()));
   EXPECT_EQ(on.client->notes, told{"success: " + on.server_name});
   EXPECT_EQ(on.server->notes, (told{"new: " + on.client_name + mode(), "logon: " + on.client_name}));
@@ -48,7 +70,7 @@ TEST_P(tcpshm_over, messages_go_both_ways_after_a_login_that_both_are_told_of) {
 }
 
 TEST_P(tcpshm_over, what_is_pushed_while_the_peer_is_away_comes_after_the_next_login) {
-  tcpshm_pair on;
+  tcpshm_pair on(options(), options());
   ASSERT_TRUE(on.log_in(shm()));
   expect_echo(on, 1);
   auto& member = on.member();
@@ -68,7 +90,7 @@ TEST_P(tcpshm_over, what_is_pushed_while_the_peer_is_away_comes_after_the_next_l
 }
 
 TEST_P(tcpshm_over, both_sides_go_on_where_they_were_when_both_have_died) {
-  tcpshm_pair on;
+  tcpshm_pair on(options(), options());
   ASSERT_TRUE(on.log_in(shm()));
   expect_echo(on, 5);
   const auto client_at = on.client->get_connection().where();
@@ -84,10 +106,31 @@ TEST_P(tcpshm_over, both_sides_go_on_where_they_were_when_both_have_died) {
   expect_echo(on, 5);
 }
 
+TEST_P(tcpshm_over, a_clock_that_jumps_costs_at_most_the_connection) {
+  tcpshm_pair on(options(), options());
+  ASSERT_TRUE(on.log_in(shm()));
+  expect_echo(on, 3);
+  const auto closed = [&] { return on.client->get_connection().is_closed() && on.member().is_closed(); };
+  for (const auto jump : std::initializer_list<std::int64_t>{-1'000'000'000'000, 2'000'000'000'000, -11, 11}) {
+    on.server->echoes = false;
+    const auto heard = on.server->messages.size();
+    ASSERT_FALSE(on.client->say("under way"));
+    on.now += jump;
+    for (int i = 0; i < 10; ++i) on.poll();
+    if (on.client->get_connection().is_closed() || on.member().is_closed()) {
+      ASSERT_TRUE(on.until(closed, "both to notice"));
+      ASSERT_TRUE(on.log_in(shm()));
+    }
+    ASSERT_TRUE(on.until([&] { return on.server->messages.size() > heard; }, "what was under way"));
+    EXPECT_EQ(on.server->messages.size(), heard + 1) << "once";
+    expect_echo(on, 3);
+  }
+}
+
 TEST_P(tcpshm_over, a_message_of_every_size_comes_whole) {
   tcpshm::options with;
   with.shm_queue_bytes = 1u << 17;
-  tcpshm_pair on(with, with);
+  tcpshm_pair on(options(with), options(with));
   ASSERT_TRUE(on.log_in(shm()));
   std::size_t count = 0;
   for (std::size_t size = 0; size <= 65'527; size = size < 300 ? size + 1 : size * 2) {
@@ -102,7 +145,7 @@ TEST_P(tcpshm_over, a_message_of_every_size_comes_whole) {
   EXPECT_EQ(on.server->messages.back().size(), 65'527u + 6);
 }
 
-TEST_P(tcpshm_over, a_full_queue_takes_no_more_until_the_peer_has_consumed) {
+TEST_P(tcpshm_bytes_over, a_full_queue_takes_no_more_until_the_peer_has_consumed) {
   const auto with = tcpshm::options::seed_defaults();
   tcpshm_pair on(with, with);
   ASSERT_TRUE(on.log_in(shm()));
@@ -119,7 +162,7 @@ TEST_P(tcpshm_over, a_full_queue_takes_no_more_until_the_peer_has_consumed) {
       "room"));
 }
 
-TEST_P(tcpshm_over, refused_user_data_and_texts_reach_the_other_side) {
+TEST_P(tcpshm_bytes_over, refused_user_data_and_texts_reach_the_other_side) {
   tcpshm::options with;
   with.login_data_bytes = 8;
   with.answer_data_bytes = 2;
@@ -135,7 +178,7 @@ TEST_P(tcpshm_over, refused_user_data_and_texts_reach_the_other_side) {
   EXPECT_EQ(on.client->notes.back(), "rejected: not you");
 }
 
-TEST_P(tcpshm_over, messages_go_on_beyond_number_and_index_32_bits) {
+TEST_P(tcpshm_bytes_over, messages_go_on_beyond_number_and_index_32_bits) {
   const auto with = tcpshm::options::seed_defaults();
   tcpshm_pair on(with, with);
   ASSERT_TRUE(on.log_in(shm()));
@@ -175,7 +218,7 @@ TEST_P(tcpshm_over, messages_go_on_beyond_number_and_index_32_bits) {
 
 // Files ---------------------------------------------------------------------------------------------------------------
 
-TEST_P(tcpshm_over, a_file_that_is_damaged_or_cut_off_is_an_error_and_is_left_as_it_is) {
+TEST_P(tcpshm_bytes_over, a_file_that_is_damaged_or_cut_off_is_an_error_and_is_left_as_it_is) {
   tcpshm_pair on;
   ASSERT_TRUE(on.log_in(shm()));
   expect_echo(on, 3);
@@ -205,7 +248,7 @@ TEST_P(tcpshm_over, a_file_that_is_damaged_or_cut_off_is_an_error_and_is_left_as
   EXPECT_EQ(std::filesystem::file_size(path), good_size + 8);
 }
 
-TEST_P(tcpshm_over, a_file_that_was_only_begun_is_made_whole) {
+TEST_P(tcpshm_bytes_over, a_file_that_was_only_begun_is_made_whole) {
   tcpshm_pair on;
   { std::ofstream begun(server_file(on), std::ios::binary); }
   std::filesystem::resize_file(server_file(on), 4096);
@@ -213,7 +256,7 @@ TEST_P(tcpshm_over, a_file_that_was_only_begun_is_made_whole) {
   expect_echo(on, 3);
 }
 
-TEST_P(tcpshm_over, no_two_processes_have_one_file) {
+TEST_P(tcpshm_bytes_over, no_two_processes_have_one_file) {
   tcpshm_pair on;
   ASSERT_TRUE(on.log_in(shm()));
   part(on);
@@ -232,7 +275,7 @@ TEST_P(tcpshm_over, no_two_processes_have_one_file) {
   EXPECT_NE(second.notes.back().find("is in use by another process"), std::string::npos) << second.notes.back();
 }
 
-TEST_P(tcpshm_over, a_disk_without_room_is_an_error_with_its_errno) {
+TEST_P(tcpshm_bytes_over, a_disk_without_room_is_an_error_with_its_errno) {
   tcpshm_pair on;
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -246,7 +289,7 @@ TEST_P(tcpshm_over, a_disk_without_room_is_an_error_with_its_errno) {
   EXPECT_TRUE(on.log_in(shm())) << "there is room again";
 }
 
-TEST_P(tcpshm_over, a_file_that_is_cut_off_while_it_is_used_ends_its_connection_alone) {
+TEST_P(tcpshm_bytes_over, a_file_that_is_cut_off_while_it_is_used_ends_its_connection_alone) {
   tcpshm_pair on;
   ASSERT_TRUE(on.log_in(shm()));
   expect_echo(on, 1);
@@ -264,7 +307,7 @@ TEST_P(tcpshm_over, a_file_that_is_cut_off_while_it_is_used_ends_its_connection_
 TEST_P(tcpshm_over, a_client_may_come_back_to_another_group_and_over_the_other_transport) {
   tcpshm::options with;
   with.max_tcp_groups = with.max_shm_groups = 2;
-  tcpshm_pair on(with, with);
+  tcpshm_pair on(options(with), options(with));
   ASSERT_TRUE(on.log_in(shm()));
   expect_echo(on, 2);
   part(on);

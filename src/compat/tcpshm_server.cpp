@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <map>
 
-#include "compat/tcpshm_link.hpp"
+#include "compat/tcpshm_files.hpp"
+#include "compat/tcpshm_logins.hpp"
 #include "os/socket.hpp"
+#include "os/unix_listener.hpp"
 
 namespace ferry::compat::tcpshm {
 namespace wire = codec::tcpshm;
@@ -24,7 +26,8 @@ struct server::parts {
   struct newcomer {
     os::unique_fd fd;
     std::string address;
-    std::vector<std::byte> in;
+    bool over_shm = false;  // at the shared-memory endpoint
+    heard_bytes in;
     std::int64_t since = 0;
   };
   struct place {
@@ -32,10 +35,16 @@ struct server::parts {
     std::size_t group = 0;
     friend bool operator==(const place&, const place&) = default;
   };
+  // A login that was accepted, and waits for the end of the connection before it.
+  struct successor {
+    newcomer from;
+    visitor who;
+    place where;
+    answer_to_login answer;
+  };
   // A client that has been here.
   struct member {
-    member(const settings& how, std::string name)
-        : conn(std::make_unique<link>(how, std::move(name))), at(*conn.link_) {}
+    member(const settings& how, std::string name) : conn(link::make(how, std::move(name))), at(*conn.link_) {}
     connection conn;
     link& at;
     bool placed = false;
@@ -45,7 +54,10 @@ struct server::parts {
     os::unique_fd fd;
     std::string address;
     join_request request;
-    wire::login_answer answer;
+    answer_to_login answer;
+    // Of protocol::ferry: what the last login said of itself, and one that takes the place of the live connection.
+    std::uint64_t session = 0, epoch = 0;
+    std::unique_ptr<successor> next;
   };
   // Filled by the CTL thread, walked by the polling thread; a member's state says whether there is anything to do.
   struct group {
@@ -62,25 +74,32 @@ struct server::parts {
       auto& slot = of[which]->slots[i];
       member* const m = slot.load(std::memory_order_acquire);
       if (m == nullptr) continue;
-      // Who moves is forgotten here, before the thread of the other place may have it.
-      if (m->at.where_in_life() == link::state::moving) slot.store(nullptr, std::memory_order_release);
-      f(*m);
+      if (m->at.where_in_life() != link::state::moving) {
+        f(*m);
+        continue;
+      }
+      // It is forgotten here, before the thread of the other place may have it.
+      slot.store(nullptr, std::memory_order_release);
+      m->at.leave();
     }
   }
 
   server& owner;
   const settings how;
   os::unique_fd listening;
+  std::optional<os::unix_listener> listening_shm;  // of protocol::ferry
   std::uint16_t port = 0;
   std::vector<std::unique_ptr<group>> tcp, shm;
 
  private:
-  void accept_all();
+  [[nodiscard]] result<void> listen(const std::string& address, std::uint16_t at);
+  void accept_all(int fd, bool over_shm);
   void hear(newcomer& from);
-  void log_in(newcomer& from, const wire::login& login);
-  void admit(newcomer& from, const wire::login& login, place where, wire::login_answer& answer);
-  [[nodiscard]] bool refuse(int fd, wire::login_answer& answer, const std::string& text);
-  [[nodiscard]] bool send_answer(int fd, const wire::login_answer& answer);
+  void log_in(newcomer& from, visitor who);
+  void admit(newcomer& from, visitor who, place where, answer_to_login& answer);
+  [[nodiscard]] bool displaces(const member& m, const visitor& who) const noexcept;
+  [[nodiscard]] bool refuse(int fd, answer_to_login& answer, const std::string& text);
+  [[nodiscard]] bool send_answer(int fd, const answer_to_login& answer, int shared = -1);
   void tend(member& m);
   void settle(member& m);
   void finish(member& m);
@@ -101,32 +120,43 @@ server::parts::parts(server& of, settings with) : owner(of), how(std::move(with)
 // Life ----------------------------------------------------------------------------------------------------------------
 
 bool server::parts::start(const std::string& address, std::uint16_t at) {
-  const auto failed = [this](const error& why) {
-    listening.reset();
-    owner.on_system_error(why.text(), why.system_errno());
-    return false;
-  };
-  if (listening) return failed(error(errc::misuse, "this server is listening already", EISCONN));
-  if (const auto made = require_directory(how.directory); !made) return failed(made.error());
+  result<void> done = error(errc::misuse, "this server is listening already", EISCONN);
+  if (!listening) done = require_directory(how.directory);
+  if (done) done = listen(address, at);
+  if (done) return true;
+  listening.reset();
+  listening_shm.reset();
+  owner.on_system_error(done.error().text(), done.error().system_errno());
+  return false;
+}
+
+result<void> server::parts::listen(const std::string& address, std::uint16_t at) {
   const auto found = os::resolve(address, at, true);
-  if (!found) return failed(found.error());
+  if (!found) return found.error();
   const auto& here = found->front();
   auto made = os::open_stream_socket(here.family(), {});
-  if (!made) return failed(made.error());
+  if (!made) return made.error();
   listening = std::move(*made);
   const int on = 1;
   ::setsockopt(listening.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::bind(listening.get(), here.get(), here.size) != 0 || ::listen(listening.get(), SOMAXCONN) != 0)
-    return failed(error::from_errno(errno, "listen on " + here.text()));
+    return error::from_errno(errno, "listen on " + here.text());
   const auto bound = os::local_address(listening.get());
-  if (!bound) return failed(bound.error());
+  if (!bound) return bound.error();
   const std::string text = bound->text();
   port = static_cast<std::uint16_t>(std::stoul(text.substr(text.rfind(':') + 1)));
-  return true;
+  if (how.with.speaks == protocol::tcpshm || shm.empty()) return {};
+  const auto path = shm_socket_path(how, port, true);
+  if (!path) return path.error();
+  auto beside = os::unix_listener::open(*path, {});
+  if (!beside) return beside.error();
+  listening_shm = std::move(*beside);
+  return {};
 }
 
 void server::parts::stop() noexcept {
   listening.reset();
+  listening_shm.reset();
   newcomers_.clear();
   for (auto* const kind : {&tcp, &shm}) {
     for (auto& one : *kind) {
@@ -141,21 +171,23 @@ void server::parts::poll_ctl(std::int64_t at) {
   now_ = at;
   // First, so that who has gone does not stand in the way of its own return.
   for (auto& [name, one] : members_) tend(*one);
-  accept_all();
+  if (listening) accept_all(listening.get(), false);
+  if (listening_shm) accept_all(listening_shm->get(), true);
   for (auto& one : newcomers_) hear(one);
   std::erase_if(newcomers_, [](const newcomer& one) { return !one.fd; });
 }
 
 // Logins --------------------------------------------------------------------------------------------------------------
 
-void server::parts::accept_all() {
-  while (listening && newcomers_.size() < how.with.max_new_connections) {
-    auto got = os::accept(listening.get());
+void server::parts::accept_all(int fd, bool over_shm) {
+  while (newcomers_.size() < how.with.max_new_connections) {
+    auto got = os::accept(fd);
     if (got) {
       ferry::options with;
       with.no_delay = how.with.no_delay;
       os::tune_connected(got->fd.get(), got->peer.family(), with);
-      newcomers_.push_back({std::move(got->fd), got->peer.text(), {}, now_});
+      const auto who = os::identify_peer(got->fd.get(), got->peer);
+      newcomers_.push_back({std::move(got->fd), who.text(), over_shm, {}, now_});
       accept_failure_ = 0;
       continue;
     }
@@ -168,55 +200,66 @@ void server::parts::accept_all() {
 }
 
 void server::parts::hear(newcomer& from) {
-  const std::size_t whole = wire::login_bytes(how.format);
-  const std::size_t had = from.in.size();
-  from.in.resize(whole);
-  const auto got = os::receive(from.fd.get(), std::span(from.in).subspan(had));
-  from.in.resize(got ? had + *got : had);
-  if (from.in.size() == whole) {
-    if (const auto login = wire::decode_login(from.in, how.format)) log_in(from, *login);
+  const auto heard = from.in.hear(from.fd.get(), login_bytes(how), from.over_shm);
+  if (heard && *heard) {
+    if (auto who = decode_visitor(from.in, from.over_shm, how)) log_in(from, std::move(*who));
     from.fd.reset();
-  } else if ((!got && got.error() != errc::would_block) || now_ - from.since >= how.with.new_connection_timeout) {
+  } else if (!heard || now_ - from.since >= how.with.new_connection_timeout) {
     from.fd.reset();
   }
 }
 
-bool server::parts::send_answer(int fd, const wire::login_answer& answer) {
-  const auto all = wire::encode(answer, how.format);
-  const std::array<bytes, 1> whole{all};
-  const auto sent = os::send(fd, whole);
-  return sent && *sent == all.size();
+bool server::parts::send_answer(int fd, const answer_to_login& answer, int shared) {
+  return say_whole(fd, encode(answer, how), shared).has_value();
 }
 
-bool server::parts::refuse(int fd, wire::login_answer& answer, const std::string& text) {
-  answer.status = wire::login_status::refused;
-  answer.error_text = text;
+bool server::parts::refuse(int fd, answer_to_login& answer, const std::string& text) {
+  refuse_with(answer, text);
   return send_answer(fd, answer);
 }
 
-void server::parts::log_in(newcomer& from, const wire::login& login) {
-  wire::login_answer answer;
-  answer.server_name = how.local_name;
-  if (!check_name(login.client_name, how.with)) {
+void server::parts::log_in(newcomer& from, visitor who) {
+  auto answer = answer_for(who, how);
+  if (!check_name(who.name, how.with)) {
     (void)refuse(from.fd.get(), answer, "Invalid client name");
     return;
   }
-  login_answer told{how.local_name, std::vector<std::byte>(how.format.answer_data_bytes), {}};
-  const int chosen = owner.on_new_connection({from.address, login.client_name, login.use_shm, login.user_data}, told);
-  answer.user_data = std::move(told.user_data);
-  const auto groups = login.use_shm ? shm.size() : tcp.size();
+  if (!how.with.peer.empty() && who.name != how.with.peer) {
+    (void)refuse(from.fd.get(), answer, "expected '" + how.with.peer + "'");
+    return;
+  }
+  const bool has_data = how.with.speaks == protocol::tcpshm;
+  login_answer told{how.local_name, std::vector<std::byte>(has_data ? how.format.answer_data_bytes : 0), {}};
+  const int chosen = owner.on_new_connection({from.address, who.name, who.use_shm, who.user_data}, told);
+  answer.seed.user_data = std::move(told.user_data);
+  const auto groups = who.use_shm ? shm.size() : tcp.size();
   if (chosen < 0) {
     (void)refuse(from.fd.get(), answer, told.error_text.empty() ? "Rejected" : told.error_text);
   } else if (static_cast<std::size_t>(chosen) >= groups) {
     (void)refuse(from.fd.get(), answer, "Invalid group");
   } else {
-    admit(from, login, {login.use_shm, static_cast<std::size_t>(chosen)}, answer);
+    const place where{who.use_shm, static_cast<std::size_t>(chosen)};
+    admit(from, std::move(who), where, answer);
   }
 }
 
-void server::parts::admit(newcomer& from, const wire::login& login, place where, wire::login_answer& answer) {
-  auto found = members_.find(login.client_name);
+// Who has the session's files knows that the connection of before is dead, earlier than we do: where a network was cut,
+// we would wait for the timeout. Anybody else of the same name is refused.
+bool server::parts::displaces(const member& m, const visitor& who) const noexcept {
+  if (how.with.speaks != protocol::ferry || m.at.where_in_life() != link::state::live) return false;
+  const auto& said = who.request.said;
+  const auto newest = m.next ? m.next->who.request.said.epoch : m.epoch;
+  return said.session == m.session && said.epoch > newest;
+}
+
+void server::parts::admit(newcomer& from, visitor who, place where, answer_to_login& answer) {
+  auto found = members_.find(who.name);
   if (found != members_.end() && found->second->at.where_in_life() != link::state::offline) {
+    if (displaces(*found->second, who)) {
+      found->second->next.reset(new successor{std::move(from), std::move(who), where, answer});
+      found->second->at.displace();
+      return;
+    }
     (void)refuse(from.fd.get(), answer, "Already loggned on");  // as the original spells it
     return;
   }
@@ -225,14 +268,15 @@ void server::parts::admit(newcomer& from, const wire::login& login, place where,
     (void)refuse(from.fd.get(), answer, "Max client cnt exceeded");
     return;
   }
-  if (found == members_.end())
-    found = members_.emplace(login.client_name, std::make_unique<member>(how, login.client_name)).first;
+  if (found == members_.end()) found = members_.emplace(who.name, std::make_unique<member>(how, who.name)).first;
   member& m = *found->second;
   m.wanted = where;
   m.fd = std::move(from.fd);
   m.address = from.address;
   m.answer = answer;
-  m.request = {login.last_server_name != how.local_name, false, login.numbers};
+  m.session = who.request.said.session;
+  m.epoch = who.request.said.epoch;
+  m.request = std::move(who.request);
   group_of(where).live += 1;
   // Its thread may be using what the other place needs.
   if (m.placed && m.where != where) {
@@ -246,7 +290,7 @@ void server::parts::admit(newcomer& from, const wire::login& login, place where,
 
 // Its polling thread is the one of the place that it wants, from now on.
 void server::parts::settle(member& m) {
-  m.at.begin_join(m.wanted.shm, m.request);
+  m.at.begin_join(m.wanted.shm, std::move(m.request));
   if (m.placed && m.where == m.wanted) return;
   group& in = group_of(m.wanted);
   const auto used = in.used.load(std::memory_order_relaxed);
@@ -262,16 +306,20 @@ void server::parts::tend(member& m) {
   switch (m.at.where_in_life()) {
     case link::state::offline:
     case link::state::moving:
+    case link::state::preparing:
+    case link::state::prepared:
     case link::state::joining: return;
     case link::state::moved: return settle(m);
     case link::state::joined: return finish(m);
     case link::state::live: break;
   }
   if (m.where.shm) m.at.tend(now_);
-  if (const auto over = m.at.over()) {
-    end(m);
-    owner.on_client_disconnected(m.conn, over->reason, over->system_errno);
-  }
+  const auto over = m.at.over();
+  if (m.next && !over && now_ - m.next->from.since >= how.with.new_connection_timeout) m.next.reset();
+  if (!over) return;
+  end(m);
+  owner.on_client_disconnected(m.conn, over->reason, over->system_errno);
+  if (const auto next = std::move(m.next)) admit(next->from, std::move(next->who), next->where, next->answer);
 }
 
 void server::parts::finish(member& m) {
@@ -286,15 +334,23 @@ void server::parts::finish(member& m) {
     }
     case join_outcome::kind::mismatch: {
       const auto numbers = found.numbers;
-      m.answer.numbers = found.local;
-      m.answer.status = wire::login_status::mismatch;
+      m.answer.seed.numbers = found.local;
+      m.answer.seed.status = wire::login_status::mismatch;
+      m.answer.own = found.login;
       (void)send_answer(m.fd.get(), m.answer);
       end(m);
       return owner.on_seq_number_mismatch(m.conn, numbers);
     }
+    case join_outcome::kind::again:
+    case join_outcome::kind::refused: {
+      m.answer.own = found.login;
+      (void)send_answer(m.fd.get(), m.answer);
+      return end(m);
+    }
   }
-  m.answer.numbers = found.local;
-  if (!send_answer(m.fd.get(), m.answer)) return end(m);
+  m.answer.seed.numbers = found.local;
+  m.answer.own = found.login;
+  if (!send_answer(m.fd.get(), m.answer, m.at.shared_fd())) return end(m);
   owner.on_client_logon(m.address, m.conn);
   m.at.go_live(std::move(m.fd), now_);
 }

@@ -393,6 +393,8 @@ TEST(tcpshm_options, that_cannot_be_are_refused_with_the_limit) {
   EXPECT_NE(refused([](auto& o) { o.name_size = 1; }), "taken");
   EXPECT_NE(refused([](auto& o) { o.login_data_bytes = 0; }), "taken");
   EXPECT_NE(refused([](auto& o) { o.data_alignment = 3; }), "taken");
+  EXPECT_NE(refused([](auto& o) { o.durable = tcpshm::durability::disk; }).find("speaks must be protocol::ferry"),
+            std::string::npos);
   EXPECT_THROW(noting_server("unused", "sixteen.letters.", {}), failure);
   EXPECT_THROW(noting_client("unused", "a/b", {}), failure);
   EXPECT_THROW(noting_client("", "a", {}), failure);

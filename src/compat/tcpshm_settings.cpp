@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "os/mapping.hpp"
+#include "ring/ring_layout.hpp"
 #include "session/session_file.hpp"
 
 namespace ferry::compat::tcpshm {
@@ -20,6 +22,14 @@ result<void> require(bool good, const char* name, std::size_t value, const char*
 }
 
 bool within(std::size_t low, std::size_t value, std::size_t high) noexcept { return low <= value && value <= high; }
+
+result<void> check_sessions(const options& o) {
+  if (!o.peer.empty())
+    if (const auto good = session::check_name(o.peer, "peer"); !good) return good.error();
+  const ring::geometry sizes{o.ring_bytes, 1, os::page_bytes(false)};
+  if (const auto good = ring::check(sizes); !good) return good.error();
+  return require(within(1, o.max_message, k_largest / 4), "max_message", o.max_message, "1 .. 2^28");
+}
 
 result<void> check(const options& o) {
   const auto alignment = o.data_alignment;
@@ -48,7 +58,11 @@ result<void> check(const options& o) {
   };
   for (const auto& one : checks)
     if (!one) return one.error();
-  return {};
+  if (o.speaks == protocol::ferry) return check_sessions(o);
+  if (o.durable == durability::process) return {};
+  return error(errc::bad_option,
+               "durable is durability::disk, but files of protocol::tcpshm do not survive a loss of "
+               "power: speaks must be protocol::ferry");
 }
 
 }  // namespace
@@ -68,7 +82,7 @@ options options::seed_defaults() {
 
 result<void> check_name(std::string_view name, const options& with) {
   if (const auto good = session::check_name(name, "name"); !good) return good.error();
-  if (name.size() < with.name_size) return {};
+  if (with.speaks == protocol::ferry || name.size() < with.name_size) return {};
   return error(errc::bad_option, "the name '" + std::string(name) + "' has more than name_size - 1 = " +
                                      std::to_string(with.name_size - 1) + " characters");
 }
@@ -81,7 +95,8 @@ result<settings> check(std::string directory, std::string name, const options& w
   return settings{with,
                   {with.name_size, with.login_data_bytes, with.answer_data_bytes, with.data_alignment, order},
                   std::move(directory),
-                  std::move(name)};
+                  std::move(name),
+                  with.speaks == protocol::ferry ? std::make_shared<buffer_pool>() : nullptr};
 }
 
 }  // namespace ferry::compat::tcpshm

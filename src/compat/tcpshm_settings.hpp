@@ -1,9 +1,11 @@
 #pragma once
 /// A client's or server's options, checked, with what follows from them.
 
+#include <ferry/buffer_pool.hpp>
 #include <ferry/compat/tcpshm.hpp>
 #include <ferry/error.hpp>
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,7 @@ struct settings {
   codec::tcpshm::wire_format format;
   std::string directory;
   std::string local_name;
+  std::shared_ptr<buffer_pool> buffers;  ///< of protocol::ferry
 };
 
 /// @return bad_option, with value and limit; also of the name | bad_address: no directory

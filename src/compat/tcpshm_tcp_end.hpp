@@ -8,16 +8,10 @@
 #include <vector>
 
 #include "codec/tcpshm_messages.hpp"
-#include "compat/tcpshm_settings.hpp"
+#include "compat/tcpshm_link.hpp"
 #include "os/unique_fd.hpp"
 
 namespace ferry::compat::tcpshm {
-
-/// Why a connection is over.
-struct ending {
-  std::string reason;
-  int system_errno = 0;
-};
 
 class tcp_end {
  public:

@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::size_t k_groups = 2;
 
-tcpshm::options with_groups() {
+tcpshm::options with_groups(tcpshm::protocol speaks, const temp_dir& runtime) {
   tcpshm::options with;
+  with.speaks = speaks;
+  with.runtime_dir = runtime.path().string();
   with.max_tcp_groups = with.max_shm_groups = k_groups;
   with.connection_timeout = 1'000'000'000;
   return with;
@@ -22,7 +24,7 @@ tcpshm::options with_groups() {
 
 class counting_server : public tcpshm::server {
  public:
-  counting_server(const std::string& directory, const std::string& name) : server(directory, name, with_groups()) {}
+  using server::server;
   void run() {
     threads_.emplace_back([this] {
       ctl_ = std::this_thread::get_id();
@@ -79,7 +81,7 @@ class counting_server : public tcpshm::server {
 
 class counting_client : public tcpshm::client {
  public:
-  counting_client(const std::string& directory, const std::string& name) : client(directory, name, with_groups()) {}
+  using client::client;
   // `next` and `got` are the polling thread's.
   void send_some() {
     if (next - got.load() > 8 || get_connection().is_closed()) return;
@@ -105,14 +107,15 @@ class counting_client : public tcpshm::client {
   void on_disconnected(const std::string&, int) override { ended += 1; }
 };
 
-void run(bool shm) {
-  temp_dir server_files, client_files;
+void run(bool shm, tcpshm::protocol speaks) {
+  temp_dir server_files, client_files, runtime;
+  const auto with = with_groups(speaks, runtime);
   const std::string client_name = unique_name("c"), server_name = unique_name("s");
   const clean_rings rings(client_name, server_name);
-  counting_server server(server_files.path().string(), server_name);
+  counting_server server(server_files.path().string(), server_name, with);
   ASSERT_TRUE(server.start("127.0.0.1", 0));
   server.run();
-  counting_client client(client_files.path().string(), client_name);
+  counting_client client(client_files.path().string(), client_name, with);
   constexpr std::uint64_t k_lives = 12;
   std::atomic<bool> done{false};
   // The polling thread closes now and then; in shared memory it is another one than the one that logs in.
@@ -150,8 +153,18 @@ void run(bool shm) {
   EXPECT_EQ(server.wrong, 0u);
 }
 
-TEST(tcpshm_threads, over_tcp_messages_and_callbacks_keep_their_order_and_their_thread) { run(false); }
-TEST(tcpshm_threads, in_shared_memory_messages_and_callbacks_keep_their_order_and_their_thread) { run(true); }
+TEST(tcpshm_threads, over_tcp_messages_and_callbacks_keep_their_order_and_their_thread) {
+  run(false, tcpshm::protocol::tcpshm);
+}
+TEST(tcpshm_threads, in_shared_memory_messages_and_callbacks_keep_their_order_and_their_thread) {
+  run(true, tcpshm::protocol::tcpshm);
+}
+TEST(tcpshm_threads, of_sessions_over_tcp_messages_and_callbacks_keep_their_order_and_their_thread) {
+  run(false, tcpshm::protocol::ferry);
+}
+TEST(tcpshm_threads, of_sessions_in_shared_memory_messages_and_callbacks_keep_their_order_and_their_thread) {
+  run(true, tcpshm::protocol::ferry);
+}
 
 }  // namespace
 }  // namespace ferry::test

@@ -281,7 +281,7 @@ class inproc_transport final : public stream_transport {
                                             std::move(done));
   }
 
-  [[nodiscard]] bool local() const noexcept override { return true; }
+  [[nodiscard]] stream_shape shape() const noexcept override { return stream_shape::local; }
 
  private:
   [[nodiscard]] result<std::shared_ptr<stream>> meet(asio::io_context& io, const std::shared_ptr<buffer_pool>& buffers,

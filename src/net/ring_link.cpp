@@ -110,6 +110,7 @@ std::unique_ptr<ring_link> join(os::unique_fd socket, peer_info peer, outgoing_m
     link->out.emplace_back(link->out_memory.span().subspan(out.sizes.ring_offset(i), out.sizes.ring_bytes),
                            ours.rings[i]);
   const ring::geometry& in = from.hello.memory;
+  link->in_sizes = in;
   for (std::uint32_t i = 0; i < in.rings; ++i)
     link->in.emplace_back(link->in_memory.span().subspan(in.ring_offset(i), in.ring_bytes), theirs.rings[i]);
   return link;
@@ -120,6 +121,17 @@ std::unique_ptr<ring_link> join(os::unique_fd socket, peer_info peer, outgoing_m
 void ring_link::tell_writer_slowly(ring_consumer& one) noexcept {
   peer_waits.order();
   if (one.take_producer_waits() && peer_waits.ring()) wake_through_socket();
+}
+
+bool ring_link::holds_more_than(std::size_t i, std::uint64_t records) const noexcept {
+  ring_line nobodys;  // the peer learns nothing of this look
+  const auto at = in_sizes.ring_offset(static_cast<std::uint32_t>(i));
+  ring_consumer walker(in_memory.span().subspan(at, in_sizes.ring_bytes), nobodys, in[i].position(), in[i].sequence());
+  for (std::uint64_t seen = 0; seen <= records; ++seen) {
+    if (!walker.front()) return walker.corrupt();
+    walker.pop();
+  }
+  return true;
 }
 
 void ring_link::wake_through_socket() noexcept {

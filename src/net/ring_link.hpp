@@ -26,6 +26,7 @@ struct ring_link {
   os::mapping in_memory;           // the peer's
   std::vector<ring_producer> out;  // one for each ring
   std::vector<ring_consumer> in;
+  ring::geometry in_sizes;
   os::bell peer_reads;                  // rung when a record was published
   os::bell we_wait;                     // for room
   os::bell we_read;                     // for a record
@@ -52,6 +53,8 @@ struct ring_link {
       if (one.something() && !one.ended() && !one.corrupt()) return true;
     return false;
   }
+  /// Whether more than `records` records, or something corrupt, lie in ring `i` of `in`.
+  [[nodiscard]] bool holds_more_than(std::size_t i, std::uint64_t records) const noexcept;
   /// For loops that look until there is something, after each look in vain.
   void pause() noexcept { in.size() == 1 ? in.front().pause() : ring_pause(); }
 };

@@ -11,25 +11,34 @@ namespace asio = boost::asio;
 // without.
 constexpr int k_reads_to_unwatch = 64;
 
-result<std::shared_ptr<stream>> socket_stream::make(asio::io_context& io, os::unique_fd fd, int family,
-                                                    peer_info peer) {
-  auto made = std::make_shared<socket_stream>(io, std::move(fd), family, std::move(peer));
+result<std::shared_ptr<stream>> socket_stream::make(asio::io_context& io, os::unique_fd fd, peer_info peer) {
+  auto made = std::make_shared<socket_stream>(io, std::move(fd), std::move(peer));
   if (const auto watched = made->watch(); !watched) return watched.error();
   return std::shared_ptr<stream>(std::move(made));
 }
 
 result<void> socket_stream::watch() {
   reads_since_watched_ = 0;
-  if (watch_.is_open()) return {};
-  boost::system::error_code refused;
-  watch_.assign(asio::generic::stream_protocol(family_, 0), fd_.get(), refused);
-  if (refused) return error::from_errno(refused.value(), "watch a socket");
+  if (watched_) return {};
+  auto added = poll_.add(fd_.get(), *this);
+  if (!added) return added;
+  watched_ = true;
+  may_read_ = hung_ = false;  // what is there is told
   return {};
 }
 
 void socket_stream::unwatch() noexcept {
-  boost::system::error_code ignored;
-  if (watch_.is_open()) (void)watch_.release(ignored);
+  if (reading_ != reading::none) end_wait(false);
+  if (writing_) end_wait(true);
+  if (std::exchange(watched_, false)) poll_.remove(fd_.get(), *this);
+}
+
+void socket_stream::end_wait(bool writing) noexcept {
+  if (writing)
+    writing_ = false;
+  else
+    reading_ = reading::none;
+  poll_.end_wait();
 }
 
 void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
@@ -37,9 +46,13 @@ void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
   owner_ = std::move(owner);
 }
 
+// Fewer bytes than there was room for are all there were, and more are told; but the peer's end behind them is not told
+// again.
 result<std::size_t> socket_stream::try_read(mutable_bytes into) noexcept {
   auto n = os::receive(fd_.get(), into);
-  if (n && waits_ == 0 && ++reads_since_watched_ == k_reads_to_unwatch) unwatch();
+  may_read_ = n ? *n == into.size() || hung_ : n.error() != errc::would_block;
+  const bool waits = reading_ != reading::none || writing_;
+  if (n && watched_ && !waits && ++reads_since_watched_ == k_reads_to_unwatch) unwatch();
   return n;
 }
 
@@ -49,18 +62,46 @@ result<std::size_t> socket_stream::try_write(std::span<const bytes> from) noexce
 }
 
 void socket_stream::async_read(mutable_bytes into) {
+  into_ = into;
+  wait_to_read(reading::bytes);
+}
+
+bool socket_stream::async_wait_readable() {
+  wait_to_read(reading::readiness);
+  return true;
+}
+
+void socket_stream::wait_to_read(reading what) {
   if (const auto watched = watch(); !watched) {
-    asio::post(watch_.get_executor(), [self = shared_from_this(), why = watched.error()] { self->tell_read(why); });
+    asio::post(io_, [self = shared_from_this(), why = watched.error()] { self->tell_read(why); });
     return;
   }
-  ++waits_;
-  watch_.async_read_some(asio::buffer(into.data(), into.size()),
-                         [self = shared_from_this()](const boost::system::error_code& failed, std::size_t n) {
-                           --self->waits_;
-                           if (!failed) return self->tell_read(n);
-                           if (failed == asio::error::eof) return self->tell_read(errc::end_of_stream);
-                           self->tell_read(error::from_errno(failed.value(), "read"));
-                         });
+  poll_.begin_wait();
+  reading_ = what;
+  if (may_read_) asio::post(io_, [self = shared_from_this()] { self->read_if_there(); });
+}
+
+void socket_stream::on_ready(std::uint32_t what) {
+  constexpr std::uint32_t k_over = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+  const auto self = shared_from_this();
+  if ((what & k_over) != 0) hung_ = true;
+  if ((what & (EPOLLIN | k_over)) != 0) may_read_ = true;
+  read_if_there();
+  if (writing_ && (what & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
+    end_wait(true);
+    tell_writable();
+  }
+}
+
+void socket_stream::read_if_there() {
+  if (!may_read_ || reading_ == reading::none) return;
+  result<std::size_t> outcome = std::size_t{0};
+  if (reading_ == reading::bytes) {
+    outcome = try_read(into_);
+    if (!outcome && outcome.error() == errc::would_block) return;
+  }
+  end_wait(false);
+  tell_read(std::move(outcome));
 }
 
 void socket_stream::tell_read(result<std::size_t> outcome) {
@@ -70,16 +111,15 @@ void socket_stream::tell_read(result<std::size_t> outcome) {
 }
 
 void socket_stream::async_wait_writable() {
-  if (const auto watched = watch(); !watched) {
+  auto watched = watch();
+  if (watched) watched = poll_.watch_room(fd_.get(), *this);
+  if (!watched) {
     unwatchable_ = watched.error();
-    asio::post(watch_.get_executor(), [self = shared_from_this()] { self->tell_writable(); });
+    asio::post(io_, [self = shared_from_this()] { self->tell_writable(); });
     return;
   }
-  ++waits_;
-  watch_.async_wait(asio_socket::wait_write, [self = shared_from_this()](const boost::system::error_code&) {
-    --self->waits_;
-    self->tell_writable();
-  });
+  poll_.begin_wait();
+  writing_ = true;
 }
 
 void socket_stream::tell_writable() {
@@ -96,6 +136,11 @@ result<void> socket_stream::shutdown_write() {
 result<void> socket_stream::shutdown_read() {
   if (::shutdown(fd_.get(), SHUT_RD) != 0) return error::from_errno(errno, "end the receiving direction");
   return {};
+}
+
+std::string socket_stream::local_address() const {
+  const auto here = os::local_address(fd_.get());
+  return here && here->size > sizeof(sa_family_t) ? here->text() : std::string();
 }
 
 std::size_t socket_stream::unread() const noexcept { return os::unread(fd_.get()); }
@@ -165,7 +210,7 @@ class socket_attempt final : public connect_attempt {
       if (refused) return failed(error::from_errno(refused.value(), "watch a socket"));
       os::tune_connected(fd.get(), family, with);
       auto who = os::identify_peer(fd.get(), addresses[next]);
-      std::exchange(done, nullptr)(socket_stream::make(io, std::move(fd), family, std::move(who)));
+      std::exchange(done, nullptr)(socket_stream::make(io, std::move(fd), std::move(who)));
     }
 
     void cancel() {
@@ -211,7 +256,7 @@ class socket_acceptor final : public acceptor {
     auto who = os::identify_peer(got->fd.get(), got->peer);
     if (family_ == AF_UNIX && !os::is_allowed(who, with_)) return os::describe_not_allowed(who);
     os::tune_connected(got->fd.get(), family_, with_);
-    return socket_stream::make(io_, std::move(got->fd), family_, std::move(who));
+    return socket_stream::make(io_, std::move(got->fd), std::move(who));
   }
 
   void async_wait(std::function<void()> ready) override {

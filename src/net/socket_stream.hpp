@@ -12,48 +12,68 @@
 #include <optional>
 #include <vector>
 
+#include "net/bare_wait.hpp"
+#include "net/socket_poll.hpp"
 #include "os/socket.hpp"
 
 namespace ferry::net {
 
-/// Asio tells when a descriptor is ready; reading and writing are ours, so that a batch is one system call.
+/// Where sockets connect and listen, Asio tells when one is ready.
 using asio_socket =
     boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
-class socket_stream final : public stream, public std::enable_shared_from_this<socket_stream> {
+/// The event loop tells when the socket is ready; reading and writing are ours, so that a batch is one system call.
+class socket_stream final : public stream,
+                            public bare_wait,
+                            private socket_poll::entry,
+                            public std::enable_shared_from_this<socket_stream> {
  public:
   /// Takes a connected, non-blocking socket. @return network ... if the event loop refuses the descriptor.
-  [[nodiscard]] static result<std::shared_ptr<stream>> make(boost::asio::io_context& io, os::unique_fd fd, int family,
+  [[nodiscard]] static result<std::shared_ptr<stream>> make(boost::asio::io_context& io, os::unique_fd fd,
                                                             peer_info peer);
-  socket_stream(boost::asio::io_context& io, os::unique_fd fd, int family, peer_info peer)
-      : fd_(std::move(fd)), family_(family), watch_(io), peer_(std::move(peer)) {}
+  socket_stream(boost::asio::io_context& io, os::unique_fd fd, peer_info peer)
+      : io_(io), poll_(boost::asio::use_service<socket_poll>(io)), fd_(std::move(fd)), peer_(std::move(peer)) {}
   ~socket_stream() override { unwatch(); }
 
   void attach(stream_events& events, std::shared_ptr<void> owner) override;
   [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override;
   [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override;
   void async_read(mutable_bytes into) override;
+  [[nodiscard]] bool async_wait_readable() override;
   void async_wait_writable() override;
   result<void> shutdown_write() override;
   result<void> shutdown_read() override;
   [[nodiscard]] std::size_t unread() const noexcept override;
   void close() noexcept override;
   [[nodiscard]] peer_info peer() const override { return peer_; }
+  [[nodiscard]] std::string local_address() const override;
 
  private:
+  enum class reading : std::uint8_t { none, bytes, readiness };
+
+  void on_ready(std::uint32_t what) override;
+
   /// Has the event loop watch the descriptor, which it does from the start and again before each wait.
   [[nodiscard]] result<void> watch();
   void unwatch() noexcept;
+  void wait_to_read(reading what);
+  void read_if_there();
+  void end_wait(bool writing) noexcept;
   void tell_read(result<std::size_t> outcome);
   void tell_writable();
 
+  boost::asio::io_context& io_;
+  socket_poll& poll_;
   os::unique_fd fd_;
-  int family_;
-  asio_socket watch_;                 // open while fd_ is watched; it never owns it
-  int waits_ = 0;                     // operations of watch_ that are under way
-  int reads_since_watched_ = 0;       // by try_read, with success
-  std::optional<error> unwatchable_;  // there was no waiting for room: the write that follows fails
-  stream_events* events_ = nullptr;   // null after close(): a completion that is still under way is dropped
+  reading reading_ = reading::none;       // what is waited for
+  bool writing_ = false;                  // room is waited for
+  bool watched_ = false;                  // by the event loop
+  bool may_read_ = false;                 // something may be there that the event loop does not tell again
+  bool hung_ = false;                     // the peer's end, or an error, is there or behind what is there
+  std::uint8_t reads_since_watched_ = 0;  // by try_read, with success
+  mutable_bytes into_;                    // of the read that is waited for
+  std::optional<error> unwatchable_;      // there was no waiting for room: the write that follows fails
+  stream_events* events_ = nullptr;       // null after close(): a completion that is still under way is dropped
   std::shared_ptr<void> owner_;
   peer_info peer_;
 };

@@ -206,7 +206,7 @@ TEST(socket_stream, reports_from_the_event_loop_that_it_can_no_longer_be_watched
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
   const os::unique_fd peer(ends[1]);
-  const auto watched = *socket_stream::make(io, os::unique_fd(ends[0]), AF_UNIX, {});
+  const auto watched = *socket_stream::make(io, os::unique_fd(ends[0]), {});
   heard at_end;
   watched->attach(at_end, nullptr);
   std::array<std::byte, 10> into{};

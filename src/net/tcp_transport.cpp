@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "net/proxy_acceptor.hpp"
 #include "net/socket_stream.hpp"
 #include "net/transports.hpp"
 
@@ -93,8 +94,10 @@ class tcp_transport final : public stream_transport {
       if (!bound) return bound.error();
       const int listening = fd->get();
       const auto owner = std::make_shared<os::unique_fd>(std::move(*fd));
-      return accept_on(where.io(), listening, address.family(), with, "tcp://" + bound->text(),
-                       [owner] { owner->reset(); });
+      auto made = accept_on(where.io(), listening, address.family(), with, "tcp://" + bound->text(),
+                            [owner] { owner->reset(); });
+      if (!made) return made.error();
+      return accept_proxied(where, std::move(*made), with);
     }
     return last;
   }

@@ -3,6 +3,7 @@
 
 #include <ferry/stream.hpp>
 
+#include <cstdint>
 #include <memory>
 
 namespace ferry::net {
@@ -11,6 +12,14 @@ namespace ferry::net {
 [[nodiscard]] std::shared_ptr<stream_transport> make_unix_transport();
 /// tcp://HOST:PORT
 [[nodiscard]] std::shared_ptr<stream_transport> make_tcp_transport();
+/// tls://HOST:PORT. Contexts that share this object share the TLS sessions that connecting ends may resume.
+/// @param below  what carries the records; null: TCP
+[[nodiscard]] std::shared_ptr<stream_transport> make_tls_transport(std::shared_ptr<stream_transport> below = nullptr);
+/// Whether there is an HTTP upgrade before the frames.
+enum class ws_start : std::uint8_t { upgrade, raw };
+/// ws://HOST:PORT/PATH and its kin: WebSocket over what `below` carries. shape(): messages.
+[[nodiscard]] std::shared_ptr<stream_transport> make_ws_transport(std::shared_ptr<stream_transport> below,
+                                                                  ws_start start);
 /// inproc://NAME. Its names are known to this object: contexts that share it reach each other.
 [[nodiscard]] std::shared_ptr<stream_transport> make_inproc_transport();
 

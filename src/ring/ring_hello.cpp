@@ -55,7 +55,7 @@ result<hello> decode_hello(bytes in) {
   std::memcpy(&w, in.data(), sizeof w);
   if (w.magic != k_hello_magic) return not_ours("its first bytes are not FERRYSHM");
   hello h;
-  h.text = printable({w.text.data(), ::strnlen(w.text.data(), w.text.size())});
+  h.text = printable({w.text.data(), ::strnlen(w.text.data(), k_hello_text_bytes)});
   if (w.kind == static_cast<std::uint32_t>(hello_kind::refusal)) {
     h.kind = hello_kind::refusal;
     h.reason =

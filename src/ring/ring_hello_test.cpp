@@ -91,6 +91,16 @@ TEST(ring_hello, cuts_a_text_that_is_too_long_between_two_characters) {
   }
 }
 
+TEST(ring_hello, reads_a_text_that_does_not_end_up_to_the_last_byte_that_may_be_one) {
+  hello no;
+  no.kind = hello_kind::refusal;
+  auto wire = encode(no);
+  for (std::size_t at = 64; at < wire.size(); ++at) wire[at] = std::byte{'x'};
+  const auto read = decode_hello(wire);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->text, std::string(k_hello_text_bytes, 'x'));
+}
+
 TEST(ring_hello, understands_a_refusal_of_a_version_that_it_does_not_know) {
   hello no;
   no.kind = hello_kind::refusal;

@@ -5,13 +5,21 @@
 namespace ferry::session {
 heartbeat::heartbeat(const heartbeat_options& options) noexcept : options_(options) {
   options_.interval = std::min(options_.interval, k_longest_wait);
+  options_.timeout = std::clamp(options_.timeout, duration::zero(), k_longest_wait);
+  if (options_.timeout == duration::zero()) options_.timeout = options_.interval;
   options_.max_misses = std::max<std::uint32_t>(options_.max_misses, 1);
 }
 
 void heartbeat::on_up(time_point now) noexcept {
   last_sent_ = last_sign_ = now;
   misses_ = questions_ = 0;
-  enter(options_.interval > duration::zero() ? state::quiet : state::off);
+  enter(options_.timeout > duration::zero() ? state::quiet : state::off);
+}
+
+bool heartbeat::ask_now(time_point now) noexcept {
+  if (state_ != state::quiet) return false;
+  ask(now);
+  return true;
 }
 
 void heartbeat::on_answer(time_point now) noexcept {
@@ -38,8 +46,10 @@ std::optional<time_point> heartbeat::next() const noexcept {
   switch (state_) {
     case state::off:
     case state::dead: break;
-    case state::quiet: return last_sent_ + options_.interval;
-    case state::asked: return std::max(asked_, last_sign_) + options_.interval;
+    case state::quiet:
+      if (options_.interval <= duration::zero()) break;
+      return last_sent_ + options_.interval;
+    case state::asked: return std::max(asked_, last_sign_) + options_.timeout;
   }
   return std::nullopt;
 }

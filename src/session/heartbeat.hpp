@@ -11,7 +11,8 @@ namespace ferry::session {
 
 struct heartbeat_options {
   duration interval{};           ///< a question is sent when nothing was sent for this long; 0: no heartbeat
-  std::uint32_t max_misses = 3;  ///< the peer is dead after this many intervals without an answer in a row; at least 1
+  std::uint32_t max_misses = 3;  ///< the peer is dead after this many questions without an answer in a row; at least 1
+  duration timeout{};            ///< how long an answer may take; 0: an interval
 };
 
 enum class heartbeat_action : std::uint8_t {
@@ -20,7 +21,7 @@ enum class heartbeat_action : std::uint8_t {
   dead,  ///< the peer did not answer; said once
 };
 
-///   off --on_up--> quiet --nothing sent for an interval: ask--> asked --answer--> quiet
+///   off --on_up--> quiet --nothing sent for an interval, ask_now: ask--> asked --answer--> quiet
 ///                                                               asked --an interval without a sign: a miss, ask-->
 ///                                                               asked asked --the last allowed miss--> dead
 ///   any --on_down--> off
@@ -39,6 +40,8 @@ class heartbeat {
     misses_ = 0;
   }
   void on_answer(time_point now) noexcept;
+  /// Asks before it is time, without an interval too. @return false: off, dead, or a question is open already
+  [[nodiscard]] bool ask_now(time_point now) noexcept;
 
   /// To be called at next(), or whenever; says what to do now.
   [[nodiscard]] heartbeat_action on_timer(time_point now) noexcept;
@@ -47,6 +50,8 @@ class heartbeat {
 
   /// Intervals without an answer, in a row.
   [[nodiscard]] std::uint32_t misses() const noexcept { return misses_; }
+  /// A question is open.
+  [[nodiscard]] bool asking() const noexcept { return state_ == state::asked; }
   /// From the last question to its answer. An answer that came after a miss tells nothing, as it may belong to the
   /// question before (Karn's rule).
   [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "session/session_file.hpp"
 
@@ -10,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t k_magic = 0x4e47'4c59'5252'4546;  // "FERRYLGN"
 constexpr std::uint32_t k_version = 1;
-constexpr std::size_t k_text_bytes = 64;
+constexpr std::size_t k_text_bytes = 64;  // the last one is 0
 constexpr std::uint64_t k_flag_barriers = 1;
 
 /// As it travels; little endian.
@@ -47,7 +48,7 @@ std::optional<std::string> name_in(const name_field& field, bool may_be_empty) {
 
 std::string printable(const std::array<char, k_text_bytes>& text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : std::span(text).first<k_text_bytes - 1>()) {
     if (c == '\0') break;
     out += c >= ' ' && c <= '~' ? c : '?';
   }

@@ -196,5 +196,16 @@ TEST(session_login, text_from_a_peer_brings_no_control_characters) {
   EXPECT_EQ(decode_login(encode(l), true)->text.size(), 63u);
 }
 
+TEST(session_login, text_that_does_not_end_is_read_up_to_the_last_byte_that_may_be_one) {
+  for (const bool answer : {false, true}) {
+    auto wire = encode({answer ? login_outcome::refused : login_outcome::none, 7, 2, {}, "bob", "alice", {}});
+    for (std::size_t at = 192; at < wire.size(); ++at) wire[at] = std::byte{'x'};
+    const auto read = decode_login(wire, answer);
+    ASSERT_TRUE(read) << read.error().text();
+    EXPECT_EQ(read->text, std::string(63, 'x'));
+    EXPECT_EQ(decode_login(encode(*read), answer)->text, read->text);
+  }
+}
+
 }  // namespace
 }  // namespace ferry::session

@@ -27,15 +27,22 @@ std::vector<std::vector<std::uint64_t>> states_of(session_memory& memory, const 
   return states;
 }
 
+/// Who counts.
+enum class kept : std::uint8_t { in_states, by_session };
+
 struct pair_of_sides {
   session_memory memory;
-  std::array<stepped_side, 2> sides{stepped_side(memory, 0, k_process), stepped_side(memory, 1, k_process)};
+  std::optional<std::uint64_t> first;
+  std::array<stepped_side, 2> sides;
 
   /// @param number  of the first message of both
-  explicit pair_of_sides(std::uint64_t number = 0) {
+  explicit pair_of_sides(std::uint64_t number = 0, kept counters = kept::in_states)
+      : first(counters == kept::by_session ? std::optional(number) : std::nullopt),
+        sides{stepped_side(memory, 0, k_process, first), stepped_side(memory, 1, k_process, first)} {
     for (auto& side : sides) {
       side.recover();
       EXPECT_TRUE(side.s->reset({42, number, number}));
+      side.recover();
     }
     for (auto& side : sides) side.attach();
   }
@@ -59,7 +66,7 @@ struct pair_of_sides {
 
 /// That the interesting cases were among what was tried.
 struct tried {
-  std::size_t kills = 0, without_outputs = 0, several_outputs = 0, pads_first = 0, full = 0;
+  std::size_t kills = 0, without_outputs = 0, several_outputs = 0, pads_first = 0, full = 0, prepared = 0;
 };
 
 void kill_everywhere(pair_of_sides& world, std::uint64_t seed, tried& seen) {
@@ -74,12 +81,12 @@ void kill_everywhere(pair_of_sides& world, std::uint64_t seed, tried& seen) {
     const counters then = side.counted;
     for (std::size_t i = 0; i < states.size(); ++i) {
       after.assign(states[i]);
-      session_side<ring::direct_stores> reborn(after, who, k_process);
+      session_side<ring::direct_stores> reborn(after, who, k_process, world.first);
       reborn.recover();
       demand(reborn.counted == before || reborn.counted == then,
              "half a transaction before store " + std::to_string(i) + " of " + std::to_string(states.size()));
       after.assign(states[i]);
-      finish_everything(after, k_process);
+      finish_everything(after, k_process, world.first);
     }
     const auto last = session::read_newest(world.memory.file(who))->last;
     seen.kills += states.size();
@@ -87,31 +94,39 @@ void kill_everywhere(pair_of_sides& world, std::uint64_t seed, tried& seen) {
     seen.several_outputs += then.out > before.out + 1;
     seen.pads_first += last.out_word == ring_word::k_pad_word;
     seen.full += side.refused;
-    side.refused = 0;
+    seen.prepared += side.prepared;
+    side.refused = side.prepared = 0;
   }
 }
 
 TEST(persistent_session, loses_and_repeats_nothing_wherever_one_side_is_killed) {
   tried seen;
   // The numbers of records wrap at 2^29 in their words.
-  for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 29) - 20, (std::uint64_t{1} << 32) - 20}) {
-    pair_of_sides world(first);
-    try {
-      kill_everywhere(world, first + 4, seen);
-    } catch (const std::exception& e) {
-      FAIL() << "from number " << first << ", after " << seen.kills << " kills: " << e.what();
+  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1000}, (std::uint64_t{1} << 29) - 20,
+                                    (std::uint64_t{1} << 30) + 7, (std::uint64_t{1} << 32) - 20})
+    for (const kept counters : {kept::in_states, kept::by_session}) {
+      pair_of_sides world(first, counters);
+      try {
+        kill_everywhere(world, first + 4, seen);
+      } catch (const std::exception& e) {
+        FAIL() << "from number " << first << ", after " << seen.kills << " kills: " << e.what();
+      }
     }
-  }
   RecordProperty("kills", static_cast<int>(seen.kills));
   EXPECT_GT(seen.kills, 10'000u);
   EXPECT_GT(seen.without_outputs, 50u);
   EXPECT_GT(seen.several_outputs, 50u);
   EXPECT_GT(seen.pads_first, 5u);
   EXPECT_GT(seen.full, 5u);
+  EXPECT_GT(seen.prepared, 50u);
 }
 
-TEST(persistent_session, goes_on_with_a_peer_that_never_noticed_the_kills) {
-  pair_of_sides world;
+class kept_counters : public ::testing::TestWithParam<kept> {};
+INSTANTIATE_TEST_SUITE_P(, kept_counters, ::testing::Values(kept::in_states, kept::by_session),
+                         [](const auto& of) { return of.param == kept::in_states ? "in_states" : "by_session"; });
+
+TEST_P(kept_counters, go_on_with_a_peer_that_never_noticed_the_kills) {
+  pair_of_sides world(0, GetParam());
   std::mt19937_64 random(5);
   try {
     for (int round = 0; round < 8'000; ++round) {
@@ -133,14 +148,14 @@ TEST(persistent_session, goes_on_with_a_peer_that_never_noticed_the_kills) {
       }
     }
     EXPECT_GT(world.sides[0].counted.in, 2'000u);
-    finish_everything(world.memory, k_process);
+    finish_everything(world.memory, k_process, world.first);
   } catch (const std::exception& e) {
     FAIL() << e.what();
   }
 }
 
-TEST(persistent_session, survives_a_kill_at_every_store_of_a_recovery) {
-  pair_of_sides world;
+TEST_P(kept_counters, survive_a_kill_at_every_store_of_a_recovery) {
+  pair_of_sides world(0, GetParam());
   session_memory between, after;
   std::mt19937_64 random(6);
   for (int round = 0; round < 60; ++round) {
@@ -149,14 +164,14 @@ TEST(persistent_session, survives_a_kill_at_every_store_of_a_recovery) {
     for (const auto& state : states_of(world.memory, [&] { world.step(who, what); })) {
       try {
         between.assign(state);
-        stepped_side reborn(between, who, k_process);
+        stepped_side reborn(between, who, k_process, world.first);
         const auto states = states_of(between, [&] {
           reborn.recover();
           reborn.attach();
         });
         for (const auto& one : states) {
           after.assign(one);
-          finish_everything(after, k_process);
+          finish_everything(after, k_process, world.first);
         }
       } catch (const std::exception& e) {
         FAIL() << "round " << round << ": " << e.what();

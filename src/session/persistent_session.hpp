@@ -120,6 +120,7 @@ class basic_persistent_session {
   /// @param size  0 .. max_payload()
   /// @return null: no room now, or none for a transaction as large as this one, or corrupt()
   [[nodiscard]] std::byte* reserve(std::size_t size, std::uint16_t type = 0) noexcept {
+    prepared_ = false;
     reserved_type_ = type;
     reserved_ = out_.reserve(head_bytes(type) + size);
     if (reserved_ == nullptr) [[unlikely]] {
@@ -148,7 +149,7 @@ class basic_persistent_session {
   // ------------------------------------------------------------------------------------------------------------------
 
   /// The state that belongs to the newest commit(); after recover() the one that survived.
-  [[nodiscard]] bytes state() const noexcept { return state_.data; }
+  [[nodiscard]] bytes state() const noexcept { return kept_.state; }
   /// The open transaction replaces the state. @param to  at most k_max_state bytes; copied
   void set_state(bytes to) {
     assert(to.size() <= k_max_state);
@@ -167,21 +168,23 @@ class basic_persistent_session {
       in_committed_ = in_.mark();
       return ++commits_;
     }
-    const commit_record next = next_commit(closed, in_.sequence());
-    write_slot(next, state_);
+    go_on(last_, closed, in_.sequence());
+    write_slot(last_, kept_);
     if (!closed.empty()) out_.reveal(closed);
-    last_ = next;
     in_committed_ = in_.mark();
-    commits_ += 1;
-    settle();
-    return commits_;
+    return settle_next();
   }
   /// send() and commit() in one, where nothing was sent since the last commit: the message is written as late as can
   /// be. One that is written early is a line that its reader, who looks again and again, takes away before the commit.
-  /// @param m  for which reserve() has just found room @return as commit()
+  /// @param m  for which the last reserve() found room, or one of k_small bytes where prepared(m.type)
+  /// @return as commit()
   std::uint64_t commit_with(const message_view& m) noexcept {
+    const bool ready = prepared(m.type);
+    reserved_type_ = m.type;
+    if (ready && in_.sequence() == next_.in_sequence && !state_open_) [[likely]]
+      return commit_prepared(m);
     const std::size_t head = head_bytes(m.type);
-    std::byte* const to = reserve(m.payload.size(), m.type);
+    std::byte* const to = reserved_ + head;
     if (how_ == durability::disk || out_.staged() || out_.behind_pad()) [[unlikely]] {
       Stores::copy(to, m.payload);
       stage(m.payload.size(), m.kind);
@@ -190,19 +193,24 @@ class basic_persistent_session {
     if (state_open_) [[unlikely]]
       take_state();
     const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
-    const commit_record next = next_commit(closed, in_.sequence());
-    write_fields(next, state_);
+    go_on(last_, closed, in_.sequence());
+    write_fields(last_, kept_);
     put_head(closed.word, m.payload);
     Stores::copy(to, m.payload);
     out_.end_at(closed.end);
-    write_generation(next);
+    write_generation(last_.generation);
     out_.reveal(closed);
-    last_ = next;
     in_committed_ = in_.mark();
-    commits_ += 1;
-    settle();
-    return commits_;
+    const auto number = settle_next();
+    prepare();
+    return number;
   }
+  /// The last commit_with() has made everything ready for another one that consumes one input and sends a message of at
+  /// most k_small bytes, with a type or without one as the last: for that no reserve() is needed.
+  [[nodiscard]] bool prepared(std::uint16_t type = 0) const noexcept {
+    return prepared_ && (type == 0) == (reserved_type_ == 0);
+  }
+  static constexpr std::size_t k_small = 512;
   /// What was sent since the last commit() becomes one step by itself; what was consumed meanwhile, and a new state,
   /// are left to the next commit(). For threads that only send. @return as commit()
   std::uint64_t commit_outputs() noexcept {
@@ -211,13 +219,10 @@ class basic_persistent_session {
       out_.join(waiting_, closed);
       return ++commits_;
     }
-    const commit_record next = next_commit(closed, in_committed_.sequence);
-    write_slot(next, state_);
+    go_on(last_, closed, in_committed_.sequence);
+    write_slot(last_, kept_);
     if (!closed.empty()) out_.reveal(closed);
-    last_ = next;
-    commits_ += 1;
-    settle();
-    return commits_;
+    return settle_next();
   }
   /// Nothing since the last commit() has happened: its inputs come again, its outputs are gone.
   void abort() noexcept {
@@ -254,12 +259,13 @@ class basic_persistent_session {
   [[nodiscard]] result<session_range> range();
   /// What may be acknowledged.
   [[nodiscard]] std::uint64_t acknowledged() const noexcept { return in_settled_.sequence; }
-  [[nodiscard]] std::uint64_t session() const noexcept { return session_; }
-  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  [[nodiscard]] std::uint64_t session() const noexcept { return kept_.session; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return kept_.epoch; }
   /// The next commit() keeps both. @param session  not 0
   void identify(std::uint64_t session, std::uint64_t epoch) noexcept {
-    session_ = session;
-    epoch_ = epoch;
+    kept_.session = session;
+    kept_.epoch = epoch;
+    kept_changed();
   }
   /// Begins another session in the same files, or mends one whose sides do not fit together: then with the numbers that
   /// the peer told. What was not acknowledged is gone. With durability::disk it is so once durable() has the number;
@@ -279,33 +285,35 @@ class basic_persistent_session {
   enum class disk_state : std::uint8_t { idle, records, slot, failed };
   void enter(disk_state next) noexcept { disk_ = next; }
 
-  struct kept_state {
-    std::vector<std::byte> data;
-    std::uint64_t sum = 0;
-    std::uint64_t version = 0;  // another one for each set_state()
+  /// What few transactions change.
+  struct kept_part {
+    std::uint64_t session = 0;
+    std::uint64_t epoch = 0;
+    std::vector<std::byte> state;
+    std::uint64_t sum = 0;      // kept_sum()
+    std::uint64_t version = 0;  // another one for each change: the slots may have an older one
   };
   /// Transactions on their way to the disk.
   struct group {
     commit_record record;
     ring::ring_batch out;
     ring::ring_mark in;
-    kept_state state;
+    kept_part kept;
     std::uint64_t number = 0;
     bool restarts = false;
   };
 
   basic_persistent_session(session_file& file, const ring_parts& out, const committed& found, durability how);
 
-  [[nodiscard]] commit_record next_commit(const ring::ring_batch& closed, std::uint64_t in_sequence) noexcept {
-    return {.generation = last_.generation + 1,
-            .session = session_,
-            .in_sequence = in_sequence,
-            .out_start = closed.empty() ? closed.end : closed.start,
-            .out_word = closed.word,
-            .out_end = closed.end,
-            .out_sequence = closed.sequence,
-            .out_acked = out_.seen(),
-            .epoch = epoch_};
+  /// `c` becomes the transaction after it.
+  void go_on(commit_record& c, const ring::ring_batch& closed, std::uint64_t in_sequence) noexcept {
+    c.generation += 1;
+    c.in_sequence = in_sequence;
+    c.out_start = closed.empty() ? closed.end : closed.start;
+    c.out_word = closed.word;
+    c.out_end = closed.end;
+    c.out_sequence = closed.sequence;
+    c.out_acked = out_.seen();
   }
   /// Bytes before the payload of a record.
   [[nodiscard]] static constexpr std::size_t head_bytes(std::uint16_t type) noexcept { return type == 0 ? 8 : 16; }
@@ -321,45 +329,81 @@ class basic_persistent_session {
   }
   /// What comes before the payload, which may lie elsewhere still.
   void put_head(std::uint64_t word, bytes payload) noexcept {
-    std::byte* at = reserved_;
-    std::uint64_t tag_word = 0;
-    if (reserved_type_ != 0) [[unlikely]] {
-      tag_word = std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload.size())});
-      put(at, tag_word);
-      at += sizeof(ring_tag);
-    }
-    put(at, record_sum(word, tag_word, payload));
+    if (reserved_type_ == 0) [[likely]]
+      return put(reserved_, record_sum(word, 0, payload));
+    const auto tag =
+        std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload.size())});
+    put(reserved_, tag);
+    put(reserved_ + sizeof tag, record_sum(word, tag, payload));
   }
   /// (2)
-  void write_slot(const commit_record& c, const kept_state& state) noexcept {
-    write_fields(c, state);
-    write_generation(c);
+  void write_slot(const commit_record& c, const kept_part& kept) noexcept {
+    write_fields(c, kept);
+    write_generation(c.generation);
   }
-  void write_generation(const commit_record& c) noexcept {
+  void write_generation(std::uint64_t generation) noexcept {
     // pairs with: read_newest, after a crash
-    Stores::word(file_->slot_of(c.generation).generation, c.generation, std::memory_order_release);
+    Stores::word(file_->slot_of(generation).generation, generation, std::memory_order_release);
   }
-  void write_fields(const commit_record& c, const kept_state& state) noexcept {
+  void write_fields(const commit_record& c, const kept_part& kept) noexcept { write_outputs(c, begin_fields(c, kept)); }
+  /// All but what says how much is sent. What the slot held before is older than what is settled in the other one.
+  [[nodiscard]] checksum begin_fields(const commit_record& c, const kept_part& kept) noexcept {
+    prepared_ = false;
     commit_slot& slot = file_->slot_of(c.generation);
-    std::uint64_t& version = slot_versions_[c.generation & 1];
     // Only this process stores here, so only the compiler could bring these stores before the last commit's.
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    put(slot.session, c.session);
+    if (slot_versions_[c.generation & 1] != kept.version) [[unlikely]]
+      write_kept(c.generation, kept);
     put(slot.in_sequence, c.in_sequence);
     put(slot.out_start, c.out_start);
+    put(slot.out_acked, c.out_acked);
+    put(slot.out_sequence, c.out_sequence);
+    return slot_sum_begun(c, kept.sum);
+  }
+  void write_outputs(const commit_record& c, const checksum& begun) noexcept {
+    commit_slot& slot = file_->slot_of(c.generation);
     put(slot.out_word, c.out_word);
     put(slot.out_end, c.out_end);
-    put(slot.out_sequence, c.out_sequence);
-    put(slot.out_acked, c.out_acked);
-    put(slot.epoch, c.epoch);
-    put(slot.state_bytes, state.data.size());
-    if (version != state.version) {
-      Stores::copy(slot.state.data(), state.data);
-      version = state.version;
-    }
-    put(slot.checksum, slot_sum(c, state.data.size(), state.sum));
+    put(slot.checksum, slot_sum_ended(begun, c.out_word, c.out_end));
   }
-  /// (4): the newest commit is there for good.
+  /// What the next commit_with() is likely to write, but for its message.
+  void prepare() noexcept {
+    prepared_ = false;
+    // Whoever has just changed its state is about to do so again; it would be written in vain.
+    if (slot_versions_[(last_.generation + 1) & 1] != kept_.version) return;
+    if (reserve(k_small, reserved_type_) == nullptr || out_.behind_pad()) return;
+    next_ = last_;
+    go_on(next_, {out_.tail(), 1, out_.tail(), out_.sequence() + 1}, in_committed_.sequence + 1);
+    next_sum_ = begin_fields(next_, kept_);
+    prepared_ = true;
+  }
+  /// commit_with(), of which only what depends on the message is left before the peer sees it.
+  std::uint64_t commit_prepared(const message_view& m) noexcept {
+    const std::size_t head = head_bytes(m.type);
+    const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
+    next_.out_word = closed.word;
+    next_.out_end = closed.end;
+    write_outputs(next_, next_sum_);
+    put_head(closed.word, m.payload);
+    Stores::copy(reserved_ + head, m.payload);
+    out_.end_at(closed.end);
+    write_generation(next_.generation);
+    out_.reveal(closed);
+    // From here on there is time: the peer reads what it has got.
+    last_ = next_;
+    in_committed_ = in_.mark();
+    const auto number = settle_next();
+    prepare();
+    return number;
+  }
+  void write_kept(std::uint64_t generation, const kept_part& kept) noexcept;
+  void kept_changed() noexcept;
+  /// (4): one more commit, or the newest one again, is there for good.
+  std::uint64_t settle_next() noexcept {
+    commits_ += 1;
+    settle();
+    return commits_;
+  }
   void settle() noexcept {
     // Release, so that it never comes before the generation.
     Stores::word(file_->slot_of(last_.generation).settled, checked_number::encode(last_.generation),
@@ -380,16 +424,18 @@ class basic_persistent_session {
   commit_record last_;            // the newest in a slot; with durability::disk, the newest on disk
   ring::ring_mark in_committed_;  // as of the newest commit()
   ring::ring_mark in_settled_;    // as of the newest durable one
-  std::uint64_t session_;
-  std::uint64_t epoch_;
   std::uint64_t commits_ = 0;
   std::uint64_t durable_ = 0;
-  kept_state state_;
+  kept_part kept_;
   std::vector<std::byte> open_state_;
   std::byte* reserved_ = nullptr;
   std::uint16_t reserved_type_ = 0;
-  std::array<std::uint64_t, 2> slot_versions_{~std::uint64_t{0}, ~std::uint64_t{0}};  // of the states that lie there
+  std::array<std::uint64_t, 2> slot_versions_{~std::uint64_t{0},
+                                              ~std::uint64_t{0}};  // of the kept parts that lie there
   bool state_open_ = false;
+  bool prepared_ = false;  // next_ lies in its slot, but for its message
+  commit_record next_;
+  checksum next_sum_;
   bool wants_room_ = false;
   const durability how_;
   disk_state disk_ = disk_state::idle;

@@ -17,12 +17,10 @@ basic_persistent_session<Stores>::basic_persistent_session(session_file& file, c
       last_(found.last),
       in_committed_{0, found.last.in_sequence},
       in_settled_{0, found.last.in_sequence},
-      session_(found.last.session),
-      epoch_(found.last.epoch),
+      kept_{found.last.session, found.last.epoch, {found.state.begin(), found.state.end()}, 0, 0},
       how_(how) {
   in_.go_back(in_committed_);
-  state_.data.assign(found.state.begin(), found.state.end());
-  state_.sum = state_sum(state_.data);
+  kept_changed();
   out_.look();
 }
 
@@ -90,10 +88,26 @@ void basic_persistent_session<Stores>::detach_input() noexcept {
 
 template <class Stores>
 void basic_persistent_session<Stores>::take_state() noexcept {
-  std::swap(state_.data, open_state_);
-  state_.sum = state_sum(state_.data);
-  state_.version += 1;
+  std::swap(kept_.state, open_state_);
   state_open_ = false;
+  kept_changed();
+}
+
+template <class Stores>
+void basic_persistent_session<Stores>::kept_changed() noexcept {
+  kept_.sum = kept_sum(kept_.session, kept_.epoch, kept_.state);
+  kept_.version += 1;
+  prepared_ = false;
+}
+
+template <class Stores>
+void basic_persistent_session<Stores>::write_kept(std::uint64_t generation, const kept_part& kept) noexcept {
+  commit_slot& slot = file_->slot_of(generation);
+  put(slot.session, kept.session);
+  put(slot.epoch, kept.epoch);
+  put(slot.state_bytes, kept.state.size());
+  Stores::copy(slot.state.data(), kept.state);
+  slot_versions_[generation & 1] = kept.version;
 }
 
 template <class Stores>
@@ -123,7 +137,7 @@ void basic_persistent_session<Stores>::synced() noexcept {
     case disk_state::idle:
     case disk_state::failed: return;
     case disk_state::records:
-      write_slot(sealed_.record, sealed_.state);
+      write_slot(sealed_.record, sealed_.kept);
       enter(disk_state::slot);
       return;
     case disk_state::slot:
@@ -138,10 +152,11 @@ void basic_persistent_session<Stores>::seal() noexcept {
   // Without outputs the group ends where the one before it did, whatever the open transaction has staged since.
   if (waiting_.empty()) waiting_ = {last_.out_end, 0, last_.out_end, last_.out_sequence};
   out_.look();
-  sealed_.record = next_commit(waiting_, in_committed_.sequence);
+  sealed_.record = last_;
+  go_on(sealed_.record, waiting_, in_committed_.sequence);
   sealed_.out = waiting_;
   sealed_.in = in_committed_;
-  if (sealed_.state.version != state_.version || sealed_.number == 0) sealed_.state = state_;
+  if (sealed_.kept.version != kept_.version) sealed_.kept = kept_;
   sealed_.number = commits_;
   sealed_.restarts = false;
   waiting_ = {};
@@ -185,15 +200,15 @@ result<std::uint64_t> basic_persistent_session<Stores>::reset(const fresh_start&
   commits_ += 1;
   commit_record next = last_;
   next.generation += 1;
-  next.session = session_ = at.session;
+  kept_.session = at.session;
+  kept_changed();
   next.in_sequence = at.in_sequence;
   next.out_sequence = at.out_sequence;
   next.out_word = 0;
   next.out_start = next.out_acked = next.out_end;
-  next.epoch = epoch_;
   if (how_ == durability::process) {
     last_ = next;
-    write_slot(last_, state_);
+    write_slot(last_, kept_);
     restart_output();
     settle();
     return commits_;
@@ -201,7 +216,7 @@ result<std::uint64_t> basic_persistent_session<Stores>::reset(const fresh_start&
   sealed_.record = next;
   sealed_.out = {};
   sealed_.in = in_committed_;
-  sealed_.state = state_;
+  sealed_.kept = kept_;
   sealed_.number = commits_;
   sealed_.restarts = true;
   enter(disk_state::records);

@@ -39,7 +39,7 @@ commit_record commit_of(const commit_slot& slot) noexcept {
 bool whole(const commit_slot& slot) noexcept {
   if (slot.generation == 0 || slot.state_bytes > k_max_state) return false;
   const auto state = bytes(slot.state).first(slot.state_bytes);
-  return slot.checksum == slot_sum(commit_of(slot), slot.state_bytes, state_sum(state));
+  return slot.checksum == slot_sum(commit_of(slot), kept_sum(slot.session, slot.epoch, state));
 }
 
 }  // namespace
@@ -70,9 +70,10 @@ std::string to_name(const name_field& field) {
   return name;
 }
 
-std::uint64_t state_sum(bytes state) noexcept {
-  if (state.empty()) return 0;
+std::uint64_t kept_sum(std::uint64_t session, std::uint64_t epoch, bytes state) noexcept {
   checksum sum;
+  sum.add(session, epoch);
+  sum.add(state.size(), k_file_version);
   sum.add(state);
   return sum.value();
 }
@@ -93,7 +94,7 @@ void format_file(std::span<std::byte> memory, const file_identity& who, std::uin
   commit_slot& slot = file.slot_of(first.generation);
   slot.generation = first.generation;
   slot.session = first.session;
-  slot.checksum = slot_sum(first, 0, 0);
+  slot.checksum = slot_sum(first, kept_sum(first.session, first.epoch, {}));
   slot.settled = checked_number::encode(first.generation);
   // The magic is part of what the checksum covers, and is stored last all the same.
   session_header copy = h;

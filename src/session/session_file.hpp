@@ -105,19 +105,25 @@ struct session_file {
 };
 static_assert(sizeof(session_file) == 20480 && offsetof(session_file, slots) == 4096);
 
-/// The part of a checksum that the state makes.
-[[nodiscard]] std::uint64_t state_sum(bytes state) noexcept;
-/// The checksum of a slot. @param state_part  state_sum() of its state
-[[nodiscard]] inline std::uint64_t slot_sum(const commit_record& c, std::uint64_t state_bytes,
-                                            std::uint64_t state_part) noexcept {
+/// What a slot's checksum takes from that which few transactions change.
+[[nodiscard]] std::uint64_t kept_sum(std::uint64_t session, std::uint64_t epoch, bytes state) noexcept;
+/// The checksum of a slot but for its last pair, the only one that needs to know the outputs' size.
+/// @param kept  kept_sum() of the same transaction
+[[nodiscard]] inline checksum slot_sum_begun(const commit_record& c, std::uint64_t kept) noexcept {
   checksum sum;
-  sum.add(c.generation, c.session);
-  sum.add(c.in_sequence, c.out_start);
-  sum.add(c.out_word, c.out_end);
-  sum.add(c.out_sequence, c.out_acked);
-  sum.add(c.epoch, state_bytes);
-  sum.add(state_part, k_file_version);
-  return sum.value();
+  sum.add(c.generation, c.in_sequence);
+  sum.add(c.out_start, c.out_acked);
+  sum.add(c.out_sequence, kept);
+  return sum;
+}
+[[nodiscard]] inline std::uint64_t slot_sum_ended(checksum begun, std::uint64_t out_word,
+                                                  std::uint64_t out_end) noexcept {
+  begun.add(out_word, out_end);
+  return begun.value();
+}
+/// The checksum of a slot. @param kept  as above
+[[nodiscard]] inline std::uint64_t slot_sum(const commit_record& c, std::uint64_t kept) noexcept {
+  return slot_sum_ended(slot_sum_begun(c, kept), c.out_word, c.out_end);
 }
 
 /// Who a file belongs to.

@@ -49,6 +49,7 @@ TEST_P(transport, cancels_one_waiting_receive_and_serves_the_others) {
 }
 
 TEST_P(transport, cancels_a_waiting_send_and_a_waiting_flush_without_sending_more) {
+  if (is_ws()) GTEST_SKIP() << "a message in one frame is read whole, up to max_message, before any of it is handed on";
   options with = settings();
   with.send_queue_bytes = 1000;
   join(with, settings());
@@ -122,7 +123,9 @@ TEST_P(transport, cancels_async_connect_and_gives_the_attempt_up) {
 }
 
 TEST_P(transport, cancels_waiting_for_a_close_that_then_goes_on) {
-  join();
+  options with = settings();
+  with.close_timeout = std::chrono::minutes(5);  // a busy machine takes seconds to write as much as goes in
+  join(with, settings());
   server.pause();
   ASSERT_TRUE(client.try_send(as_bytes(pattern(1, 6u << 20))));
   cancelled_operation close;

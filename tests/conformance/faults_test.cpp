@@ -79,11 +79,11 @@ void expect_clear(const exchange& went, const std::string& where_failed) {
   }
 }
 
-class faults : public ::testing::TestWithParam<std::tuple<framing_kind, bool, bool>> {};
+class faults : public ::testing::TestWithParam<std::tuple<const char*, framing_kind, bool, bool>> {};
 
 TEST_P(faults, at_every_operation_end_with_a_reason_without_repetition_and_with_loss_within_the_bound) {
-  const auto [framing, lose_in_flight, reconnect] = GetParam();
-  const setting with{"faulty", framing, senders_kind::one};
+  const auto [carrier, framing, lose_in_flight, reconnect] = GetParam();
+  const setting with{carrier, framing, senders_kind::one};
   const exchange undisturbed(with, 0, errc::reset, lose_in_flight, reconnect);
   ASSERT_TRUE(undisturbed.report && undisturbed.report->clean());
   ASSERT_EQ(missing(undisturbed.at_server.messages), 0u);
@@ -94,7 +94,10 @@ TEST_P(faults, at_every_operation_end_with_a_reason_without_repetition_and_with_
   for (std::uint64_t n = 1; n <= operations; ++n)
     for (const errc reason : {errc::reset, errc::network}) {
       const exchange went(with, n, reason, lose_in_flight, reconnect);
-      EXPECT_EQ(went.faults->failures, 1u);
+      // The length of a handshake differs by some bytes each time, and with it the number of operations.
+      if (with.is("faulty") || went.faults->operations >= n) {
+        EXPECT_EQ(went.faults->failures, 1u);
+      }
       expect_clear(went, went.faults->failed_operation + ", operation " + std::to_string(n));
       if (::testing::Test::HasFailure()) return;
       lost_something += missing(went.at_server.messages) != 0 ? 1 : 0;
@@ -105,15 +108,22 @@ TEST_P(faults, at_every_operation_end_with_a_reason_without_repetition_and_with_
   }
 }
 
+std::string name_of_fault(const ::testing::TestParamInfo<faults::ParamType>& one) {
+  const auto [carrier, framing, lose_in_flight, reconnect] = one.param;
+  return name_of({carrier, framing, senders_kind::one}) + (lose_in_flight ? "_lossy" : "_kept") +
+         (reconnect ? "_reconnecting" : "_once");
+}
+
 INSTANTIATE_TEST_SUITE_P(every, faults,
-                         ::testing::Combine(::testing::Values(framing_kind::varint, framing_kind::u32,
+                         ::testing::Combine(::testing::Values("faulty"),
+                                            ::testing::Values(framing_kind::varint, framing_kind::u32,
                                                               framing_kind::typed),
                                             ::testing::Bool(), ::testing::Bool()),
-                         [](const auto& one) {
-                           return name_of({"framing", std::get<0>(one.param), senders_kind::one}) +
-                                  (std::get<1>(one.param) ? "_lossy" : "_kept") +
-                                  (std::get<2>(one.param) ? "_reconnecting" : "_once");
-                         });
+                         name_of_fault);
+INSTANTIATE_TEST_SUITE_P(tls, faults,
+                         ::testing::Combine(::testing::Values("faulty_tls"), ::testing::Values(framing_kind::varint),
+                                            ::testing::Bool(), ::testing::Bool()),
+                         name_of_fault);
 
 }  // namespace
 }  // namespace ferry::test

@@ -151,7 +151,8 @@ TEST_P(transport, delivers_nothing_between_pause_and_resume) {
   for (std::size_t i = 0; i < 100; ++i) ASSERT_TRUE(client.try_send(numbered(i)));
   bool flushed = false;
   client.async_flush([&](error_code) { flushed = true; });
-  ASSERT_TRUE(turn([&] { return flushed || with_.is("faulty"); }, "the kernel to take them"));
+  const bool faulty = with_.carrier().find("faulty") != std::string_view::npos;
+  ASSERT_TRUE(turn([&] { return flushed || faulty; }, "the kernel to take them"));
   run_ready(io);
   EXPECT_EQ(at_server.messages.size(), 0u);
   server.resume();

@@ -25,7 +25,9 @@ TEST_P(transport, tells_that_nobody_listens_and_where) {
   EXPECT_TRUE(failed == errc::refused || failed == errc::not_found) << failed.message();
   EXPECT_EQ(made.state(), channel_state::closed);
   // The port, the name, or the end of the path: a host name may be told as the address that was tried.
-  const std::string where_to = url.substr(0, url.find('?'));
+  std::string where_to = url.substr(0, url.find('?'));
+  if (const auto resource = where_to.find("/meeting"); is_ws() && resource != std::string::npos && resource > 6)
+    where_to.resize(resource);
   const std::string place = where_to.substr(where_to.find_last_of("/:@") + 1);
   EXPECT_NE(made.last_error().text().find(place), std::string::npos) << made.last_error().text();
   EXPECT_EQ(made.stats().failed_attempts, 1u);
@@ -257,7 +259,7 @@ TEST_P(transport, cuts_a_channel_of_which_no_copy_was_kept) {
   client = open(connect_url(listening), settings());
   ASSERT_TRUE(turn([&] { return client.state() == channel_state::closed; }, "the cut"));
   EXPECT_EQ(arrived, 1);
-  EXPECT_EQ(listening.stats().open, 0u);
+  EXPECT_TRUE(turn([&] { return listening.stats().open == 0; }, "the end of the other end"));
 }
 
 TEST_P(transport, ends_waiting_accepts_when_the_listener_closes_and_lets_its_channels_live) {
@@ -277,13 +279,13 @@ TEST_P(transport, ends_waiting_accepts_when_the_listener_closes_and_lets_its_cha
 
 TEST_P(transport, times_out_when_idle_and_says_so) {
   options with = settings();
-  with.idle_timeout = std::chrono::milliseconds(15);
+  with.idle_timeout = std::chrono::milliseconds(250);  // longer than the server's half of a handshake takes
   join(with, settings());
   life at_client;
   at_client.watch(client);
   ASSERT_TRUE(turn([&] { return at_client.downs.size() == 1; }, "the idle deadline"));
   EXPECT_EQ(at_client.downs[0].reason, errc::idle);
-  EXPECT_NE(at_client.downs[0].reason.text().find("15ms (idle_timeout)"), std::string::npos)
+  EXPECT_NE(at_client.downs[0].reason.text().find("250ms (idle_timeout)"), std::string::npos)
       << at_client.downs[0].reason.text();
 }
 

@@ -128,7 +128,8 @@ TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
   EXPECT_EQ(traits.carries_type, server.traits().carries_type);
   const bool wire_has_both = is_ring() || with_.is_session() || with_.framing == framing_kind::typed ||
                              (with_.is("inproc") && with_.framing == framing_kind::automatic);
-  EXPECT_EQ(traits.carries_kind, wire_has_both);
+  EXPECT_EQ(traits.carries_kind, wire_has_both || is_ws());
+  EXPECT_EQ(traits.carries_parts, is_ws());
   EXPECT_EQ(traits.carries_type, wire_has_both);
   if (!wire_has_both) {
     ASSERT_FALSE(typed);
@@ -137,7 +138,7 @@ TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
   }
   const std::size_t expected = wire_has_both ? 3 : 2;
   ASSERT_TRUE(turn([&] { return all.size() == expected; }, "the messages"));
-  EXPECT_EQ(all[0].kind, wire_has_both ? message_kind::text : message_kind::binary);
+  EXPECT_EQ(all[0].kind, traits.carries_kind ? message_kind::text : message_kind::binary);
   EXPECT_EQ(all[1].kind, message_kind::binary);
   if (wire_has_both) {
     EXPECT_EQ(all[2].kind, message_kind::text);

@@ -164,7 +164,7 @@ TEST_P(transport, keeps_anything_of_the_callers) {
 TEST_P(transport, knows_its_peer) {
   join();
   EXPECT_EQ(server.url(), listening.url());
-  if (with_.is("ipc") || with_.is("abstract") || is_ring()) {
+  if (with_.is("ipc") || with_.is("abstract") || with_.is("wsipc") || is_ring()) {
     ASSERT_TRUE(server.peer().process);
     EXPECT_EQ(server.peer().process->pid, ::getpid());
     EXPECT_EQ(server.peer().process->uid, ::getuid());

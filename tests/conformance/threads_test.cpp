@@ -93,7 +93,8 @@ TEST_P(transport, may_lose_its_last_handle_on_another_thread) {
 }
 
 TEST_P(transport, connects_two_event_loops_on_two_threads) {
-  if (with_.is("faulty")) GTEST_SKIP() << "this transport is for one thread";
+  if (with_.is("faulty") || with_.is("faulty_tls") || with_.is("captured_faulty"))
+    GTEST_SKIP() << "this transport is for one thread";
   boost::asio::io_context there;
   context other(there, where);
   options with = settings();
@@ -129,8 +130,11 @@ TEST_P(transport, connects_two_event_loops_on_two_threads) {
     answered.set();
   });
   std::deque<std::string> answers;
+  bool answering = false;
   const std::function<void()> answer = [&] {
+    if (std::exchange(answering, true)) return;  // to send can drain
     while (!answers.empty() && server.try_send(answers.front())) answers.pop_front();
+    answering = false;
   };
   listening.on_channel([&](channel arrived) {
     server = std::move(arrived);

@@ -15,8 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "net/transports.hpp"
 #include "testing/faulty_stream.hpp"
 #include "testing/temp_dir.hpp"
+#include "testing/tls_authority.hpp"
 #include "testing/watchdog.hpp"
 
 namespace ferry::test {
@@ -34,8 +36,9 @@ inline constexpr std::size_t k_slower = 1;
 #endif
 
 struct setting {
-  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, faulty, shm, shm_small, shm_copy; session_
-                          ///< before one
+  const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, tls4, ws4, wss4, wsraw4, wssraw4, wsipc,
+                          ///< faulty, faulty_tls, faulty_ws, captured (tcp4), captured_faulty, shm, shm_small,
+                          ///< shm_copy; session_ before one
   framing_kind framing;
   senders_kind senders;
 
@@ -95,7 +98,7 @@ inline std::string pattern(std::uint64_t seed, std::size_t size) {
   std::uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
   for (char& c : made) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    c = static_cast<char>(state >> 56);
+    c = static_cast<char>(state >> 57);  // ASCII: it may travel as text
   }
   return made;
 }
@@ -128,7 +131,11 @@ class any_transport {
   any_transport(const setting& with) : with_(with) {
     faults->most_per_read = 700;
     faults->most_per_write = 1500;
-    where.register_transport("faulty", std::make_shared<faulty_transport>(faults));
+    const auto faulty = std::make_shared<faulty_transport>(faults);
+    where.register_transport("faulty", faulty);
+    where.register_transport("faultytls", net::make_tls_transport(faulty));
+    where.register_transport("faultyws", net::make_ws_transport(faulty, net::ws_start::raw));
+    if (is_tls()) tls_authority().issue(dir.file("host.pem"), {.names = "DNS:meeting,IP:127.0.0.1"});
   }
 
   /// Options with this framing and way of sending.
@@ -140,6 +147,12 @@ class any_transport {
     o.runtime_dir = dir.path();
     o.copy = with_.is("shm_copy");
     if (with_.is("shm_small")) o.ring_bytes = 4096;
+    if (with_.is("captured") || with_.is("captured_faulty")) o.capture = dir.file("wire.pcap");
+    if (is_tls()) {
+      o.tls_certificate = dir.file("host.pem");
+      o.tls_ca = dir.file("host.pem.ca");
+      o.tls_verify = tls_verify_kind::yes;
+    }
     if (with_.is_session()) {
       o.session = session_kind::persistent;
       o.as = "somebody";
@@ -153,7 +166,15 @@ class any_transport {
     if (with_.is("ipc")) return "ipc://" + dir.file("socket");
     if (with_.is("abstract")) return "ipc://@" + dir.file("socket");
     if (is_ring()) return "shm://meeting";
-    if (with_.is("tcp4")) return "tcp://127.0.0.1:0";
+    if (with_.is("tcp4") || with_.is("captured")) return "tcp://127.0.0.1:0";
+    if (with_.is("tls4")) return "tls://127.0.0.1:0";
+    if (with_.is("faulty_tls")) return "faultytls://meeting";
+    if (with_.is("faulty_ws")) return "faultyws://meeting";
+    if (with_.is("ws4")) return "ws://127.0.0.1:0/meeting";
+    if (with_.is("wss4")) return "wss://127.0.0.1:0/meeting";
+    if (with_.is("wsraw4")) return "ws+raw://127.0.0.1:0";
+    if (with_.is("wssraw4")) return "wss+raw://127.0.0.1:0";
+    if (with_.is("wsipc")) return "ws+ipc://" + dir.file("socket") + "?path=/meeting";
     if (with_.is("tcp6")) return "tcp://[::1]:0";
     if (with_.is("localhost")) return "tcp://localhost:0";
     return "faulty://meeting";
@@ -162,7 +183,13 @@ class any_transport {
   /// While connected, a ring is the send queue: a full one is full, and what was taken is in it. Tests that want more
   /// than 4 KiB to be taken at once say so with this.
   [[nodiscard]] bool takes_little() const { return with_.is("shm_small"); }
-  [[nodiscard]] bool is_tcp() const { return with_.is("tcp4") || with_.is("tcp6") || with_.is("localhost"); }
+  [[nodiscard]] bool is_tls() const {
+    return with_.is("tls4") || with_.is("faulty_tls") || with_.is("wss4") || with_.is("wssraw4");
+  }
+  [[nodiscard]] bool is_ws() const { return with_.carrier().find("ws") != std::string_view::npos; }
+  [[nodiscard]] bool is_tcp() const {
+    return with_.is("tcp4") || with_.is("captured") || with_.is("tcp6") || with_.is("localhost");
+  }
   /// Where `at` can be connected to; by name if this is what is tested.
   [[nodiscard]] std::string connect_url(const listener& at) const {
     const std::string url = at.url();

@@ -109,7 +109,8 @@ TEST_F(many_sessions, cost_little_while_they_are_idle_and_do_not_slow_down_the_o
   run_ready(io);
   all.clear();
   late.close();
-  EXPECT_TRUE(turn([&] { return footprint::now().descriptors <= empty.descriptors; }, "descriptors given back"));
+  // The list in which the io_context watches its sockets stays.
+  EXPECT_TRUE(turn([&] { return footprint::now().descriptors <= empty.descriptors + 1; }, "descriptors given back"));
 }
 
 }  // namespace

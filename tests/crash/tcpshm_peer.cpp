@@ -1,10 +1,12 @@
-// One side of a numbered echo over tcpshm, to be killed at any time and started again.
+// One side of a numbered echo in tcpshm's shape, to be killed at any time and started again.
 //
-//   tcpshm_peer server DIR LOG NAME            answers every message; writes its port into the log
-//   tcpshm_peer client DIR LOG NAME tcp|shm    sends numbers as fast as they are taken
+//   tcpshm_peer server DIR LOG NAME [ferry|disk]            answers every message; writes its port into the log
+//   tcpshm_peer client DIR LOG NAME tcp|shm [ferry|disk]    sends numbers as fast as they are taken
 //
-// Before either takes a message or sends one, it notes the number and how far its connection has come; so it knows,
-// when it is started again, what it had done. LOG is a tcpshm_log.
+// Over tcpshm's protocol, before either takes a message or sends one, it notes the number and how far its connection
+// has come; so it knows, when it is started again, what it had done. With `ferry` it asks its connection alone, as to
+// take a message and to answer it is one step there; with `disk` such steps wait for the disk, and a death may undo the
+// last ones. LOG is a tcpshm_log.
 #include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
@@ -12,7 +14,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <string_view>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 #include "os/mapping.hpp"
 #include "tests/crash/tcpshm_log.hpp"
@@ -27,8 +31,19 @@ std::int64_t milliseconds() {
       .count();
 }
 
-tcpshm::options small() {
+struct place {
+  std::string directory, log, name;
+  bool ferry = false;
+  bool disk = false;
+};
+
+tcpshm::options small(const place& of) {
   auto with = tcpshm::options::seed_defaults();
+  if (of.ferry) with.speaks = tcpshm::protocol::ferry;
+  if (of.disk) with.durable = tcpshm::durability::disk;
+  with.ring_bytes = 4096;
+  with.max_message = 512;
+  with.runtime_dir = std::filesystem::path(of.log).parent_path().string();
   with.connection_timeout = 30'000;
   with.heartbeat_interval = 3;
   with.new_connection_timeout = 30'000;
@@ -39,7 +54,7 @@ tcpshm::options small() {
 // What both sides know of themselves.
 class side {
  public:
-  explicit side(tcpshm_log& log) : log_(&log) {}
+  side(const place& of, tcpshm_log& log) : ferry_(of.ferry), disk_(of.disk), log_(&log) {}
 
  protected:
   void wrong(const std::string& what) const {
@@ -60,12 +75,14 @@ class side {
     std::memcpy(at->body(), body.data(), body.size());
     return true;
   }
+  const bool ferry_;
+  const bool disk_;
   tcpshm_log* log_;
 };
 
 class echo_server : public tcpshm::server, private side {
  public:
-  echo_server(const char* directory, tcpshm_log& log, const char* name) : server(directory, name, small()), side(log) {}
+  echo_server(const place& of, tcpshm_log& log) : server(of.directory, of.name, small(of)), side(of, log) {}
   [[noreturn]] void run() {
     if (!start("127.0.0.1", 0)) std::exit(1);
     log_->port = port();
@@ -90,7 +107,13 @@ class echo_server : public tcpshm::server, private side {
   void on_client_logon(const std::string&, tcpshm::connection& conn) override {
     if (std::exchange(known_, true)) return;
     owner_ = &conn;
-    if (log_->server.empty()) return;
+    if (ferry_) {
+      next_ = conn.where().popped;
+      if (conn.where().pushed != next_)
+        wrong("server: " + std::to_string(next_) + " taken, " + std::to_string(conn.where().pushed) + " answered");
+      if (!disk_ && log_->served > next_) wrong("server: came back at " + std::to_string(next_));
+    }
+    if (ferry_ || log_->server.empty()) return;
     const auto last = log_->server.read();
     const auto now = conn.where();
     next_ = now.popped == last.popped ? last.number : last.number + 1;
@@ -104,7 +127,7 @@ class echo_server : public tcpshm::server, private side {
     if (owes_) return;
     check(m, next_, "server");
     if (!put(conn, next_)) return;  // no room for the answer: the message waits
-    log_->server.write(next_, conn.where());
+    if (!ferry_) log_->server.write(next_, conn.where());
     conn.pop();
     if (conn.push()) wrong("server: refused");
     log_->served = ++next_;
@@ -127,7 +150,7 @@ class echo_server : public tcpshm::server, private side {
 
 class echo_client : public tcpshm::client, private side {
  public:
-  echo_client(const char* directory, tcpshm_log& log, const char* name) : client(directory, name, small()), side(log) {}
+  echo_client(const place& of, tcpshm_log& log) : client(of.directory, of.name, small(of)), side(of, log) {}
   [[noreturn]] void run(bool use_shm) {
     auto& conn = get_connection();
     for (;; ::sched_yield()) {
@@ -151,14 +174,7 @@ class echo_client : public tcpshm::client, private side {
   }
   std::int64_t on_login_success(const tcpshm::login_answer&) override {
     log_->logins += 1;
-    if (!std::exchange(known_, true)) {
-      const auto now = get_connection().where();
-      const auto sent = log_->client_sends.read();
-      if (!log_->client_sends.empty()) next_ = now.pushed == sent.pushed ? sent.number : sent.number + 1;
-      const auto received = log_->client_receives.read();
-      if (!log_->client_receives.empty())
-        wanted_ = now.popped == received.popped ? received.number : received.number + 1;
-    }
+    if (!std::exchange(known_, true)) ferry_ ? ask_connection() : read_notes();
     return milliseconds();
   }
   void on_seq_number_mismatch(const tcpshm::sequence_mismatch& n) override {
@@ -169,7 +185,7 @@ class echo_client : public tcpshm::client, private side {
   void on_server_msg(const tcpshm::message& m) override {
     check(m, wanted_, "client");
     auto& conn = get_connection();
-    log_->client_receives.write(wanted_, conn.where());
+    if (!ferry_) log_->client_receives.write(wanted_, conn.where());
     conn.pop();
     log_->echoed = ++wanted_;
   }
@@ -178,9 +194,22 @@ class echo_client : public tcpshm::client, private side {
   }
 
  private:
+  void ask_connection() {
+    next_ = get_connection().where().pushed;
+    wanted_ = get_connection().where().popped;
+    // The last one may have been counted here and not committed.
+    if (!disk_ && log_->echoed > wanted_ + 1) wrong("client: came back at " + std::to_string(wanted_));
+  }
+  void read_notes() {
+    const auto now = get_connection().where();
+    const auto sent = log_->client_sends.read();
+    if (!log_->client_sends.empty()) next_ = now.pushed == sent.pushed ? sent.number : sent.number + 1;
+    const auto received = log_->client_receives.read();
+    if (!log_->client_receives.empty()) wanted_ = now.popped == received.popped ? received.number : received.number + 1;
+  }
   void send_some(tcpshm::connection& conn) {
     for (int i = 0; i < 8 && put(conn, next_); ++i) {
-      log_->client_sends.write(next_, conn.where());
+      if (!ferry_) log_->client_sends.write(next_, conn.where());
       if (i % 3 == 2 ? conn.push_more() : conn.push()) wrong("client: refused");
       next_ += 1;
     }
@@ -191,16 +220,19 @@ class echo_client : public tcpshm::client, private side {
 };
 
 int run(int count, char** argument) {
-  const std::string_view role = count > 1 ? argument[1] : "";
-  if (count < 5) return 2;
-  const auto file = os::open_file(argument[3], true);
+  const std::vector<std::string> all(argument, argument + count);
+  const std::string role = count > 1 ? all[1] : "";
+  const bool disk = all.back() == "disk";
+  const bool ferry = disk || all.back() == "ferry";
+  if (all.size() - ferry != (role == "server" ? 5u : 6u)) return 2;
+  const place of{all[2], all[3], all[4], ferry, disk};
+  const auto file = os::open_file(of.log, true);
   if (!file) return 1;
   const auto map = os::mapping::of(file->get(), k_tcpshm_log_bytes, true);
   if (!map) return 1;
   auto& log = *reinterpret_cast<tcpshm_log*>(map->data());
-  if (role == "server") echo_server(argument[2], log, argument[4]).run();
-  if (role == "client" && count == 6)
-    echo_client(argument[2], log, argument[4]).run(std::string_view(argument[5]) == "shm");
+  if (role == "server") echo_server(of, log).run();
+  if (role == "client") echo_client(of, log).run(all[5] == "shm");
   return 2;
 }
 

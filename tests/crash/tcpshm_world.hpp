@@ -23,8 +23,12 @@ using program = std::vector<std::string>;
 
 class tcpshm_world {
  public:
-  tcpshm_world(program server, program client, bool shm)
-      : server_program_(std::move(server)), client_program_(std::move(client)), shm_(shm) {
+  /// @param sessions  "ferry": over persistent sessions; "disk": over those on disk
+  tcpshm_world(program server, program client, bool shm, std::string sessions = {})
+      : server_program_(std::move(server)),
+        client_program_(std::move(client)),
+        shm_(shm),
+        sessions_(std::move(sessions)) {
     std::ofstream(log_path_) << std::string(k_tcpshm_log_bytes, '\0');
     const auto file = os::open_file(log_path_, true);
     map_ = os::mapping::of(file.value().get(), k_tcpshm_log_bytes, true).value();
@@ -79,9 +83,10 @@ class tcpshm_world {
   std::mt19937 random{std::random_device{}()};
 
  private:
-  [[nodiscard]] static std::unique_ptr<child> start(const program& what, const std::vector<std::string>& arguments) {
+  [[nodiscard]] std::unique_ptr<child> start(const program& what, const std::vector<std::string>& arguments) const {
     program all = what;
     all.insert(all.end(), arguments.begin(), arguments.end());
+    if (!sessions_.empty()) all.push_back(sessions_);
     return std::make_unique<child>(all);
   }
   static void end(child& one) {
@@ -97,6 +102,7 @@ class tcpshm_world {
 
   program server_program_, client_program_;
   bool shm_;
+  std::string sessions_;
   temp_dir server_files_, client_files_, log_files_;
   std::string server_name_ = unique_name("s"), client_name_ = unique_name("c");
   clean_rings rings_{server_name_, client_name_};

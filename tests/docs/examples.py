@@ -109,16 +109,24 @@ class Pair(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
             self.assertRegex(done.stdout, r"^40 kills, \d+ orders: each is in the book once, in order\n$")
 
+    def socket_echo(self):
+        for place in (("tcp", "127.0.0.1", "0"), ("ipc", self.path)):
+            server = self.start("socket_echo", "server", *place)
+            _, _, where, port = server.stdout.readline().split()
+            there = (place[0], where, port) if place[0] == "tcp" else place
+            self.assertEqual(self.run_to_end("socket_echo", "client", *there, "one", "", "three"), "one\n\nthree\n")
+            self.ends_well(server)
+
     def tcpshm_echo(self):
         folder = Path(self.path).parent
         # Shared memory has no folders.
         names = f"s{os.getpid()}", f"c{os.getpid()}"
         for one in ("_".join(names), "_".join(reversed(names))):
             self.addCleanup(Path(f"/dev/shm/{one}.shm").unlink, missing_ok=True)
-        for how in ("tcp", "shm", "tcp"):
-            server = self.start("tcpshm_echo_server", folder / "server", names[0], "0")
+        for how, speaks in (("tcp", ()), ("shm", ()), ("tcp", ()), ("tcp", ("ferry",)), ("shm", ("ferry",))):
+            server = self.start("tcpshm_echo_server", folder / "server", names[0], "0", *speaks)
             port = server.stdout.readline().split()[-1]
-            printed = self.run_to_end("tcpshm_echo_client", folder / "client", names[1], port, how, "1000")
+            printed = self.run_to_end("tcpshm_echo_client", folder / "client", names[1], port, how, "1000", *speaks)
             self.assertEqual(printed, "1000 answers\n")
             server.kill()
             server.wait(LIMIT)

@@ -25,7 +25,7 @@ has() { [[ $parts == *" $1 "* ]]; }
 
 if [[ $mode == minimal ]]; then
   build=$scratch/build
-  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DFERRY_SYSTEMD=OFF -DFERRY_PROGRAM=OFF \
+  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DFERRY_TLS=OFF -DFERRY_SYSTEMD=OFF -DFERRY_PROGRAM=OFF \
     -DFERRY_TESTS=OFF -DFERRY_EXAMPLES=OFF -DFERRY_FUZZ=OFF
   cmake --build "$build" --parallel 2
 fi
@@ -44,18 +44,22 @@ pkg_config_dirs=("$prefix"/lib*/pkgconfig "$prefix"/lib*/*/pkgconfig)
 export PKG_CONFIG_PATH=${pkg_config_dirs[0]}
 read -ra flags <<<"$(pkg-config --cflags --libs ferry)"
 "$compiler" -std=c++20 "$here/consumer/consumer.cpp" $link_all "${flags[@]}" -o "$scratch/consumer/by_pkg_config"
+read -ra flags <<<"$(pkg-config --cflags --libs ferry-socket)"
+libraries_at=("$prefix"/lib*/libferry_socket.so "$prefix"/lib*/*/libferry_socket.so)
+cc -std=c99 -Wall -Wextra -Werror -pedantic "$here/consumer/c_consumer.c" "${flags[@]}" \
+  -Wl,-rpath,"$(dirname "${libraries_at[0]}")" -o "$scratch/consumer/c_by_pkg_config"
 if has systemd; then
   read -ra flags <<<"$(pkg-config --cflags --libs ferry-systemd)"
   "$compiler" -std=c++20 "$here/consumer/consumer.cpp" $link_all "${flags[@]}" -o "$scratch/consumer/systemd_by_pkg_config"
 fi
 
-for program in "$scratch"/consumer/{consumer,dry_consumer,by_pkg_config,systemd_consumer,systemd_by_pkg_config}; do
+for program in "$scratch"/consumer/{consumer,dry_consumer,by_pkg_config,systemd_consumer,systemd_by_pkg_config,c_consumer,c_by_pkg_config}; do
   [[ -e $program ]] || continue
   "$program" || fail "$(basename "$program") ended with status $?"
   libraries=$(ldd "$program")
   ! grep -i boost <<<"$libraries" || fail "$(basename "$program") links a Boost library"
-  [[ $mode != minimal ]] || ! grep -Ev 'linux-vdso|ld-linux|lib(stdc\+\+|gcc_s|m|c)\.so' <<<"$libraries" ||
-    fail "$(basename "$program") needs more than the language's own libraries"
+  [[ $mode != minimal ]] || ! grep -Ev 'linux-vdso|ld-linux|lib(stdc\+\+|gcc_s|m|c|z|ferry_socket)\.so' <<<"$libraries" ||
+    fail "$(basename "$program") needs more than the language's own libraries and zlib"
   echo "$(basename "$program"): runs"
 done
 if has program; then

@@ -1,7 +1,8 @@
 #pragma once
-/// Connections that outlive their processes, as tcpshm's programs speak them: over TCP with a send queue in a file, or
-/// through two rings in shared memory. A client and a server, each polled by its owner; what happens is told to virtual
-/// functions. Includes no Boost.
+/// Connections that outlive their processes, in the shape that tcpshm's programs know: over TCP or through two rings in
+/// shared memory, with what was not acknowledged in files. What is spoken is tcpshm's own protocol, or that of Ferry's
+/// persistent sessions, whose channels are then on the other end as well. A client and a server, each polled by its
+/// owner; what happens is told to virtual functions. Includes no Boost.
 ///
 /// No thread and no clock: `now` comes from the caller, in any unit, and deadlines are in that unit. Which thread polls
 /// what is the caller's choice: the CTL thread is the one that calls server::poll_ctl() (a client's: poll_tcp(), and
@@ -24,8 +25,23 @@ namespace ferry::compat::tcpshm {
 
 // Options ---------------------------------------------------------------------------------------
 
+enum class protocol : std::uint8_t {
+  tcpshm,  ///< tcpshm's bytes and files: its programs are on the other end
+  ferry,   ///< persistent sessions: whatever has `session=persistent` is on the other end. Source: docs/sessions.md
+};
+
+/// What is committed survives, with protocol::ferry.
+enum class durability : std::uint8_t {
+  process,  ///< the death of both processes, at any instruction
+  disk,     ///< the death of the machine too. Each poll of the connection's group waits for the disk, if anything was
+            ///< committed since the one before: for all of that at once. Nobody sees it before, and the messages popped
+            ///< are not acknowledged. Logins wait for the disk too
+};
+
 /// Both sides need the same of those marked (*); nothing is negotiated. Times are in the unit of `now`.
 struct options {
+  protocol speaks = protocol::tcpshm;  ///< (*)
+
   std::size_t name_size = 16;                  ///< (*) of names, with the zero that ends them; 2 .. 64
   std::size_t shm_queue_bytes = 1u << 20;      ///< (*) each of the two rings; a power of two, 128 .. 2^30
   bool to_little_endian = true;                ///< (*) byte order over TCP
@@ -39,6 +55,15 @@ struct options {
   std::size_t login_data_bytes = 1;            ///< (*) user data in a login, sizeof of a C struct: 1 .. 1024
   std::size_t answer_data_bytes = 1;           ///< (*) the same in the answer
   std::size_t data_alignment = 1;              ///< (*) of both structs: 1, 2, 4 or 8
+
+  // Of protocol::ferry, which uses none of name_size, shm_queue_bytes, to_little_endian, tcp_queue_bytes,
+  // acknowledge_bytes, and has no user data.
+  std::size_t ring_bytes = 1u << 20;  ///< of the file of what is sent; a power of two. One that exists keeps its size
+  std::size_t max_message = 256u << 10;  ///< bytes of a body, both ways; to send it, a quarter of the ring at most
+  durability durable = durability::process;
+  std::string peer;          ///< the name that the other side must have; empty: any
+  std::string shm_endpoint;  ///< NAME of shm://NAME; empty: the digits of the port
+  std::string runtime_dir;   ///< where the sockets of shm endpoints lie; empty: the system's place
 
   // Of servers.
   std::size_t max_new_connections = 64;  ///< that have not logged in; more wait in the listen queue
@@ -57,9 +82,12 @@ struct options {
 
 /// What stands before the body of a message that is being written; the body follows at once, aligned to 8.
 struct message_header {
-  std::uint16_t size;      ///< with these 8 bytes; set by alloc()
-  std::uint16_t msg_type;  ///< to be set, not 0
+  std::uint16_t size;      ///< with these 8 bytes, 65535 if that is more; set by alloc()
+  std::uint16_t msg_type;  ///< to be set; not 0, but with protocol::ferry, where 0 is what says nothing
   std::uint32_t ack_seq;   ///< not to be set
+
+  /// With these 8 bytes, also if `size` cannot say it.
+  [[nodiscard]] std::size_t whole_size() const noexcept { return ack_seq > size ? ack_seq : size; }
 
   [[nodiscard]] std::byte* body() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
   template <class T>
@@ -71,28 +99,29 @@ static_assert(sizeof(message_header) == 8);
 
 /// A message that was received, checked. In shared memory the body is where the peer wrote it.
 struct message {
-  std::uint16_t size = 0;      ///< with the header's 8 bytes
-  std::uint16_t msg_type = 0;  ///< not 0
+  std::uint32_t size = 0;      ///< with the header's 8 bytes
+  std::uint16_t msg_type = 0;  ///< not 0, but with protocol::ferry: what a channel sent without a type
   bytes body;                  ///< aligned to 8
 };
 
-/// The numbers of both sides, which do not fit together: an ack does not lie within the other one's start .. end.
+/// The numbers of both sides, which do not fit together: an ack does not lie within the other one's start .. end. Of
+/// tcpshm's they have 32 bits.
 struct sequence_mismatch {
-  std::uint32_t local_ack_seq, local_seq_start, local_seq_end;
-  std::uint32_t remote_ack_seq, remote_seq_start, remote_seq_end;
+  std::uint64_t local_ack_seq, local_seq_start, local_seq_end;
+  std::uint64_t remote_ack_seq, remote_seq_start, remote_seq_end;
 };
 
 struct login_request {
-  std::string address;      ///< "127.0.0.1:4711"
+  std::string address;      ///< "127.0.0.1:4711"; of protocol::ferry in shared memory "pid 4711 uid 1000"
   std::string client_name;  ///< letters, digits, '.', '-', '_'
   bool use_shm = false;
-  std::vector<std::byte> user_data;  ///< login_data_bytes of them
+  std::vector<std::byte> user_data;  ///< login_data_bytes of them; protocol::ferry: none
 };
 
 struct login_answer {
   std::string server_name;
-  std::vector<std::byte> user_data;  ///< answer_data_bytes of them, zeros but for what the server sets
-  std::string error_text;            ///< why it was refused; at most 31 bytes travel
+  std::vector<std::byte> user_data;  ///< answer_data_bytes, zeros but for what the server sets; protocol::ferry: none
+  std::string error_text;            ///< why it was refused; at most 31 bytes travel, of protocol::ferry 63
 };
 
 // Connections -----------------------------------------------------------------------------------
@@ -101,6 +130,11 @@ class link;
 
 /// One client and one server. A reference stays valid until its server or client stops, also while the peer is away:
 /// what is pushed meanwhile goes out after the next login.
+///
+/// With protocol::ferry everything between two commits is one transaction: pop(), push_more() and push() in any order
+/// and number. push() commits it; so does the end of a callback that was given a message, and the next poll of the
+/// connection's group. After a death either all of it has happened or nothing: to pop a message and push its answer is
+/// one step.
 /// Thread safety: its polling thread only, but for the names (a client's: not during a login).
 class connection {
  public:
@@ -109,18 +143,23 @@ class connection {
   ~connection();
 
   /// Room for a message of `size` bytes of body. Its msg_type and body are to be written, then push() or push_more();
-  /// another alloc() forgets it. @return null: no room, the size is above 65527, or no login has begun yet
+  /// another alloc() forgets it. @return null: no room, the size is above 65527 (protocol::ferry: max_message, or a
+  /// quarter of the ring), no login has begun yet, or the disk has failed and no login has come since
   [[nodiscard]] message_header* alloc(std::size_t size) noexcept;
-  /// Submits the message of the last alloc(), and sends what waits. Over TCP it outlives this process from now on.
+  /// Submits the message of the last alloc(), and sends what waits. Over TCP, and with protocol::ferry, it outlives
+  /// this process from now on; with durability::disk, the machine from the next poll on.
   /// @return misuse: msg_type is 0, or there is nothing that alloc() gave (also when a new login has emptied the queue)
+  /// | corrupt: the peer has damaged what it shares with us, and the connection ends
   [[nodiscard]] std::error_code push() noexcept;
-  /// The same, but over TCP nothing is sent before the next push() or poll.
+  /// The same, but over TCP nothing is sent, and with protocol::ferry nothing has happened, before the next push() or
+  /// poll.
   [[nodiscard]] std::error_code push_more() noexcept;
 
   /// The oldest message that was received; the same until pop(). Valid until pop() or the next poll.
   /// @return null: none, or not connected. Polling calls it for you.
   [[nodiscard]] const message* front() noexcept;
-  /// Consumes what front(), or the poll, gave. To answer, pop() first and push() then.
+  /// Consumes what front(), or the poll, gave. To answer, pop() first and push() then: with protocol::ferry that is one
+  /// step.
   void pop() noexcept;
   /// Ends the connection, not the object: the peer is told, and so is the CTL thread's callback at its next poll.
   void close() noexcept;
@@ -132,10 +171,12 @@ class connection {
   [[nodiscard]] bool uses_shm() const noexcept;
 
   /// How far both directions have come, kept across the death of the process: `popped` changes with each pop(),
-  /// `pushed` with each push. Over TCP they are sequence numbers, in shared memory counts of blocks. An application
-  /// that notes both, with what it is about to do, before it pops and pushes, finds out after a crash how far it came.
+  /// `pushed` with each push. Over TCP they are sequence numbers, in shared memory counts of blocks, of 32 bits. An
+  /// application that notes both, with what it is about to do, before it pops and pushes, finds out after a crash how
+  /// far it came. With protocol::ferry both count messages since the session began, and after a crash say what was
+  /// committed.
   struct progress {
-    std::uint32_t popped = 0, pushed = 0;
+    std::uint64_t popped = 0, pushed = 0;
     friend bool operator==(const progress&, const progress&) = default;
   };
   [[nodiscard]] progress where() const noexcept;
@@ -172,7 +213,7 @@ class client {
                              std::chrono::milliseconds within = std::chrono::seconds(10));
   /// The same without blocking: poll_tcp(), and in shared memory poll_shm() too, go on with it, and its callbacks come
   /// from there. It fails after connection_timeout. With another use_shm than before no other thread polls meanwhile.
-  /// @param host  an address in digits; a name may block
+  /// @param host  an address in digits; a name may block. In shared memory with protocol::ferry nobody asks for it
   /// @return false: failed already, after a callback; or misuse: it is connected
   [[nodiscard]] bool start_connect(bool use_shm, const std::string& host, std::uint16_t port,
                                    bytes login_user_data = {});

@@ -1,9 +1,12 @@
 #pragma once
-/// What the header knows of a channel: the straight way of its messages into a ring, without a call.
+/// What the header knows of a channel: the straight ways of its messages, without a call.
 
 #include <ferry/detail/ring_core.hpp>
 #include <ferry/detail/taken.hpp>
 #include <ferry/message.hpp>
+
+#include <cstring>
+#include <span>
 
 namespace ferry::net {
 struct ring_link;
@@ -44,9 +47,53 @@ class straight_way {
   net::ring_link* link_ = nullptr;
 };
 
+/// Opened by a session's channel while a message handler runs: its first small answer is kept here until the handler
+/// returns, and written into the ring together with the commit. Whoever finds it shut asks the channel. Thread safety:
+/// as straight_way.
+class straight_answer {
+ public:
+  /// @return false: shut, or not for this message
+  [[nodiscard]] bool try_keep(bytes payload, message_kind kind) noexcept {
+    if (payload.size() >= end_) return false;
+    if (!payload.empty()) std::memcpy(to_, payload.data(), payload.size());
+    size_ = payload.size();
+    kind_ = kind;
+    kept_ = true;
+    end_ = 0;
+    return true;
+  }
+
+  /// @param room  outlives what is kept there
+  void open(std::span<std::byte> room) noexcept {
+    to_ = room.data();
+    end_ = room.size() + 1;
+  }
+  void shut() noexcept {
+    if (end_ != 0) end_ = 0;
+  }
+  [[nodiscard]] bool kept() const noexcept { return kept_; }
+  /// What was kept; its bytes stay until something else is.
+  [[nodiscard]] message_view take() noexcept {
+    kept_ = false;
+    return {{to_, size_}, kind_, 0};
+  }
+  void drop() noexcept {
+    shut();
+    kept_ = false;
+  }
+
+ private:
+  std::size_t end_ = 0;  // the largest payload and 1; 0: shut
+  std::byte* to_ = nullptr;
+  std::size_t size_ = 0;
+  message_kind kind_ = message_kind::binary;
+  bool kept_ = false;
+};
+
 /// The part of every channel_impl that the header may use.
 struct channel_front {
   straight_way straight;
+  straight_answer first_answer;
 };
 
 }  // namespace ferry::detail

@@ -1,0 +1,129 @@
+#pragma once
+/// One physical connection at a gateway: a client, a server, or somebody who has still to prove to be one.
+
+#include <ferry/buffer_pool.hpp>
+#include <ferry/options.hpp>
+#include <ferry/stream.hpp>
+
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "codec/gateway_packet.hpp"
+#include "gateway/send_queue.hpp"
+#include "gateway/settings.hpp"
+#include "session/virtual_connections.hpp"
+
+namespace ferry::gateway {
+
+class member;
+
+/// What a member asks of the gateway that it belongs to.
+class member_owner {
+ public:
+  /// A server said who it is, and has proved that it may. @return false: there is no room for it
+  virtual bool arrived(member& who, std::uint32_t id) = 0;
+  /// A whole packet came from it.
+  virtual void heard(member& who) = 0;
+  /// A packet came. @return protocol: a breach of it | null: not for anybody else | whom it is for
+  virtual result<member*> sort(member& from, const codec::gateway::packet& what) = 0;
+  /// That many whole packets of one virtual connection or several, for one member. @return false: `from` must wait, and
+  /// nothing was taken
+  virtual bool forward(member& from, member& to, bytes packets, std::size_t count) = 0;
+  /// Is over. Ended later, from the event loop: who calls this may go on.
+  virtual void doom(member& who, error why) = 0;
+  /// Has something to send that may wait until what came at once has been read.
+  virtual void flush_later(member& who) = 0;
+  [[nodiscard]] virtual const settings& with() const noexcept = 0;
+  [[nodiscard]] virtual buffer_pool& buffers() noexcept = 0;
+  /// For what does not fit into a member's own buffer; good until the call returns that it is used in.
+  [[nodiscard]] virtual mutable_bytes large_buffer() noexcept = 0;
+
+ protected:
+  ~member_owner() = default;
+};
+
+///   client   up --> doomed
+///   server   proving --login--> up --> doomed
+/// A member that is doomed reads and sends nothing more.
+class member final : public session::gateway_member, public stream_events, public std::enable_shared_from_this<member> {
+ public:
+  enum class state : std::uint8_t { proving, up, doomed };
+
+  /// @param asked  of a server: the challenge that is sent first
+  member(member_owner& owner, std::shared_ptr<stream> carrier, const side_settings& with);
+  void start_client();
+  void start_server(const codec::gateway::challenge& asked);
+  /// Nothing more is read or sent.
+  void doom() noexcept { state_ = state::doomed; }
+  [[nodiscard]] bool is_doomed() const noexcept { return state_ == state::doomed; }
+  [[nodiscard]] bool is_up() const noexcept { return state_ == state::up; }
+  /// Lets go of the connection.
+  void close() noexcept { carrier_->close(); }
+  /// Tells the peer that nothing follows; what waits is sent as far as that goes at once.
+  void end();
+
+  [[nodiscard]] std::string text() const;
+
+  /// For its end: now, or from flush() on. @return false: the queue is full, even after what could be sent was sent;
+  /// nothing was taken
+  [[nodiscard]] bool send(bytes packets, std::size_t count);
+  /// A command of the gateway. @return false: as of send(); a few are taken above the limit
+  [[nodiscard]] bool send(const codec::gateway::command& what);
+  /// Sends what waits. The rest follows when there is room.
+  void flush();
+
+  /// Who cannot be read until this one has sent some of what waits. Told to go on by the owner.
+  std::vector<member*> held_back;
+  member* waits_for = nullptr;
+  /// Half of the queue is free again.
+  [[nodiscard]] bool has_room() const noexcept;
+  /// Goes on with what was read before it had to wait.
+  void go_on();
+
+  // The owner's notes.
+  std::list<member*>* home = nullptr;  // those of its kind, whoever has been silent longest first
+  std::list<member*>::iterator place;  // of this one in there
+  time_point last_heard{};
+  bool flush_noted = false;
+
+ private:
+  void on_read(result<std::size_t> outcome) override;
+  void on_writable() override;
+  void read();
+  void wait_writable();
+  void take(bytes data);
+  /// Packets that follow each other and go to the same member.
+  struct run {
+    bytes data;
+    std::size_t begin = 0;  ///< of the first one
+    std::size_t at = 0;     ///< behind the last one
+    std::size_t packets = 0;
+    member* to = nullptr;  ///< null: not for a member
+    std::uint32_t connection = 0;
+  };
+  /// @return bytes used up
+  std::size_t take_packets(bytes data);
+  [[nodiscard]] bool hand_on(run& what);
+  [[nodiscard]] bool is_incomplete() const noexcept;
+  std::size_t take_login(bytes data);
+  void keep(bytes rest);
+  [[nodiscard]] bool fits(std::size_t more, std::size_t packets) const noexcept;
+
+  member_owner& owner_;
+  std::shared_ptr<stream> carrier_;
+  const side_settings& side_;
+  codec::gateway::packet_decoder decoder_;
+  std::unique_ptr<std::byte[]> small_;  // side_.buffer_size
+  pooled_buffer rest_;                  // of a packet that has not come as a whole, or that has to wait
+  std::size_t rest_size_ = 0;
+  send_queue queue_;
+  codec::gateway::challenge asked_{};
+  state state_ = state::up;
+  bool reading_ = false;
+  bool waiting_writable_ = false;
+};
+
+}  // namespace ferry::gateway

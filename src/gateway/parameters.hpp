@@ -1,0 +1,46 @@
+#pragma once
+/// The parameters of a gateway by name: one table for the command line, files and the environment. Source of names and
+/// defaults: docs/gateway.md.
+
+#include <ferry/buffer_pool.hpp>
+#include <ferry/error.hpp>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/settings.hpp"
+
+namespace ferry::gateway {
+
+/// All that can be set.
+struct configuration {
+  settings service;
+  buffer_pool_options memory{.min_buffer = 64, .max_buffer = 64 * 1024, .growth = 2, .page_size = 64};
+  duration stop_within = std::chrono::seconds(10);  ///< after SIGTERM: how long virtual connections may go on
+  bool insecure = false;                            ///< servers without a key may come from elsewhere than this host
+};
+
+struct parameter {
+  std::string_view name;          ///< "client-max-conn"
+  std::string_view seed;          ///< "ClientMaxConn", as fastway and uniway have it; empty: they have no such thing
+  std::string_view default_text;  ///< as it would be written
+  std::string_view help;          ///< for a person, without a full stop
+  bool secret = false;            ///< should not stand on a command line
+};
+[[nodiscard]] std::span<const parameter> parameter_table() noexcept;
+
+/// "client-max-conn" of "ClientMaxConn", "client_max_conn" or "CLIENT_MAX_CONN"; other words as they are, in small
+/// letters.
+[[nodiscard]] std::string canonical_parameter_name(std::string_view name);
+
+/// @param name  in any spelling @param value  sizes: K, M and G are 1024, 1024^2, 1024^3; durations: "1m30s";
+/// addresses: a URL, "HOST:PORT" or ":PORT"
+/// @return unknown_option: with the near one | bad_option: with what must be written instead
+[[nodiscard]] result<void> set_parameter(configuration& target, std::string_view name, std::string_view value);
+
+/// What cannot be judged parameter by parameter. @return bad_option
+[[nodiscard]] result<void> check(const configuration& all);
+
+}  // namespace ferry::gateway

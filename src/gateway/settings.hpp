@@ -1,0 +1,44 @@
+#pragma once
+/// How a gateway is set up. Source of names and defaults: docs/gateway.md.
+
+#include <ferry/options.hpp>
+
+#include <cstdint>
+#include <string>
+
+#include "base/time.hpp"
+
+namespace ferry::gateway {
+
+/// What happens when a send queue is full.
+enum class overflow : std::uint8_t {
+  close,  ///< whoever does not read is closed
+  pause,  ///< a client is not read until the server takes more; a client that does not read is closed still, for a
+          ///< server that waited for it would keep all its other clients waiting
+};
+
+/// Of all clients, or of all servers.
+struct side_settings {
+  std::string url;                 ///< where they arrive; a stream of bytes: tcp, ipc, tls
+  std::size_t buffer_size = 2048;  ///< bytes that are read at once, kept for each connection; 64 at least
+  duration idle_timeout = std::chrono::seconds(30);  ///< without a packet, then closed; 0: never
+  std::size_t send_queue = 1000;                     ///< packets that may wait for one of them
+  std::size_t send_queue_bytes = 16u << 20;          ///< bytes of them; one packet may always wait
+};
+
+struct settings {
+  std::uint32_t max_packet = 512 * 1024;  ///< largest `length` of a packet
+  bool reuse_port = false;                ///< several gateways may listen on one port
+  side_settings clients{.url = "tcp://*:0"};
+  side_settings servers{.url = "tcp://*:0", .buffer_size = 65536, .send_queue = 100'000, .send_queue_bytes = 64u << 20};
+  std::uint32_t client_max_conn = 16;       ///< virtual connections of a client; above: its dials are refused
+  std::uint32_t max_connections = 1 << 20;  ///< virtual connections of all
+  std::uint32_t max_members = 1 << 16;      ///< clients and servers; above: closed as they come
+  std::uint32_t max_arriving = 1024;        ///< servers that have not proved themselves; above: closed as they come
+  std::string server_key;                   ///< what servers prove that they know
+  duration login_timeout = std::chrono::seconds(5);  ///< for that
+  bool unpredictable_numbers = false;                ///< of virtual connections; else they count from 1
+  overflow when_full = overflow::close;
+};
+
+}  // namespace ferry::gateway

@@ -1,0 +1,170 @@
+#include "net/guests.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <deque>
+#include <list>
+#include <utility>
+
+namespace ferry::net {
+namespace {
+
+namespace asio = boost::asio;
+using clock = std::chrono::steady_clock;
+
+class guest_acceptor final : public acceptor {
+ public:
+  guest_acceptor(context& where, std::unique_ptr<acceptor> from, std::string url, options::duration limit,
+                 std::shared_ptr<guest_house> house)
+      : state_(std::make_shared<state>(where.io(), std::move(from), std::move(url), limit, std::move(house))) {}
+  ~guest_acceptor() override { state_->close(); }
+
+  [[nodiscard]] result<std::shared_ptr<stream>> try_accept() override { return state_->try_accept(); }
+  void async_wait(std::function<void()> ready) override { state_->async_wait(std::move(ready)); }
+  result<void> refuse_new() override { return errc::unsupported; }  // who is in its handshake would be lost
+  void close() noexcept override { state_->close(); }
+  [[nodiscard]] std::string local_url() const override { return state_->url; }
+
+ private:
+  struct entry {
+    std::unique_ptr<guest> who;
+    clock::time_point since;
+  };
+
+  struct state : std::enable_shared_from_this<state> {
+    state(asio::io_context& io_, std::unique_ptr<acceptor> from_, std::string url_, options::duration limit_,
+          std::shared_ptr<guest_house> house_)
+        : io(io_), from(std::move(from_)), url(std::move(url_)), limit(limit_), house(std::move(house_)), timer(io_) {}
+
+    result<std::shared_ptr<stream>> try_accept() {
+      if (closed) return errc::closed;
+      while (finished.empty()) {
+        auto arrived = from->try_accept();
+        if (!arrived) return arrived.error();
+        welcome(std::move(*arrived));
+      }
+      auto first = std::move(finished.front());
+      finished.pop_front();
+      return first;
+    }
+
+    void welcome(std::shared_ptr<stream> arrived) {
+      auto made = house->welcome(std::move(arrived));
+      if (!made) {
+        finished.emplace_back(made.error());
+        return;
+      }
+      if (guests.size() >= k_most_guests)
+        end_first(error(errc::busy, house->name() + " ended for a newer one: " + std::to_string(k_most_guests) +
+                                        " handshakes were under way"));
+      const auto at = guests.insert(guests.end(), entry{std::move(*made), clock::now()});
+      at->who->shake([weak = weak_from_this(), at](result<std::shared_ptr<stream>> outcome) {
+        if (const auto self = weak.lock()) self->shaken(at, std::move(outcome));
+      });
+      arm_timer();
+    }
+
+    void shaken(std::list<entry>::iterator at, result<std::shared_ptr<stream>> outcome) {
+      const entry done = std::move(*at);
+      guests.erase(at);
+      if (!outcome) return failed(*done.who, outcome.error());
+      house->shaken(**outcome, clock::now() - done.since);
+      finished.emplace_back(std::move(outcome));
+      tell();
+    }
+
+    void failed(const guest& who, const error& why) {
+      house->failed(why);
+      // Nothing of this kind may be taken for an error of the listener, or for its end.
+      const bool plain = why == errc::network || why == errc::end_of_stream || why == errc::busy;
+      const error known = plain ? error(errc::reset, why.text(), why.system_errno()) : why;
+      finished.emplace_back(known.in(url + ": connection from " + who.who()));
+      tell();
+    }
+
+    void end_first(const error& why) {
+      const entry gone = std::move(guests.front());
+      guests.pop_front();
+      gone.who->leave(why);
+      failed(*gone.who, error(errc::timeout, why.text()));
+    }
+
+    void tell() {
+      if (!ready || told) return;
+      told = true;
+      asio::post(io, [self = shared_from_this()] {
+        self->told = false;
+        if (auto then = std::exchange(self->ready, nullptr)) then();
+      });
+    }
+
+    void async_wait(std::function<void()> then) {
+      if (closed) return;
+      ready = std::move(then);
+      if (!finished.empty()) return tell();
+      if (std::exchange(waits, true)) return;
+      from->async_wait([weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->waits = false;
+        if (auto one = std::exchange(self->ready, nullptr)) one();
+      });
+    }
+
+    void arm_timer() {
+      if (limit.count() == 0 || guests.empty() || std::exchange(timed, true)) return;
+      timer.expires_at(guests.front().since + limit);
+      timer.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+        const auto self = weak.lock();
+        if (cancelled || !self) return;
+        self->timed = false;
+        const auto over = clock::now() - self->limit;
+        while (!self->guests.empty() && self->guests.front().since <= over) self->end_first(self->too_slow());
+        self->arm_timer();
+      });
+    }
+
+    [[nodiscard]] error too_slow() const {
+      options shown;
+      shown.connect_timeout = limit;
+      return {errc::timeout,
+              house->name() + " not over within " + get_option(shown, "connect_timeout") + " (connect_timeout)"};
+    }
+
+    void close() noexcept {
+      if (std::exchange(closed, true)) return;
+      ready = nullptr;
+      timer.cancel();
+      guests.clear();
+      for (const auto& one : std::exchange(finished, {}))
+        if (one) (*one)->close();
+      from->close();
+    }
+
+    asio::io_context& io;
+    std::unique_ptr<acceptor> from;
+    std::string url;
+    options::duration limit;
+    std::shared_ptr<guest_house> house;
+    std::list<entry> guests;  // the oldest first
+    std::deque<result<std::shared_ptr<stream>>> finished;
+    std::function<void()> ready;
+    bool waits = false;  // for `from`
+    bool told = false;   // `ready` is about to be called
+    bool timed = false;  // the timer is set for the oldest guest, or for one that is gone
+    bool closed = false;
+    asio::steady_timer timer;
+  };
+
+  std::shared_ptr<state> state_;
+};
+
+}  // namespace
+
+std::unique_ptr<acceptor> accept_guests(context& where, std::unique_ptr<acceptor> from, std::string url,
+                                        options::duration limit, std::shared_ptr<guest_house> house) {
+  return std::make_unique<guest_acceptor>(where, std::move(from), std::move(url), limit, std::move(house));
+}
+
+}  // namespace ferry::net

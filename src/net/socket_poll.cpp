@@ -1,0 +1,108 @@
+#include "net/socket_poll.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <exception>
+
+namespace ferry::net {
+namespace asio = boost::asio;
+
+// So many at once are a sign that more come soon, and to look again costs less than to have Asio wait.
+constexpr std::size_t k_busy = 4;
+
+// What a handler that throws leaves behind is told in another turn: the kernel does not tell it again.
+struct socket_poll::rest {
+  socket_poll& of;
+  ~rest() {
+    if (of.next_ == of.count_) return;
+    try {
+      of.turn_soon();
+    } catch (const std::exception&) {  // no memory: they wait for the next turn
+    }
+  }
+};
+
+result<void> socket_poll::add(int fd, entry& whose) {
+  if (!watch_.is_open()) {
+    os::unique_fd list(::epoll_create1(EPOLL_CLOEXEC));
+    if (!list) return error::from_errno(errno, "make an event list");
+    boost::system::error_code refused;
+    watch_.assign(list.get(), refused);
+    if (refused) return error::from_errno(refused.value(), "watch an event list");
+    (void)list.release();
+  }
+  epoll_event what{};
+  what.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+  what.data.ptr = &whose;
+  if (::epoll_ctl(watch_.native_handle(), EPOLL_CTL_ADD, fd, &what) == 0) return {};
+  return error::from_errno(errno, "watch a socket");
+}
+
+result<void> socket_poll::watch_room(int fd, entry& whose) {
+  epoll_event what{};
+  what.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  what.data.ptr = &whose;
+  if (::epoll_ctl(watch_.native_handle(), EPOLL_CTL_MOD, fd, &what) == 0) return {};
+  return error::from_errno(errno, "watch a socket");
+}
+
+void socket_poll::remove(int fd, const entry& whose) noexcept {
+  epoll_event ignored{};
+  if (watch_.is_open()) (void)::epoll_ctl(watch_.native_handle(), EPOLL_CTL_DEL, fd, &ignored);
+  for (std::size_t i = next_; i < count_; ++i)
+    if (events_[i].data.ptr == &whose) events_[i].data.ptr = nullptr;
+}
+
+void socket_poll::begin_wait() {
+  waits_ += 1;
+  arm();
+}
+
+void socket_poll::end_wait() noexcept {
+  waits_ -= 1;
+  if (waits_ != 0 || !armed_) return;
+  boost::system::error_code ignored;
+  watch_.cancel(ignored);  // lest the io_context has work
+}
+
+void socket_poll::arm() {
+  if (waits_ == 0 || armed_ || posted_ || !watch_.is_open()) return;
+  watch_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& failed) {
+    armed_ = false;
+    failed ? arm() : turn();
+  });
+  armed_ = true;
+}
+
+void socket_poll::turn() {
+  if (next_ == count_) {
+    const int n = ::epoll_wait(watch_.native_handle(), events_.data(), static_cast<int>(events_.size()), 0);
+    next_ = 0;
+    count_ = static_cast<std::size_t>(std::max(n, 0));
+    if (count_ >= k_busy) turn_soon();
+  }
+  const rest others{*this};
+  while (next_ != count_) {
+    const epoll_event one = events_[next_++];
+    if (one.data.ptr != nullptr) static_cast<entry*>(one.data.ptr)->on_ready(one.events);
+  }
+  arm();
+}
+
+void socket_poll::turn_soon() {
+  if (std::exchange(posted_, true)) return;
+  asio::post(watch_.get_executor(), [this] {
+    posted_ = false;
+    turn();
+  });
+}
+
+void socket_poll::shutdown() noexcept {
+  boost::system::error_code ignored;
+  watch_.close(ignored);
+  armed_ = false;
+  next_ = count_ = 0;
+}
+
+}  // namespace ferry::net

@@ -1,0 +1,66 @@
+#pragma once
+/// The connected sockets of one io_context, watched together: Asio waits for one descriptor of the kernel's event list
+/// that holds them all, so a wait costs no system call for each socket, and no memory of Asio's.
+
+#include <ferry/error.hpp>
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+
+#include "os/unique_fd.hpp"
+
+namespace ferry::net {
+
+/// One for each io_context: boost::asio::use_service. On the thread that turns it.
+class socket_poll final : public boost::asio::execution_context::service {
+ public:
+  using key_type = socket_poll;
+  inline static boost::asio::execution_context::id id;
+
+  /// Whose socket it is. Its address must not change while the socket is watched.
+  class entry {
+   public:
+    /// Something has changed: told once (EPOLLET), whether anybody waits or not. @param what  EPOLLIN, EPOLLRDHUP, ...
+    virtual void on_ready(std::uint32_t what) = 0;
+
+   protected:
+    ~entry() = default;
+  };
+
+  explicit socket_poll(boost::asio::execution_context& io)
+      : service(io), watch_(static_cast<boost::asio::io_context&>(io)) {}
+
+  /// Watches a socket for bytes and the peer's end. What is there already is told too.
+  /// @return what the kernel says
+  [[nodiscard]] result<void> add(int fd, entry& whose);
+  /// For room to write as well, from now on; tells at once if there is room.
+  [[nodiscard]] result<void> watch_room(int fd, entry& whose);
+  /// No more is told from now on; before the descriptor is closed.
+  void remove(int fd, const entry& whose) noexcept;
+
+  /// Somebody waits for something to be told: the io_context has work. Each is ended by one end_wait().
+  void begin_wait();
+  void end_wait() noexcept;
+
+ private:
+  struct rest;
+  void shutdown() noexcept override;
+  void arm();
+  void turn();
+  void turn_soon();
+
+  boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> watch_;  // owns the event list
+  std::size_t waits_ = 0;
+  bool armed_ = false;   // Asio waits
+  bool posted_ = false;  // a turn comes by itself
+  // Of the turn that is under way: told up to next_.
+  std::array<epoll_event, 128> events_{};
+  std::size_t next_ = 0, count_ = 0;
+};
+
+}  // namespace ferry::net

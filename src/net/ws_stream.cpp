@@ -1,0 +1,500 @@
+#include "net/ws_stream.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstring>
+#include <utility>
+
+#include "base/endian.hpp"
+#include "codec/parts_framing.hpp"
+#include "net/ws_close.hpp"
+#include "net/ws_upgrade.hpp"
+
+namespace ferry::net {
+namespace asio = boost::asio;
+using codec::closing_action;
+using codec::websocket_event_kind;
+using codec::websocket_opcode;
+
+constexpr std::size_t k_handshake_room = 4096;
+
+ws_stream::ws_stream(asio::io_context& io, std::shared_ptr<buffer_pool> pool, std::shared_ptr<detail::residents> home,
+                     std::shared_ptr<stream> below, std::shared_ptr<const ws_rules> rules)
+    : io_(io),
+      pool_(std::move(pool)),
+      home_(std::move(home)),
+      below_(std::move(below)),
+      bare_below_(dynamic_cast<bare_wait*>(below_.get())),
+      rules_(std::move(rules)),
+      decoder_(*pool_, rules_->decoder),
+      output_({rules_->mask, rules_->fragment_above, {}}),
+      closing_(rules_->role, rules_->close_timeout),
+      heartbeat_(rules_->heartbeat) {}
+
+ws_stream::~ws_stream() { end(); }
+
+std::shared_ptr<detail::resident> ws_stream::keep() noexcept {
+  const auto self = weak_from_this().lock();
+  return self ? std::shared_ptr<detail::resident>(self, static_cast<detail::resident*>(this)) : nullptr;
+}
+
+peer_info ws_stream::peer() const {
+  auto who = below_->peer();
+  if (!terms_) return who;
+  auto info = std::make_shared<websocket_info>();
+  info->subprotocol = terms_->subprotocol;
+  info->compressed = terms_->compressed;
+  if (!terms_->request.empty()) info->request = read_upgrade_request(terms_->request, who.address);
+  who.websocket = std::move(info);
+  return who;
+}
+
+// Handshake ---------------------------------------------------------------------------------------
+
+void ws_stream::async_handshake(std::unique_ptr<ws_handshake> machine, handshake_handler done) {
+  shaking_ = std::make_unique<shaking_part>(shaking_part{std::move(machine), std::move(done)});
+  below_->attach(*this, shared_from_this());
+  asio::post(io_, [self = shared_from_this()] {
+    if (self->state_ == state::shaking) self->begin_shaking();
+  });
+}
+
+void ws_stream::begin_shaking() {
+  const std::string first = shaking_->machine->begin();
+  if (!first.empty())
+    if (const auto out = write_below(as_bytes(first)); !out) return handshake_over(out.error());
+  shake();
+}
+
+void ws_stream::shake() {
+  if (!inbox_.empty()) {
+    auto step = shaking_->machine->feed(inbox_.content());
+    inbox_.drop(step.consumed);
+    if (!step.answer.empty())
+      if (const auto out = write_below(as_bytes(step.answer)); !out && !step.failed) return handshake_over(out.error());
+    if (step.failed) return handshake_over(*step.failed);
+    if (step.agreed) {
+      open(std::move(*step.agreed));
+      return handshake_over({});
+    }
+  }
+  if (below_fault_ && *below_fault_ == errc::end_of_stream)
+    if (const auto step = shaking_->machine->ended(); step.failed) return handshake_over(*step.failed);
+  if (below_fault_)
+    return handshake_over(*below_fault_ == errc::end_of_stream
+                              ? error(errc::reset, "the peer ended inside the WebSocket handshake")
+                              : *below_fault_);
+  wait_for_frames();
+}
+
+void ws_stream::handshake_over(result<void> outcome) {
+  const auto part = std::move(shaking_);
+  if (!outcome) {
+    read_fault_ = outcome.error();
+    if (!write_fault_) {  // what we answered is to arrive
+      (void)closing_.fail(0, now());
+      act(closing_action::end_stream);
+    }
+    write_fault_ = outcome.error();
+  }
+  if (part && part->done) part->done(std::move(outcome));
+}
+
+void ws_stream::refuse(int status, const std::string& why) {
+  if (!shaking_) return;
+  const std::string answer = shaking_->machine->refuse(status, why);
+  (void)write_below(as_bytes(answer));
+  shaking_->done = nullptr;
+  handshake_over(error(errc::timeout, why));
+}
+
+void ws_stream::start_raw() {
+  below_->attach(*this, shared_from_this());
+  open({});
+}
+
+void ws_stream::open(ws_agreed agreed) {
+  const bool handshaken = shaking_ != nullptr;
+  if (agreed.deflate) {
+    const bool client = rules_->role == codec::websocket_role::client;
+    const auto ours = client ? of_client(*agreed.deflate) : of_server(*agreed.deflate);
+    const auto theirs = client ? of_server(*agreed.deflate) : of_client(*agreed.deflate);
+    decoder_ = codec::websocket_decoder(*pool_, rules_->decoder, theirs);
+    output_ = ws_output({rules_->mask, rules_->fragment_above, ours});
+  }
+  if (handshaken) terms_ = std::make_unique<const ws_terms>(std::move(agreed.terms));
+  state_ = state::open;
+  heartbeat_.on_up(now());
+  arm_timer();
+}
+
+// Reading -----------------------------------------------------------------------------------------
+
+void ws_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
+  events_ = &events;
+  owner_ = std::move(owner);
+}
+
+result<std::size_t> ws_stream::try_read(mutable_bytes into) noexcept { return decode(into, true); }
+
+// As much of as many messages as are there and find room; of the stream below, one read unless that filled its room.
+result<std::size_t> ws_stream::decode(mutable_bytes into, bool from_below) noexcept {
+  std::size_t got = 0;
+  const auto when = now();
+  while (got < into.size()) {
+    if (holds_output()) {
+      got += copy_out(into.subspan(got));
+    } else if (read_fault_) {
+      break;
+    } else if (!take_event(when, got != 0)) {
+      if (decoder_.fault() != codec::websocket_fault::none || !from_below || !fill()) break;
+      from_below = below_full_;
+    }
+  }
+  (void)flush_replies();
+  if (got != 0) return got;
+  if (read_fault_) return *read_fault_;
+  return errc::would_block;
+}
+
+/// A fault waits for the next call, which finds it again, if messages came before it: what is answered to them goes out
+/// before the Close.
+/// @return false: nothing more without more bytes, or in this call
+bool ws_stream::take_event(time_point when, bool handed_on) noexcept {
+  const auto event = decoder_.next(inbox_.content(), when);
+  if (!event) {
+    if (handed_on) return false;
+    fail(when, event.error());
+    return true;
+  }
+  inbox_.drop(event->consumed);
+  switch (event->what) {
+    case websocket_event_kind::need_more: wanted_ = event->wanted; return false;
+    case websocket_event_kind::message:
+    case websocket_event_kind::piece: take_message(*event); break;
+    case websocket_event_kind::ping: say(websocket_opcode::pong, event->message.payload); break;
+    case websocket_event_kind::pong: take_pong(event->message.payload, when); break;
+    case websocket_event_kind::close: take_close(event->close_code, event->message.text(), when); break;
+  }
+  return true;
+}
+
+void ws_stream::take_message(const codec::websocket_event& event) noexcept {
+  message_view m = event.message;
+  if (event.what == websocket_event_kind::piece) {
+    m.first = event.first;
+    m.more = !event.last;
+  }
+  typed_left_ = static_cast<std::uint8_t>(codec::parts_framing::encode_header(typed_.data(), m));
+  payload_ = m.payload.data();
+  payload_left_ = m.payload.size();
+}
+
+std::size_t ws_stream::copy_out(mutable_bytes into) noexcept {
+  std::size_t got = 0;
+  if (typed_left_ != 0) {
+    got = std::min<std::size_t>(typed_left_, into.size());
+    std::memcpy(into.data(), typed_.data() + (typed_.size() - typed_left_), got);
+    typed_left_ = static_cast<std::uint8_t>(typed_left_ - got);
+  }
+  const std::size_t n = std::min(payload_left_, into.size() - got);
+  if (n != 0) std::memcpy(into.data() + got, payload_, n);
+  payload_ += n;
+  payload_left_ -= n;
+  return got + n;
+}
+
+void ws_stream::take_pong(bytes payload, time_point when) noexcept {
+  if (payload.size() == sizeof question_ && load_le<std::uint64_t>(payload.data()) == question_ && question_ != 0)
+    return heartbeat_.on_answer(when);
+  heartbeat_.on_received(when);
+}
+
+void ws_stream::take_close(std::uint16_t code, std::string_view reason, time_point when) noexcept {
+  notes().peers = close_note{code, std::string(reason)};
+  read_fault_ = peer_closed(*notes().peers);
+  // Unless ours is out already, it follows what our caller still wants to say: shutdown_write(), close().
+  if (!closing_.may_send()) act(closing_.on_close(code, when));
+}
+
+void ws_stream::fail(time_point when, const error& why) noexcept {
+  read_fault_ = why;
+  notes().our_reason = to_string(decoder_.fault());
+  act(closing_.fail(close_code_for(decoder_.fault()), when));
+}
+
+void ws_stream::below_ended(const error& why) noexcept {
+  below_fault_ = why;
+  if (read_fault_) return;
+  if (why != errc::end_of_stream)
+    read_fault_ = why;
+  else if (!decoder_.between_messages() || !inbox_.empty())
+    read_fault_ = error(errc::truncated, "the peer ended inside a WebSocket message");
+  else
+    read_fault_ = error(errc::reset, "the peer ended the stream without closing the WebSocket (1006)");
+}
+
+/// @return false: nothing came
+bool ws_stream::fill() noexcept {
+  if ((waits_below_ && !waits_bare_) || below_fault_) return false;
+  const auto room = inbox_.room(*pool_, wanted_, rules_->batch_bytes);
+  if (room.empty()) {
+    read_fault_ = error(errc::no_memory, "no buffer for a WebSocket frame");
+    return true;
+  }
+  const auto n = below_->try_read(room);
+  if (!n && n.error() == errc::would_block) return false;
+  if (!n) {
+    below_ended(n.error());
+    return true;
+  }
+  below_full_ = *n == room.size();
+  inbox_.filled(*n);
+  heartbeat_.on_received(now());
+  return true;
+}
+
+void ws_stream::async_read(mutable_bytes into) {
+  // What is here already will not wake us.
+  auto n = decode(into, false);
+  if (n || n.error() != errc::would_block) return tell_later(std::move(n));
+  into_ = into;
+  wait_for_frames();
+}
+
+bool ws_stream::async_wait_readable() {
+  if (bare_below_ == nullptr) return false;
+  if (waits_below_) {
+    readable_wanted_ = waits_bare_;
+    return waits_bare_;
+  }
+  // What is here already will not wake us.
+  if (!inbox_.empty() || !decoder_.between_messages()) decode_one();
+  if (holds_output() || read_fault_) {
+    tell_later(std::size_t{0});
+    return true;
+  }
+  if (decoder_.between_messages()) decoder_.settle();
+  inbox_.settle(*pool_);
+  waits_below_ = waits_bare_ = readable_wanted_ = true;
+  if (bare_below_->async_wait_readable()) return true;
+  waits_below_ = waits_bare_ = readable_wanted_ = false;
+  return false;
+}
+
+// What comes before the next message is dealt with.
+void ws_stream::decode_one() noexcept {
+  const auto when = now();
+  while (!holds_output() && !read_fault_ && take_event(when, false)) {
+  }
+  (void)flush_replies();
+}
+
+void ws_stream::wait_for_frames() noexcept {
+  if (waits_below_) return;
+  if (state_ == state::open && decoder_.between_messages()) decoder_.settle();
+  inbox_.settle(*pool_);
+  const auto room = inbox_.room(*pool_, wanted_, state_ == state::shaking ? k_handshake_room : 0);
+  if (room.empty()) {
+    read_fault_ = error(errc::no_memory, "no buffer for a WebSocket frame");
+    if (into_) tell_later(*read_fault_);
+    return;
+  }
+  waits_below_ = true;
+  room_size_ = room.size();
+  below_->async_read(room);
+}
+
+void ws_stream::on_read(result<std::size_t> outcome) {
+  waits_below_ = false;
+  const bool bare = std::exchange(waits_bare_, false);
+  const auto keep = shared_from_this();
+  if (state_ == state::lingering) {
+    inbox_.clear();
+    return outcome ? wait_for_frames() : end();
+  }
+  if (outcome && bare) {
+    if (std::exchange(readable_wanted_, false)) tell_read(std::size_t{0});
+    return;
+  }
+  if (outcome) {
+    inbox_.filled(*outcome);
+    below_full_ = *outcome == room_size_;
+    heartbeat_.on_received(now());
+  } else {
+    below_ended(outcome.error());
+  }
+  if (state_ == state::shaking) {
+    if (shaking_) shake();
+  } else if (state_ == state::open && into_) {
+    auto n = decode(*into_, below_full_);
+    if (!n && n.error() == errc::would_block) return wait_for_frames();
+    into_.reset();
+    tell_read(std::move(n));
+  } else if (std::exchange(readable_wanted_, false)) {
+    tell_read(std::size_t{0});
+  }
+}
+
+void ws_stream::tell_later(result<std::size_t> outcome) {
+  asio::post(io_, [self = shared_from_this(), outcome = std::move(outcome)] { self->tell_read(outcome); });
+}
+
+void ws_stream::tell_read(result<std::size_t> outcome) {
+  if (events_ == nullptr) return;
+  const auto keep = owner_;
+  events_->on_read(std::move(outcome));
+}
+
+std::size_t ws_stream::unread() const noexcept {
+  return state_ == state::open ? payload_left_ + inbox_.size() + below_->unread() : 0;
+}
+
+// Life --------------------------------------------------------------------------------------------
+
+bool ws_stream::ask_for_life() noexcept {
+  if (state_ != state::open || !closing_.may_send() || !rules_->ask_when_idle) return false;
+  if (heartbeat_.asking()) return true;
+  if (!heartbeat_.ask_now(now())) return false;
+  ask(now());
+  return true;
+}
+
+stream_health ws_stream::health() const noexcept { return {heartbeat_.round_trip(), heartbeat_.misses()}; }
+
+void ws_stream::ask(time_point) noexcept {
+  std::array<std::byte, sizeof question_> payload;  // NOLINT: filled in the next line
+  store_le(payload.data(), ++question_);
+  say(websocket_opcode::ping, payload);
+  (void)flush_replies();
+  arm_timer();
+}
+
+void ws_stream::arm_timer() noexcept {
+  const auto next = state_ == state::lingering ? closing_.next() : heartbeat_.next();
+  if (!next || (timer_set_for_ && *timer_set_for_ <= *next)) return;
+  timer_set_for_ = next;
+  try {
+    if (!timer_) timer_ = std::make_unique<asio::steady_timer>(io_);
+    timer_->expires_at(*next);
+    timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
+      if (failed) return;
+      if (const auto self = weak.lock()) {
+        self->timer_set_for_.reset();
+        self->on_timer();
+      }
+    });
+  } catch (const std::exception&) {
+    end();
+  }
+}
+
+void ws_stream::on_timer() {
+  const auto when = now();
+  if (state_ == state::lingering) {
+    if (closing_.on_timer(when) == closing_action::hang_up) return end();
+  } else if (state_ == state::open && closing_.may_send()) {
+    // Whoever does not read cannot blame the peer for its silence.
+    if (!waits_below_) heartbeat_.on_received(when);
+    switch (heartbeat_.on_timer(when)) {
+      case session::heartbeat_action::none: break;
+      case session::heartbeat_action::ask: return ask(when);
+      case session::heartbeat_action::dead:
+        read_fault_ = write_fault_ =
+            error(errc::timeout, "the peer answered none of the last " + std::to_string(heartbeat_.misses()) +
+                                     " WebSocket pings (ping_misses)");
+        if (std::exchange(into_, std::nullopt) || std::exchange(readable_wanted_, false)) tell_read(*read_fault_);
+        return;
+    }
+  }
+  arm_timer();
+}
+
+// Ending ------------------------------------------------------------------------------------------
+
+ws_stream::ending& ws_stream::notes() {
+  if (!ending_) ending_ = std::make_unique<ending>();
+  return *ending_;
+}
+
+result<void> ws_stream::set_close_note(std::uint16_t code, std::string_view reason) {
+  if (auto fits = check_close_note(code, reason); !fits) return fits;
+  notes().our_code = code;
+  notes().our_reason = reason;
+  return {};
+}
+
+std::optional<close_note> ws_stream::peer_close_note() const { return ending_ ? ending_->peers : std::nullopt; }
+
+result<void> ws_stream::shutdown_write() {
+  if (write_fault_) return *write_fault_;
+  if (!closing_.may_send()) return {};
+  const auto when = now();
+  const auto note = ending_ ? ending_->our_code : codec::websocket_close_code::normal;
+  act(ending_ && ending_->peers ? closing_.on_close(ending_->peers->code, when) : closing_.close(note, when));
+  if (write_fault_) return *write_fault_;
+  return {};
+}
+
+void ws_stream::act(closing_action what) noexcept {
+  switch (what) {
+    case closing_action::none: return;
+    case closing_action::hang_up: return end();
+    case closing_action::send_close: return say_close();
+    case closing_action::send_close_and_end: say_close(); break;
+    case closing_action::end_stream: break;
+  }
+  end_when_out_ = true;
+  finish_sending();
+}
+
+void ws_stream::finish_sending() noexcept {
+  if (!end_when_out_ || held_begin_ != held_end_ || replies_end_ != 0) return;
+  end_when_out_ = false;
+  if (!write_fault_) (void)below_->shutdown_write();
+}
+
+void ws_stream::close() noexcept {
+  events_ = nullptr;
+  owner_.reset();
+  into_.reset();
+  readable_wanted_ = false;
+  if (state_ == state::closed || state_ == state::lingering) return;
+  const auto when = now();
+  if (state_ == state::open && closing_.may_send() && !write_fault_ && !below_fault_) {
+    if (ending_ && ending_->peers) {
+      const bool gives_up = ending_->our_code == codec::websocket_close_code::going_away;
+      act(closing_.on_close(gives_up ? ending_->our_code : ending_->peers->code, when));
+    } else if (held_begin_ == held_end_) {
+      // Nobody waits for what the peer says to that.
+      const bool noted = ending_ && ending_->our_code != codec::websocket_close_code::normal;
+      act(closing_.close(noted ? ending_->our_code : codec::websocket_close_code::going_away, when));
+    }
+  }
+  // What the peer still sends is read, lest it loses our Close with the stream.
+  const bool ends = !closing_.may_send() && !closing_.may_receive() && !closing_.ended();
+  if (!ends || below_fault_ || (write_fault_ && state_ == state::open)) return end();
+  shaking_.reset();
+  try {
+    home_->add(this);
+  } catch (const std::bad_alloc&) {
+    return end();
+  }
+  state_ = state::lingering;
+  arm_timer();
+  if (state_ != state::lingering || waits_below_) return;
+  inbox_.clear();
+  wait_for_frames();
+}
+
+void ws_stream::end() noexcept {
+  const state before = std::exchange(state_, state::closed);
+  if (before == state::closed) return;
+  if (before == state::lingering) home_->remove(this);
+  if (timer_) timer_->cancel();
+  // Over TLS the peer is told that this is the end, and no cut.
+  if (!closing_.may_receive() && !write_fault_) (void)below_->shutdown_write();
+  below_->close();
+}
+
+}  // namespace ferry::net

@@ -1,0 +1,230 @@
+#pragma once
+/// WebSocket over any stream: itself a stream, of messages in parts framing, once its handshake is over.
+
+#include <ferry/buffer_pool.hpp>
+#include <ferry/options.hpp>
+#include <ferry/stream.hpp>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "codec/websocket_closing.hpp"
+#include "codec/websocket_decoder.hpp"
+#include "net/bare_wait.hpp"
+#include "net/residents.hpp"
+#include "net/ws_inbox.hpp"
+#include "net/ws_output.hpp"
+#include "session/heartbeat.hpp"
+
+namespace ferry::net {
+
+/// What all connections of one listener, or to one destination, have in common.
+struct ws_rules {
+  codec::websocket_role role = codec::websocket_role::client;
+  codec::websocket_decoder_options decoder;
+  bool mask = true;                ///< what we send
+  std::size_t fragment_above = 0;  ///< bytes; 0: messages are not split
+  std::size_t batch_bytes = 256u << 10;
+  session::heartbeat_options heartbeat;
+  bool ask_when_idle = false;
+  duration close_timeout = std::chrono::seconds(5);
+};
+
+/// What there is to tell of a handshake, as small as it can be kept.
+struct ws_terms {
+  std::string subprotocol;
+  bool compressed = false;
+  std::string request;  ///< its head, at the accepting end
+};
+
+/// What a handshake has come to.
+struct ws_agreed {
+  std::optional<codec::deflate_parameters> deflate;
+  ws_terms terms;  ///< for peer()
+};
+
+/// What comes before the first frame. Sans-I/O.
+class ws_handshake {
+ public:
+  virtual ~ws_handshake() = default;
+  /// What is sent before anything comes; may be empty.
+  [[nodiscard]] virtual std::string begin() = 0;
+  struct step {
+    std::size_t consumed = 0;         ///< bytes of the input; the rest belongs to the frames, once `agreed`
+    std::string answer;               ///< to be sent, in every case
+    std::optional<ws_agreed> agreed;  ///< it is over
+    std::optional<error> failed;      ///< it is over, and so is the connection
+  };
+  /// @param in  all that has come and is not consumed
+  [[nodiscard]] virtual step feed(bytes in) = 0;
+  /// The peer ended. Without an outcome it is a broken connection.
+  [[nodiscard]] virtual step ended() { return {}; }
+  /// An answer that refuses what has not come to an end. @param status  of HTTP @param why  one line of text
+  [[nodiscard]] virtual std::string refuse(int status, const std::string& why) {
+    (void)status, (void)why;
+    return {};
+  }
+};
+
+/// Upwards the peer's Close is the end of the stream where it ended in order, else an error that names its code; our
+/// end is a Close, behind what was written. A stream below that ends without a Close is errc::reset, inside a message
+/// errc::truncated. What the peer does wrong is answered with a Close that says so.
+///
+///   shaking --handshake over--> open --close(), with our Close out--> lingering --the peer's end, deadline--> closed
+///      \___________failed, close()____\___close()____________________________________________________________/^
+class ws_stream final : public stream,
+                        public bare_wait,
+                        private stream_events,
+                        private detail::resident,
+                        public std::enable_shared_from_this<ws_stream> {
+ public:
+  using handshake_handler = std::function<void(result<void>)>;
+
+  /// @param home  of the context, with which a stream that lingers ends
+  ws_stream(boost::asio::io_context& io, std::shared_ptr<buffer_pool> pool, std::shared_ptr<detail::residents> home,
+            std::shared_ptr<stream> below, std::shared_ptr<const ws_rules> rules);
+  ~ws_stream() override;
+
+  /// Begins; once, before anything else. `done` is called once, never from inside this call, and not after close().
+  /// On an error the peer has been told why, and nothing is left but close().
+  void async_handshake(std::unique_ptr<ws_handshake> machine, handshake_handler done);
+  /// Ends a handshake that is under way, telling the peer; its `done` is not called.
+  void refuse(int status, const std::string& why);
+  /// The same without one: frames at once.
+  void start_raw();
+
+  void attach(stream_events& events, std::shared_ptr<void> owner) override;
+  [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override;
+  [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override;
+  void async_read(mutable_bytes into) override;
+  [[nodiscard]] bool async_wait_readable() override;
+  void async_wait_writable() override;
+  result<void> shutdown_write() override;
+  [[nodiscard]] std::size_t unread() const noexcept override;
+  void close() noexcept override;
+  [[nodiscard]] peer_info peer() const override;
+  [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
+
+  result<void> set_close_note(std::uint16_t code, std::string_view reason) override;
+  [[nodiscard]] std::optional<close_note> peer_close_note() const override;
+  bool ask_for_life() noexcept override;
+  [[nodiscard]] stream_health health() const noexcept override;
+
+ private:
+  enum class state : std::uint8_t { shaking, open, lingering, closed };
+  /// What only a connection that ends needs.
+  struct ending {
+    std::uint16_t our_code = codec::websocket_close_code::normal;
+    std::string our_reason;
+    std::optional<close_note> peers;
+  };
+  struct shaking_part {
+    std::unique_ptr<ws_handshake> machine;
+    handshake_handler done;
+  };
+
+  // resident, while it lingers: then it belongs to nobody but the stream below, which it owns
+  void abandon() noexcept override { end(); }
+  [[nodiscard]] std::shared_ptr<detail::resident> keep() noexcept override;
+
+  // stream_events of the stream below
+  void on_read(result<std::size_t> outcome) override;
+  void on_writable() override;
+
+  void open(ws_agreed agreed);
+  void begin_shaking();
+  void shake();
+  void handshake_over(result<void> outcome);
+
+  // Reading
+  [[nodiscard]] result<std::size_t> decode(mutable_bytes into, bool from_below) noexcept;
+  [[nodiscard]] bool take_event(time_point now, bool handed_on) noexcept;
+  void take_message(const codec::websocket_event& event) noexcept;
+  void take_pong(bytes payload, time_point now) noexcept;
+  void take_close(std::uint16_t code, std::string_view reason, time_point now) noexcept;
+  void fail(time_point now, const error& why) noexcept;
+  void below_ended(const error& why) noexcept;
+  [[nodiscard]] bool fill() noexcept;
+  [[nodiscard]] std::size_t copy_out(mutable_bytes into) noexcept;
+  void decode_one() noexcept;
+  [[nodiscard]] bool holds_output() const noexcept { return typed_left_ != 0 || payload_left_ != 0; }
+  void wait_for_frames() noexcept;
+  void tell_read(result<std::size_t> outcome);
+  void tell_later(result<std::size_t> outcome);
+
+  // Writing
+  [[nodiscard]] result<void> write_below(bytes whole) noexcept;
+  [[nodiscard]] result<void> hold(bytes rest) noexcept;
+  [[nodiscard]] result<void> write_held() noexcept;
+  void say(codec::websocket_opcode what, bytes payload) noexcept;
+  void say_close() noexcept;
+  [[nodiscard]] result<void> flush_replies() noexcept;
+  void wait_for_room() noexcept;
+
+  // Ending
+  void act(codec::closing_action what) noexcept;
+  void finish_sending() noexcept;
+  [[nodiscard]] ending& notes();
+  void arm_timer() noexcept;
+  void on_timer();
+  void ask(time_point now) noexcept;
+  void end() noexcept;
+  [[nodiscard]] static time_point now() noexcept { return std::chrono::steady_clock::now(); }
+
+  boost::asio::io_context& io_;
+  std::shared_ptr<buffer_pool> pool_;
+  std::shared_ptr<detail::residents> home_;
+  std::shared_ptr<stream> below_;
+  bare_wait* bare_below_;  // the same, if it can
+  std::shared_ptr<const ws_rules> rules_;
+  std::unique_ptr<shaking_part> shaking_;
+  std::unique_ptr<const ws_terms> terms_;
+  state state_ = state::shaking;
+
+  // Reading
+  codec::websocket_decoder decoder_;
+  ws_inbox inbox_;
+  std::array<std::byte, 8> typed_{};    // the header of the message that is being read by our reader
+  std::uint8_t typed_left_ = 0;         // bytes of it
+  const std::byte* payload_ = nullptr;  // of that message, in the inbox or in the decoder
+  std::size_t payload_left_ = 0;
+  std::size_t wanted_ = 0;             // bytes that the decoder must see before it goes on; 0: any
+  std::size_t room_size_ = 0;          // of the read below that is under way
+  bool waits_below_ = false;           // a read of the stream below is under way
+  bool waits_bare_ = false;            // without a buffer
+  bool readable_wanted_ = false;       // by our reader, without one of its own
+  bool below_full_ = false;            // it filled all the room it was given
+  std::optional<error> below_fault_;   // why nothing more comes from below
+  std::optional<error> read_fault_;    // what every read says from now on
+  std::optional<mutable_bytes> into_;  // of the read that was asked for
+
+  // Writing
+  ws_output output_;
+  pooled_buffer held_;  // of what the stream below has not taken whole
+  std::size_t held_begin_ = 0, held_end_ = 0;
+  pooled_buffer replies_;  // control frames that wait for the end of a frame
+  std::size_t replies_end_ = 0;
+  std::uint8_t owed_ = 0;        // bytes, 0 or 1, that are out or held and that the caller was not told of
+  bool end_when_out_ = false;    // the stream below is to be ended once everything is out
+  bool waits_for_room_ = false;  // a wait of the stream below is under way
+  bool room_wanted_ = false;     // by the caller
+  std::optional<error> write_fault_;
+
+  // Ending, and staying alive
+  codec::websocket_closing closing_;
+  session::heartbeat heartbeat_;
+  std::uint64_t question_ = 0;  // number of the last ping, its payload
+  std::unique_ptr<ending> ending_;
+  std::unique_ptr<boost::asio::steady_timer> timer_;  // once there was something to wait for
+  std::optional<time_point> timer_set_for_;
+
+  stream_events* events_ = nullptr;
+  std::shared_ptr<void> owner_;
+};
+
+}  // namespace ferry::net
