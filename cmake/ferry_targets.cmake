@@ -24,6 +24,21 @@ function(ferry_flags target)
   endif()
 endfunction()
 
+# ferry_asio: Asio's and Beast's functions as a library, for all who link to it. Who links to an installed Ferry may have
+# them as their headers come, or a library of his own with the same symbols; so this is for our own tests alone.
+function(ferry_asio_once)
+  set(source ${PROJECT_BINARY_DIR}/asio_once.cpp)
+  file(CONFIGURE OUTPUT ${source} CONTENT "#include <boost/asio/impl/src.hpp>\n#include <boost/beast/src.hpp>\n")
+  if(FERRY_TLS)
+    find_package(OpenSSL 3.0 REQUIRED)
+    file(APPEND ${source} "#include <boost/asio/ssl/impl/src.hpp>\n")
+  endif()
+  add_library(ferry_asio STATIC ${source})
+  ferry_flags(ferry_asio)
+  target_compile_definitions(ferry_asio PUBLIC BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
+  target_link_libraries(ferry_asio PUBLIC Boost::headers PRIVATE $<TARGET_NAME_IF_EXISTS:OpenSSL::SSL>)
+endfunction()
+
 # ferry_library(NAME FLOORS dir... [DEPENDS name...]): ferry::NAME from src/<dir>/*.cpp, without the tests beside them.
 function(ferry_library name)
   cmake_parse_arguments(arg "" "" "FLOORS;DEPENDS" ${ARGN})
@@ -43,7 +58,7 @@ function(ferry_library name)
   if(name STREQUAL "ferry")
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ferry)
     target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/wet_pch.hpp)
-    target_link_libraries(${target} PUBLIC Threads::Threads)
+    target_link_libraries(${target} PUBLIC Threads::Threads $<BUILD_INTERFACE:$<TARGET_NAME_IF_EXISTS:ferry_asio>>)
   endif()
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(${target}
@@ -93,9 +108,14 @@ function(ferry_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
-# What is tested is optimised in full; the tests themselves compile in two thirds of the time with less.
+# What is tested is optimised in full; the tests themselves compile in two thirds of the time with less, and in half of it
+# under a sanitizer.
 function(ferry_test_flags name)
-  target_compile_options(${name} PRIVATE "$<$<CONFIG:Release>:-O1>")
+  if(FERRY_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)
+  else()
+    target_compile_options(${name} PRIVATE "$<$<CONFIG:Release>:-O1>")
+  endif()
 endfunction()
 
 # ferry_test(NAME LABEL floor SOURCES file... LINK lib...): a GoogleTest program, each of its tests known to ctest.
