@@ -1,10 +1,9 @@
-# Writes OUT, which tells ctest of PROGRAM's tests: those of one parameter, the part of their names after the last slash,
-# are one test PREFIX/parameter, run by one process; those without a parameter are PREFIX/others.
-# Arguments: PROGRAM OUT PREFIX LABELS TIMEOUT (seconds for each group).
+# Writes OUT, which tells ctest of PROGRAM's tests as groups, each run by one process:
+#   BY=parameter  those of one parameter, the part of their names after the last slash, are PREFIX/parameter; those without
+#                 a parameter are PREFIX/others
+#   BY=suite      those of one suite are PREFIX/suite
+# Arguments: PROGRAM OUT PREFIX LABELS BY TIMEOUT (seconds for each group).
 execute_process(COMMAND ${PROGRAM} --gtest_list_tests OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX MATCHALL "\n  [A-Za-z0-9_]+/[A-Za-z0-9_]+" found "${listed}")
-list(TRANSFORM found REPLACE ".*/" "")
-list(REMOVE_DUPLICATES found)
 set(text "")
 function(group name filter)
   string(APPEND text
@@ -12,8 +11,19 @@ function(group name filter)
     "set_tests_properties([=[${PREFIX}/${name}]=] PROPERTIES TIMEOUT ${TIMEOUT} LABELS \"${LABELS}\")\n")
   set(text "${text}" PARENT_SCOPE)
 endfunction()
-foreach(parameter IN LISTS found)
-  group(${parameter} "*/${parameter}")
-endforeach()
-group(others "*-*/*.*/*")
+if(BY STREQUAL "suite")
+  string(REGEX MATCHALL "\n[A-Za-z0-9_/]+\\." suites "${listed}")
+  foreach(suite IN LISTS suites)
+    string(REGEX REPLACE "[\n.]" "" suite "${suite}")
+    group(${suite} "${suite}.*")
+  endforeach()
+else()
+  string(REGEX MATCHALL "\n  [A-Za-z0-9_]+/[A-Za-z0-9_]+" found "${listed}")
+  list(TRANSFORM found REPLACE ".*/" "")
+  list(REMOVE_DUPLICATES found)
+  foreach(parameter IN LISTS found)
+    group(${parameter} "*/${parameter}")
+  endforeach()
+  group(others "*-*/*.*/*")
+endif()
 file(WRITE ${OUT} "${text}")

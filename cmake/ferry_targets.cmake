@@ -108,21 +108,16 @@ function(ferry_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
-# What is tested is optimised in full; the tests themselves compile in two thirds of the time with less, and in half of it
-# under a sanitizer.
+# What is tested is optimised in full; the tests themselves compile in two thirds of the time with less.
 function(ferry_test_flags name)
-  if(FERRY_SANITIZE)
-    target_compile_options(${name} PRIVATE -O0)
-  else()
-    target_compile_options(${name} PRIVATE "$<$<CONFIG:Release>:-O1>")
-  endif()
+  target_compile_options(${name} PRIVATE "$<$<CONFIG:Release>:-O1>")
 endfunction()
 
 # ferry_test(NAME LABEL floor SOURCES file... LINK lib...): a GoogleTest program, each of its tests known to ctest.
 # LABEL may be a list; every test is ended after 120 s unless TIMEOUT says otherwise. GROUPED: one test for each parameter
-# of the program's tests, so that thousands of short ones do not each pay for a process.
+# or each suite of the program's tests, so that thousands of short ones do not each pay for a process.
 function(ferry_test name)
-  cmake_parse_arguments(arg "SERIAL;GROUPED" "TIMEOUT" "LABEL;SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "SERIAL" "TIMEOUT;GROUPED" "LABEL;SOURCES;LINK" ${ARGN})
   if(NOT arg_SOURCES)
     return()
   endif()
@@ -143,7 +138,7 @@ function(ferry_test name)
     endif()
     add_custom_command(TARGET ${name} POST_BUILD VERBATIM BYPRODUCTS ${groups}
       COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${name}> -DOUT=${groups} -DPREFIX=${prefix} "-DLABELS=${arg_LABEL}"
-        -DTIMEOUT=${arg_TIMEOUT} -P ${PROJECT_SOURCE_DIR}/cmake/discover_groups.cmake)
+        -DBY=${arg_GROUPED} -DTIMEOUT=${arg_TIMEOUT} -P ${PROJECT_SOURCE_DIR}/cmake/discover_groups.cmake)
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${groups})
     return()
   endif()
