@@ -6,7 +6,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ferry)
 
 install(DIRECTORY include/ferry DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
 
-install(TARGETS ferry_dry ferry_ferry ferry_socket_c EXPORT ferry-targets
+install(TARGETS ferry_dry ferry_ferry ferry_gateway ferry_socket_c EXPORT ferry-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT ferry-targets NAMESPACE ferry:: DESTINATION ${package_dir})
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace ferry::session {
 namespace {
@@ -34,6 +35,12 @@ result<std::uint64_t> gateway_peer::dial(std::uint32_t remote, time_point now, g
   ++waiting_;
   say(command::dial(remote), now, out);
   return last_dial_;
+}
+
+void gateway_peer::give_up(std::uint64_t dial) noexcept {
+  const auto found = std::find_if(dials_.begin(), dials_.end(), [&](const auto& one) { return one.number == dial; });
+  if (found == dials_.end() || std::exchange(found->over, true)) return;
+  --waiting_;
 }
 
 result<void> gateway_peer::close(std::uint32_t connection, time_point now, gateway_peer_output& out) {

@@ -4,7 +4,7 @@
 ///
 ///     dial   waiting --Accept--> a virtual connection
 ///            waiting --Refuse, its time is over, the end of everything--> over
-///            over by time --Accept--> closed again at once
+///            over by time, given up --Accept--> closed again at once
 ///
 /// Not for more than one thread.
 
@@ -66,6 +66,8 @@ class gateway_peer {
   void on_up(time_point now) noexcept { pings_.on_up(now); }
   /// Asks for a virtual connection. @return its number as a dial, for the event that follows | busy: max_dials wait
   [[nodiscard]] result<std::uint64_t> dial(std::uint32_t remote, time_point now, gateway_peer_output& out);
+  /// A dial that nobody waits for any more: no event follows, and a virtual connection that it becomes is closed.
+  void give_up(std::uint64_t dial) noexcept;
   /// Ends a virtual connection; no event follows. @return closed: there is none of that number
   [[nodiscard]] result<void> close(std::uint32_t connection, time_point now, gateway_peer_output& out);
   /// Whether a message may be sent, which is then a packet with `connection`. Call it once for each.
@@ -92,7 +94,7 @@ class gateway_peer {
     std::uint64_t number = 0;
     std::uint32_t remote = 0;
     time_point until{};
-    bool over = false;  // its time was over
+    bool over = false;  // its time was over, or it was given up
   };
   result<gateway_event> on_command(const codec::gateway::command& what, time_point now, gateway_peer_output& out);
   result<gateway_event> on_answer(const codec::gateway::command& what, time_point now, gateway_peer_output& out);

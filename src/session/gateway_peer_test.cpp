@@ -73,6 +73,18 @@ TEST_F(peer_alone, gives_a_dial_up_in_time_and_closes_an_answer_that_comes_later
   EXPECT_EQ(hear(command::accept(6, 7))->dial, *b);
 }
 
+TEST_F(peer_alone, says_nothing_more_of_a_dial_that_was_given_up_and_closes_what_it_becomes) {
+  const auto a = it.dial(7, now, out), b = it.dial(7, now, out);
+  out.all.clear();
+  it.give_up(*a);
+  it.give_up(*a);
+  it.give_up(99);
+  EXPECT_EQ(it.dials(), 1u);
+  EXPECT_EQ(hear(command::accept(5, 7))->what, type::none);
+  EXPECT_EQ(out.take(), commands{command::close(5)});
+  EXPECT_EQ(hear(command::accept(6, 7))->dial, *b);
+}
+
 TEST_F(peer_alone, lets_no_more_dials_wait_than_its_limit) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(it.dial(7, now, out));
   EXPECT_EQ(it.dial(7, now, out).error(), errc::busy);

@@ -131,6 +131,18 @@ class Pair(unittest.TestCase):
             server.kill()
             server.wait(LIMIT)
 
+    def gateway_echo(self):
+        key = Path(self.path).with_name("key")
+        key.write_text("sekrit\n")
+        doors = [f"ipc://{self.path}.{who}" for who in ("clients", "servers")]
+        gateway = subprocess.Popen([FOLDER.parent / "ferry", "gateway", "--client-addr", doors[0], "--server-addr", doors[1],
+                                    "--server-auth-key-file", key], stderr=subprocess.DEVNULL)
+        self.addCleanup(gateway.wait)
+        self.addCleanup(gateway.kill)
+        server = self.start("gateway_echo", "serve", doors[1], "7", key)  # comes again until the gateway is there
+        self.assertEqual(server.stdout.readline(), "serving as 7\n")
+        self.assertEqual(self.run_to_end("gateway_echo", "talk", doors[0], "7", given="one\ntwo\n"), "one\ntwo\n")
+
     def uds_pair(self):
         self.assertEqual(self.run_to_end("uds_pair", self.path), "Hello\n")
 

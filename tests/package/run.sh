@@ -53,7 +53,7 @@ if has systemd; then
   "$compiler" -std=c++20 "$here/consumer/consumer.cpp" $link_all "${flags[@]}" -o "$scratch/consumer/systemd_by_pkg_config"
 fi
 
-for program in "$scratch"/consumer/{consumer,dry_consumer,by_pkg_config,systemd_consumer,systemd_by_pkg_config,c_consumer,c_by_pkg_config}; do
+for program in "$scratch"/consumer/{consumer,dry_consumer,gateway_consumer,by_pkg_config,systemd_consumer,systemd_by_pkg_config,c_consumer,c_by_pkg_config}; do
   [[ -e $program ]] || continue
   "$program" || fail "$(basename "$program") ended with status $?"
   libraries=$(ldd "$program")

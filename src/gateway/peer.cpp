@@ -1,0 +1,129 @@
+// From URLs and streams to clients and servers of a gateway.
+#include <ferry/url.hpp>
+
+#include <boost/asio/dispatch.hpp>
+
+#include "channel/printed_url.hpp"
+#include "gateway/peer_channel.hpp"
+#include "gateway/peer_parts.hpp"
+#include "net/event_loop.hpp"
+
+namespace ferry {
+namespace {
+
+using parts = std::shared_ptr<detail::gateway_parts>;
+
+result<void> check(const gateway_options& with) {
+  const auto bad = [](const std::string& text) { return error(errc::bad_option, text); };
+  const auto none = gateway_options::duration::zero();
+  if (with.max_packet < 4) return bad("max_packet: 4 bytes are the least, those of a virtual connection's number");
+  if (with.ping_interval < none || with.ping_timeout < none || with.dial_timeout < none)
+    return bad("ping_interval, ping_timeout, dial_timeout: a time below 0");
+  if (with.gateway_idle_time > none && with.ping_interval >= with.gateway_idle_time)
+    return bad("ping_interval must be shorter than gateway_idle_time, after which the gateway closes who says nothing");
+  if (with.gateway_idle_time > none && with.ping_interval == none)
+    return bad(
+        "ping_interval is 0, so the gateway would close this connection after gateway_idle_time; set that to 0 "
+        "if the gateway has none");
+  if (with.ping_timeout > none && with.ping_interval == none)
+    return bad("ping_timeout without ping_interval: there is no ping that could be answered too late");
+  if ((with.ping_timeout > none) != static_cast<bool>(with.on_ping_timeout))
+    return bad("ping_timeout and on_ping_timeout go together: set both, or neither");
+  if (with.link.session != session_kind::none) return bad("session: a gateway keeps none; leave it out");
+  if (with.link.senders != senders_kind::one) return bad("senders=many: a gateway's peer is for one thread");
+  if (with.link.framing != framing_kind::automatic && with.link.framing != framing_kind::u32)
+    return bad("framing: a gateway's packets have their own; leave it out");
+  if (const auto problem = check_options(with.link)) return bad(problem->text);
+  return {};
+}
+
+// When the last handle goes, all is closed; what the event loop still holds then ends by itself.
+parts started(context& where, detail::gateway_route to, const gateway_options& with) {
+  const auto made = std::make_shared<detail::gateway_parts>(where, std::move(to), with);
+  made->connect();
+  return {made.get(), [made](detail::gateway_parts*) { made->close(); }};
+}
+
+result<parts> opened(context& where, std::string_view url, const gateway_options& asked,
+                     std::optional<gateway::server_identity> server) {
+  auto with = asked;
+  const auto at = parse_url(url, with.link, where.schemes());
+  if (!at) return at.error();
+  if (const auto fine = check(with); !fine) return fine.error();
+  if (const auto ready = net::make_ready(where.io()); !ready) return ready.error();
+  return started(where, {printed_url(at->text(), with.link), *at, where.transport(at->scheme), true, std::move(server)},
+                 with);
+}
+
+result<parts> on_stream(context& where, std::shared_ptr<stream> connected, const gateway_options& with,
+                        std::optional<gateway::server_identity> server) {
+  if (const auto fine = check(with); !fine) return fine.error();
+  if (const auto ready = net::make_ready(where.io()); !ready) return ready.error();
+  const auto url = "stream:" + connected->peer().text();
+  return started(where, {url, {}, gateway::once(std::move(connected)), false, std::move(server)}, with);
+}
+
+}  // namespace
+
+std::optional<gateway_address> gateway_address_of(const channel& one) noexcept {
+  const auto* const impl = one.shared_impl().get();
+  if (impl == nullptr) return std::nullopt;
+  const auto* const found =
+      dynamic_cast<const detail::virtual_channel*>(static_cast<const detail::channel_impl*>(impl));
+  if (found == nullptr) return std::nullopt;
+  return found->address();
+}
+
+void gateway_peer::start_dial(detail::gateway_parts& of, std::uint32_t remote, detail::accept_completion done) {
+  of.dial(remote, std::move(done));
+}
+void gateway_peer::start_accept(detail::gateway_parts& of, detail::accept_completion done) {
+  of.accept(std::move(done));
+}
+void gateway_peer::start_wait_up(detail::gateway_parts& of, detail::send_completion done) {
+  of.wait_up(std::move(done));
+}
+void gateway_peer::start_close(const std::shared_ptr<detail::gateway_parts>& of, detail::send_completion done) {
+  of->async_close(std::move(done));
+}
+void gateway_peer::on_channel(std::function<void(channel)> handler) { parts_->on_channel(std::move(handler)); }
+void gateway_peer::on_up(std::function<void(const peer_info&)> handler) { parts_->on_up(std::move(handler)); }
+void gateway_peer::on_down(std::function<void(const down_info&)> handler) { parts_->on_down(std::move(handler)); }
+void gateway_peer::on_connect_failure(std::function<void(const error&)> handler) {
+  parts_->on_connect_failure(std::move(handler));
+}
+void gateway_peer::close() { parts_->close(); }
+channel_state gateway_peer::state() const { return parts_->state(); }
+gateway_stats gateway_peer::stats() const { return parts_->stats(); }
+const std::string& gateway_peer::url() const { return parts_->url(); }
+error gateway_peer::last_error() const { return parts_->last_error(); }
+boost::asio::io_context::executor_type gateway_peer::executor() const { return parts_->where().io().get_executor(); }
+
+result<gateway_client> gateway_client::open(context& where, std::string_view url, const gateway_options& with) {
+  auto made = opened(where, url, with, std::nullopt);
+  if (!made) return made.error();
+  return gateway_client(std::move(*made));
+}
+
+result<gateway_client> gateway_client::on(context& where, std::shared_ptr<stream> connected,
+                                          const gateway_options& with) {
+  auto made = on_stream(where, std::move(connected), with, std::nullopt);
+  if (!made) return made.error();
+  return gateway_client(std::move(*made));
+}
+
+result<gateway_server> gateway_server::open(context& where, std::string_view url, std::uint32_t id,
+                                            std::string_view key, const gateway_options& with) {
+  auto made = opened(where, url, with, gateway::server_identity{id, std::string(key)});
+  if (!made) return made.error();
+  return gateway_server(std::move(*made));
+}
+
+result<gateway_server> gateway_server::on(context& where, std::shared_ptr<stream> connected, std::uint32_t id,
+                                          std::string_view key, const gateway_options& with) {
+  auto made = on_stream(where, std::move(connected), with, gateway::server_identity{id, std::string(key)});
+  if (!made) return made.error();
+  return gateway_server(std::move(*made));
+}
+
+}  // namespace ferry

@@ -1,0 +1,224 @@
+#include "gateway/peer_login.hpp"
+
+#include <ferry/context.hpp>
+#include <ferry/url.hpp>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "codec/gateway_packet.hpp"
+
+namespace ferry::gateway {
+namespace {
+
+namespace wire = codec::gateway;
+using outcome = result<std::shared_ptr<stream>>;
+
+/// Says the login, then hands everything through.
+///   asked --the challenge is whole--> answering --all is written--> open;   any --close()--> closed
+class login_stream final : public stream, private stream_events, public std::enable_shared_from_this<login_stream> {
+ public:
+  explicit login_stream(std::shared_ptr<stream> below) : below_(std::move(below)) {}
+  ~login_stream() override { close(); }
+
+  /// Once, before anything else; `done` is called once, never from inside this call, and not after close().
+  void async_login(server_identity who, std::function<void(result<void>)> done) {
+    who_ = std::move(who);
+    done_ = std::move(done);
+    below_->attach(*this, shared_from_this());
+    below_->async_read(mutable_bytes(challenge_));
+  }
+
+  void attach(stream_events& events, std::shared_ptr<void> owner) override {
+    events_ = &events;
+    owner_ = std::move(owner);
+  }
+  [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override { return below_->try_read(into); }
+  [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override {
+    return below_->try_write(from);
+  }
+  void async_read(mutable_bytes into) override { below_->async_read(into); }
+  void async_wait_writable() override { below_->async_wait_writable(); }
+  result<void> shutdown_write() override { return below_->shutdown_write(); }
+  result<void> shutdown_read() override { return below_->shutdown_read(); }
+  [[nodiscard]] std::size_t unread() const noexcept override { return below_->unread(); }
+  void close() noexcept override {
+    const auto self = weak_from_this().lock();  // the stream below lets go of us
+    events_ = nullptr;
+    const auto dropped = std::exchange(done_, nullptr);
+    state_ = state::closed;
+    below_->close();
+    owner_.reset();
+  }
+  [[nodiscard]] peer_info peer() const override { return below_->peer(); }
+  [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
+
+ private:
+  enum class state : std::uint8_t { asked, answering, open, closed };
+
+  void on_read(result<std::size_t> got) override {
+    const auto self = shared_from_this();
+    switch (state_) {
+      case state::asked: return take(std::move(got));
+      case state::open: {
+        if (events_ == nullptr) return;
+        const auto keep = owner_;
+        return events_->on_read(std::move(got));
+      }
+      case state::answering:
+      case state::closed: return;
+    }
+  }
+
+  void on_writable() override {
+    const auto self = shared_from_this();
+    if (state_ == state::answering) return answer();
+    if (events_ == nullptr) return;
+    const auto keep = owner_;
+    events_->on_writable();
+  }
+
+  void take(result<std::size_t> got) {
+    if (!got && got.error() == errc::end_of_stream)
+      return over(error(errc::truncated,
+                        "the gateway ended the connection before it had asked for the key; is this "
+                        "where it expects servers?"));
+    if (!got) return over(got.error());
+    have_ += *got;
+    if (have_ < challenge_.size()) return below_->async_read(mutable_bytes(challenge_).subspan(have_));
+    answer_ = wire::encode(wire::server_login{wire::prove(challenge_, who_.key), who_.id});
+    state_ = state::answering;
+    answer();
+  }
+
+  void answer() {
+    const bytes rest[] = {bytes(answer_).subspan(said_)};
+    const auto took = below_->try_write(rest);
+    if (!took && took.error() != errc::would_block) return over(took.error());
+    if (took) said_ += *took;
+    if (said_ < answer_.size()) return below_->async_wait_writable();
+    state_ = state::open;
+    over({});
+  }
+
+  void over(const result<void>& how) {
+    if (const auto done = std::exchange(done_, nullptr)) done(how);
+  }
+
+  std::shared_ptr<stream> below_;
+  server_identity who_;
+  std::function<void(result<void>)> done_;
+  wire::challenge challenge_{};
+  std::array<std::byte, wire::k_login_bytes> answer_{};
+  std::size_t have_ = 0, said_ = 0;
+  state state_ = state::asked;
+  stream_events* events_ = nullptr;
+  std::shared_ptr<void> owner_;
+};
+
+class login_transport final : public stream_transport {
+ public:
+  login_transport(std::shared_ptr<stream_transport> below, server_identity who)
+      : below_(std::move(below)), who_(std::move(who)) {}
+
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context&, const endpoint&, const options&) override {
+    return errc::unsupported;
+  }
+  [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to, const options& with,
+                                                         connect_handler done) override {
+    auto made = std::make_unique<attempt>();
+    made->shared->done = std::move(done);
+    made->below = below_->connect(where, to, with, [weak = std::weak_ptr(made->shared), who = who_](outcome came) {
+      const auto kept = weak.lock();
+      if (!kept) return;
+      if (!came) return kept->tell(came.error());
+      kept->began();
+      kept->talks = std::make_shared<login_stream>(std::move(*came));
+      kept->talks->async_login(who, [weak](const result<void>& how) {
+        if (const auto still = weak.lock()) still->said(how);
+      });
+    });
+    return made;
+  }
+  [[nodiscard]] stream_shape shape() const noexcept override { return below_->shape(); }
+
+ private:
+  struct progress {
+    connect_handler done;
+    std::function<void()> began = [] {};
+    std::shared_ptr<login_stream> talks;
+
+    void tell(outcome what) { std::exchange(done, nullptr)(std::move(what)); }
+    void said(const result<void>& how) {
+      auto made = std::exchange(talks, nullptr);
+      if (how) return tell(std::shared_ptr<stream>(std::move(made)));
+      made->close();
+      tell(how.error());
+    }
+  };
+  struct attempt final : connect_attempt {
+    std::shared_ptr<progress> shared = std::make_shared<progress>();
+    std::unique_ptr<connect_attempt> below;
+    ~attempt() override {
+      below.reset();
+      if (shared->talks) shared->talks->close();
+    }
+    void on_handshake(std::function<void()> began) override { shared->began = std::move(began); }
+  };
+
+  std::shared_ptr<stream_transport> below_;
+  server_identity who_;
+};
+
+class once_transport final : public stream_transport {
+ public:
+  explicit once_transport(std::shared_ptr<stream> connected) : held_(std::move(connected)) {}
+  ~once_transport() override {
+    if (held_) held_->close();
+  }
+
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context&, const endpoint&, const options&) override {
+    return errc::unsupported;
+  }
+  [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint&, const options&,
+                                                         connect_handler done) override {
+    auto made = std::make_unique<attempt>();
+    made->held = std::make_shared<parts>(parts{std::exchange(held_, nullptr), std::move(done)});
+    boost::asio::post(where.io(), [weak = std::weak_ptr(made->held)] {
+      const auto kept = weak.lock();
+      if (!kept) return;
+      const auto told = std::move(kept->done);
+      if (kept->connected)
+        told(std::move(kept->connected));
+      else
+        told(error(errc::closed, "the stream that was handed in has ended"));
+    });
+    return made;
+  }
+
+ private:
+  struct parts {
+    std::shared_ptr<stream> connected;
+    connect_handler done;
+  };
+  struct attempt final : connect_attempt {
+    std::shared_ptr<parts> held;
+    ~attempt() override {
+      if (held && held->connected) held->connected->close();
+    }
+  };
+  std::shared_ptr<stream> held_;
+};
+
+}  // namespace
+
+std::shared_ptr<stream_transport> logged_in(std::shared_ptr<stream_transport> below, server_identity who) {
+  return std::make_shared<login_transport>(std::move(below), std::move(who));
+}
+
+std::shared_ptr<stream_transport> once(std::shared_ptr<stream> connected) {
+  return std::make_shared<once_transport>(std::move(connected));
+}
+
+}  // namespace ferry::gateway
