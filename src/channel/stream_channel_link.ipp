@@ -5,6 +5,7 @@
 
 #include "channel/stream_channel.hpp"
 #include "codec/websocket_frame.hpp"
+#include "net/lingers.hpp"
 #include "net/ws_close.hpp"
 
 namespace ferry::detail {
@@ -43,6 +44,7 @@ template <codec::framing F>
 void stream_channel<F>::start(std::shared_ptr<stream> connected, std::shared_ptr<void> slot) {
   if (state() == channel_state::closed) return connected->close();
   stream_ = std::move(connected);
+  net::keep_place(*stream_, slot);
   accepted(std::move(slot));
 }
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "net/lingers.hpp"
 #include "net/posted_attempt.hpp"
 
 namespace ferry::net {
@@ -71,7 +72,10 @@ codec::pcap_flow flow_between(const stream& seen, flow_side own, std::uint32_t n
   return own == flow_side::client ? codec::pcap_flow(*here, *there) : codec::pcap_flow(*there, *here);
 }
 
-class capture_stream final : public stream, private stream_events, public std::enable_shared_from_this<capture_stream> {
+class capture_stream final : public stream,
+                             public lingers,
+                             private stream_events,
+                             public std::enable_shared_from_this<capture_stream> {
  public:
   capture_stream(context& where, std::shared_ptr<stream> below, std::shared_ptr<capture_file> file, flow_side own,
                  captured_protocol first)
@@ -142,6 +146,7 @@ class capture_stream final : public stream, private stream_events, public std::e
     });
   }
 
+  void keep_place(std::shared_ptr<void> place) override { net::keep_place(*below_, std::move(place)); }
   [[nodiscard]] peer_info peer() const override { return below_->peer(); }
   [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
 

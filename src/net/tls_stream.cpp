@@ -402,6 +402,7 @@ void tls_stream::end() noexcept {
   const bool healthy = !read_fault_ || *read_fault_ == errc::end_of_stream;
   if (link_->established && healthy) SSL_set_shutdown(link_->ssl.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   below_->close();
+  place_.reset();
 }
 
 }  // namespace ferry::net

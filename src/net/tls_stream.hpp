@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "net/lingers.hpp"
 #include "net/tls_context.hpp"
 
 namespace ferry::net {
@@ -21,7 +22,10 @@ namespace ferry::net {
 ///
 ///   shaking --handshake over--> open --close()--> lingering (close_notify is not out yet) --> closed
 ///      \_______________________________________________failed, close()______________________/^
-class tls_stream final : public stream, private stream_events, public std::enable_shared_from_this<tls_stream> {
+class tls_stream final : public stream,
+                         public lingers,
+                         private stream_events,
+                         public std::enable_shared_from_this<tls_stream> {
  public:
   using handshake_handler = std::function<void(result<void>)>;
 
@@ -40,6 +44,7 @@ class tls_stream final : public stream, private stream_events, public std::enabl
   result<void> shutdown_write() override;
   [[nodiscard]] std::size_t unread() const noexcept override;
   void close() noexcept override;
+  void keep_place(std::shared_ptr<void> place) override { place_ = std::move(place); }
   [[nodiscard]] peer_info peer() const override { return peer_; }
   [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
 
@@ -95,6 +100,7 @@ class tls_stream final : public stream, private stream_events, public std::enabl
   bool waits_for_room_ = false;  // a wait of the stream below is under way
   bool room_wanted_ = false;     // by the caller
   boost::asio::steady_timer linger_;
+  std::shared_ptr<void> place_;
 
   stream_events* events_ = nullptr;
   std::shared_ptr<void> owner_;

@@ -16,6 +16,7 @@
 #include "codec/websocket_closing.hpp"
 #include "codec/websocket_decoder.hpp"
 #include "net/bare_wait.hpp"
+#include "net/lingers.hpp"
 #include "net/residents.hpp"
 #include "net/ws_inbox.hpp"
 #include "net/ws_output.hpp"
@@ -33,7 +34,10 @@ struct ws_rules {
   session::heartbeat_options heartbeat;
   bool ask_when_idle = false;
   duration close_timeout = std::chrono::seconds(5);
+  /// How many connections without a place linger: refused ones, whose peers have not ended yet.
+  std::shared_ptr<std::size_t> leaving = std::make_shared<std::size_t>(0);
 };
+inline constexpr std::size_t k_most_leaving = 1024;  ///< then they are cut
 
 /// What there is to tell of a handshake, as small as it can be kept.
 struct ws_terms {
@@ -79,6 +83,7 @@ class ws_handshake {
 ///      \___________failed, close()____\___close()____________________________________________________________/^
 class ws_stream final : public stream,
                         public bare_wait,
+                        public lingers,
                         private stream_events,
                         private detail::resident,
                         public std::enable_shared_from_this<ws_stream> {
@@ -107,6 +112,7 @@ class ws_stream final : public stream,
   result<void> shutdown_write() override;
   [[nodiscard]] std::size_t unread() const noexcept override;
   void close() noexcept override;
+  void keep_place(std::shared_ptr<void> place) override;
   [[nodiscard]] peer_info peer() const override;
   [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
 
@@ -169,10 +175,11 @@ class ws_stream final : public stream,
   // Ending
   void act(codec::closing_action what) noexcept;
   void finish_sending() noexcept;
+  [[nodiscard]] bool find_place();
   [[nodiscard]] ending& notes();
   void arm_timer() noexcept;
   void on_timer();
-  void ask(time_point now) noexcept;
+  void ask() noexcept;
   void end() noexcept;
   [[nodiscard]] static time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
@@ -222,6 +229,7 @@ class ws_stream final : public stream,
   std::unique_ptr<ending> ending_;
   std::unique_ptr<boost::asio::steady_timer> timer_;  // once there was something to wait for
   std::optional<time_point> timer_set_for_;
+  std::shared_ptr<void> place_;  // null, but counted
 
   stream_events* events_ = nullptr;
   std::shared_ptr<void> owner_;
