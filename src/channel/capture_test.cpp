@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "codec/pcap_reader.hpp"
 #include "os/unique_fd.hpp"
+#include "testing/small_disk.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
 #include "testing/watchdog.hpp"
@@ -227,10 +229,57 @@ TEST_P(capture_file_on_disk, is_refused_where_it_would_destroy_or_follow_somethi
   ASSERT_EQ(::symlink(dir.file("letter").c_str(), dir.file("link").c_str()), 0);
   EXPECT_NE(refused(dir.file("link")), errc{});
   EXPECT_EQ(refused(dir.file("no/such/place")), errc::not_found);
-  EXPECT_EQ(refused("/dev/null"), errc::bad_address);
+  for (const char* device : {"/dev/null", "/dev/full"}) EXPECT_EQ(refused(device), errc::bad_address) << device;
   const os::unique_fd held(::open(dir.file("held").c_str(), O_RDWR | O_CREAT, 0600));
   ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
   EXPECT_EQ(refused(dir.file("held")), errc::busy);
+}
+
+// In a process of its own. @return its exit status: which step failed
+int capture_until_the_disk_is_full(const std::string& at) {
+  if (!mount_small_disk(at, "size=64k")) return k_no_namespaces;
+  boost::asio::io_context io{1};
+  kept_lines log;
+  context where{io, {.log = &log}};
+  options with;
+  with.capture = at + "/wire.pcap";
+  auto listening = listener::open(where, "ipc://" + at + "/s", with).value();
+  listening.on_channel([](channel arrived) {
+    arrived.on_message([arrived](const message_view& m) mutable { (void)arrived.try_send(m.payload); });
+  });
+  fill_disk(at + "/rest");
+  for (int connection = 0; connection < 2; ++connection) {
+    auto client = channel::open(where, "ipc://" + at + "/s").value();
+    int echoes = 0;
+    bool clean = false;
+    client.on_message([&](const message_view& m) { echoes += m.payload.size() == 2000 ? 1 : 0; });
+    for (int i = 0; i < 50; ++i)
+      if (!client.try_send(std::string(2000, 'x'))) return 1;
+    if (!run_until(
+            io, [&] { return echoes == 50; }, "the echoes"))
+      return 2;
+    client.async_close([&](error_code, const close_report& report) { clean = report.clean(); });
+    if (!run_until(
+            io, [&] { return clean; }, "a close in order"))
+      return 3;
+  }
+  if (log.lines.size() != 1 || log.lines[0].find("No space left") == std::string::npos) return 4;
+  if (where.totals().captures_cut_short.value() != 1) return 5;
+  const std::string wire = content_of(with.capture);
+  const auto content = codec::read_capture(as_bytes(wire));
+  if (!content || content->cut_short) return 6;
+  // One that is not begun is an error of who asks for it, and leaves nothing that could not be gone on with.
+  with.capture = at + "/other.pcap";
+  const auto refused = listener::open(where, "ipc://" + at + "/other", with);
+  if (refused || refused.error().text().find("other.pcap") == std::string::npos) return 7;
+  std::filesystem::remove(at + "/rest");
+  return listener::open(where, "ipc://" + at + "/other", with) ? 0 : 8;
+}
+
+TEST_P(capture_file_on_disk, ends_where_that_is_full_and_says_so_once_while_the_channels_lose_nothing) {
+  const int status = in_child([&] { return capture_until_the_disk_is_full(dir.path().string()); });
+  if (status == k_no_namespaces) GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
+  EXPECT_EQ(status, 0) << "the number of the step that failed";
 }
 
 TEST_P(capture_file_on_disk, is_kept_from_others) {

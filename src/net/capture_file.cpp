@@ -62,7 +62,10 @@ result<std::shared_ptr<capture_file>> capture_file::open(const std::string& path
     return error(errc::corrupt, "capture " + path + ": there is something else than a capture of Ferry's in it");
   if (*size == 0) {
     const auto header = codec::pcap_file_header();
-    if (const auto written = write_at(fd.get(), header, 0, path); !written) return written.error();
+    if (const auto written = write_at(fd.get(), header, 0, path); !written) {
+      static_cast<void>(::ftruncate(fd.get(), 0) == 0);  // a part of a header would be somebody else's file next time
+      return written.error();
+    }
     size = header.size();
   } else if (::ftruncate(fd.get(), static_cast<off_t>(*size)) != 0) {
     return error::from_errno(errno, "cut off " + path);

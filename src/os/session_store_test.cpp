@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +17,7 @@
 #include <vector>
 
 #include "os/session_note.hpp"
+#include "testing/small_disk.hpp"
 #include "testing/temp_dir.hpp"
 
 namespace ferry::os {
@@ -56,16 +55,6 @@ class session_files : public ::testing::Test {
     for (const auto& entry : fs::directory_iterator(dir.path())) found.insert(entry.path().filename());
     return found;
   }
-  // Exit status of `work` in a process of its own.
-  template <class Work>
-  static int in_child(Work work) {
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(work());
-    int status = -1;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
   test::temp_dir dir;
   session_store::settings small;
   const std::string file = dir.file("alice~bob.session");
@@ -112,7 +101,7 @@ TEST_F(session_files, are_had_by_one_object_at_a_time_in_this_process_too) {
     const error second = refusal();
     EXPECT_EQ(second, errc::busy);
     EXPECT_NE(second.text().find(ring), std::string::npos) << second.text();
-    EXPECT_EQ(in_child([&] { return refusal() == errc::busy ? 0 : 1; }), 0);
+    EXPECT_EQ(test::in_child([&] { return refusal() == errc::busy ? 0 : 1; }), 0);
     EXPECT_EQ(session_store::remove(dir.path(), k_names).error(), errc::busy);
     EXPECT_TRUE(open({"alice", "carol"}));
   }
@@ -234,7 +223,7 @@ TEST_F(session_files, are_refused_under_names_that_cannot_be_and_in_places_that_
 
 TEST_F(session_files, are_refused_where_the_system_forbids_it) {
   ASSERT_EQ(::chmod(dir.path().c_str(), 0500), 0);
-  EXPECT_EQ(in_child([&] {
+  EXPECT_EQ(test::in_child([&] {
               constexpr uid_t k_nobody = 65534;  // root may do anything
               if (::geteuid() == 0 && ::setresuid(k_nobody, k_nobody, k_nobody) != 0) return 1;
               return refusal() == errc::permission ? 0 : 2;
@@ -334,7 +323,7 @@ TEST_F(session_files, need_no_room_on_the_disk_after_they_were_made) {
   const session_names unknown{"alice", ""};
   { (void)open(unknown); }
   // No file may have more than a few bytes from here on: what would have to grow could not.
-  EXPECT_EQ(in_child([&] {
+  EXPECT_EQ(test::in_child([&] {
               ::signal(SIGXFSZ, SIG_IGN);
               const rlimit none{16, 16};
               ::setrlimit(RLIMIT_FSIZE, &none);
@@ -353,7 +342,7 @@ TEST_F(session_files, need_no_room_on_the_disk_after_they_were_made) {
 
 TEST_F(session_files, leave_nothing_behind_when_there_is_no_room_for_them) {
   for (const rlim_t room : {rlim_t{100}, rlim_t{11'000}}) {
-    EXPECT_EQ(in_child([&] {
+    EXPECT_EQ(test::in_child([&] {
                 ::signal(SIGXFSZ, SIG_IGN);
                 const rlimit little{room, room};
                 ::setrlimit(RLIMIT_FSIZE, &little);
@@ -365,31 +354,13 @@ TEST_F(session_files, leave_nothing_behind_when_there_is_no_room_for_them) {
   }
 }
 
-// A process with a small file system of its own over the directory. @return false: this machine forbids it
-bool mount_small(const std::string& path, const char* size) {
-  const auto put = [](const char* file, const std::string& text) {
-    const unique_fd fd(::open(file, O_WRONLY | O_CLOEXEC));
-    return fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  };
-  const auto uid = std::to_string(::geteuid()), gid = std::to_string(::getegid());
-  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  (void)put("/proc/self/setgroups", "deny");
-  return put("/proc/self/uid_map", "0 " + uid + " 1") && put("/proc/self/gid_map", "0 " + gid + " 1") &&
-         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("none", path.c_str(), "tmpfs", 0, size) == 0;
-}
-constexpr int k_forbidden = 77;
-
 TEST_F(session_files, work_on_a_full_disk_once_they_are_made_for_an_unknown_peer_too) {
   const session_names unknown{"alice", ""};
   small.durable = durability::disk;
-  const int status = in_child([&] {
-    if (!mount_small(dir.path(), "size=64k")) return k_forbidden;
+  const int status = test::in_child([&] {
+    if (!test::mount_small_disk(dir.path(), "size=64k")) return test::k_no_namespaces;
     { (void)open(unknown); }
-    const unique_fd rest(::open(dir.file("rest").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    const std::string block(4096, 'x');
-    while (::write(rest.get(), block.data(), block.size()) > 0) {
-    }
+    test::fill_disk(dir.file("rest"));
     if (refusal() != errc::no_memory) return 1;
     for (const char* name : {"bob", "carol"}) {
       auto store = try_open(unknown);
@@ -401,13 +372,14 @@ TEST_F(session_files, work_on_a_full_disk_once_they_are_made_for_an_unknown_peer
     const auto store = try_open(unknown);
     return store && (*store)->who().peer_name == "carol" && (*store)->session().range()->end == 2 ? 0 : 4;
   });
-  if (status == k_forbidden) GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
+  if (status == test::k_no_namespaces)
+    GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
   EXPECT_EQ(status, 0);
 }
 
 TEST_F(session_files, say_how_much_room_is_wanted_where_and_leave_none_taken) {
-  const int status = in_child([&] {
-    if (!mount_small(dir.path(), "size=56k")) return k_forbidden;
+  const int status = test::in_child([&] {
+    if (!test::mount_small_disk(dir.path(), "size=56k")) return test::k_no_namespaces;
     for (const std::size_t ring_bytes : {std::size_t{64} << 10, std::size_t{1} << 20}) {
       small.ring_bytes = ring_bytes;
       const error why = refusal();
@@ -419,7 +391,8 @@ TEST_F(session_files, say_how_much_room_is_wanted_where_and_leave_none_taken) {
     small.ring_bytes = 16 << 10;
     return try_open() ? 0 : 4;
   });
-  if (status == k_forbidden) GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
+  if (status == test::k_no_namespaces)
+    GTEST_SKIP() << "this machine does not allow namespaces (user, mount) to this user";
   EXPECT_EQ(status, 0);
 }
 

@@ -1,47 +1,21 @@
 // Persistent sessions on a disk of one megabyte that is full: making a session fails, clearly; one that is made lacks
 // nothing.
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "session_crash.hpp"
 #include "session_side.hpp"
+#include "testing/small_disk.hpp"
 
 namespace ferry::test {
 namespace {
-
-constexpr int k_forbidden = 77;  // exit status: this machine does not let us mount anything
-
-bool write_text(const char* path, const std::string& text) {
-  const os::unique_fd fd(::open(path, O_WRONLY | O_CLOEXEC));
-  return fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-}
-
-// From here on this process sees a small disk at `directory`. @return false: not allowed
-bool mount_small_disk(const std::string& directory) {
-  const uid_t uid = ::geteuid();
-  const gid_t gid = ::getegid();
-  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  write_text("/proc/self/setgroups", "deny");
-  return write_text("/proc/self/uid_map", "0 " + std::to_string(uid) + " 1") &&
-         write_text("/proc/self/gid_map", "0 " + std::to_string(gid) + " 1") &&
-         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("none", directory.c_str(), "tmpfs", 0, "size=1m") == 0;
-}
 
 /// Takes all the room that there is.
 class filler {
  public:
   explicit filler(std::string path) : path_(std::move(path)) {}
-  void fill() const {
-    const os::unique_fd fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    const std::string page(4096, 'x');
-    while (::write(fd.get(), page.data(), page.size()) > 0) {
-    }
-    if (errno != ENOSPC) give_up("the disk does not become full");
-  }
+  void fill() const { fill_disk(path_); }
   void empty() const { ::unlink(path_.c_str()); }
 
  private:
@@ -139,7 +113,7 @@ TEST(session_on_a_full_disk, is_not_made_and_goes_on_if_it_was_made_before) {
   ASSERT_GE(in_there, 0);
   if (in_there == 0) {
     std::string why;
-    if (!mount_small_disk(dir.path())) ::_exit(k_forbidden);
+    if (!mount_small_disk(dir.path(), "size=1m")) ::_exit(k_no_namespaces);
     try {
       std::make_unique<full_disk>(dir.path())->run();
     } catch (const std::exception& failed) {
@@ -154,7 +128,7 @@ TEST(session_on_a_full_disk, is_not_made_and_goes_on_if_it_was_made_before) {
   why.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
   int status = 0;
   ASSERT_EQ(::waitpid(in_there, &status, 0), in_there);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == k_forbidden) GTEST_SKIP() << "no namespaces here";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == k_no_namespaces) GTEST_SKIP() << "no namespaces here";
   EXPECT_EQ(status, 0) << why;
 }
 
