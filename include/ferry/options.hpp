@@ -87,7 +87,7 @@ struct options {
   /// context's thread. Nothing keeps the password.
   std::function<std::string(const std::string& key_file)> tls_key_password;
   /// Asked for every peer that showed a certificate, besides the pins and what tls_verify checks; false refuses it.
-  /// Only the members about certificates are filled in then. On the context's thread.
+  /// Only the members about certificates, and `resumed`, are filled in then. On the context's thread.
   std::function<bool(const tls_info& peer)> tls_check_peer;
 
   // WebSocket (docs/websocket.md)

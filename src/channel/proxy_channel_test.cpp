@@ -1,5 +1,4 @@
 // What proxy_protocol=accept promises: the client's address instead of the balancer's, and nobody without a header.
-#include <ferry/listener.hpp>
 #include <ferry/url.hpp>
 
 #include <gmock/gmock.h>
@@ -9,11 +8,10 @@
 #include <vector>
 
 #include "codec/proxy_header.hpp"
+#include "testing/listening_world.hpp"
 #include "testing/tcp_by_hand.hpp"
-#include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
 #include "testing/tls_by_hand.hpp"
-#include "testing/watchdog.hpp"
 
 namespace ferry::test {
 namespace {
@@ -24,22 +22,15 @@ using ::testing::StartsWith;
 constexpr std::string_view k_line = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
 constexpr std::string_view k_hello{"\x05hello", 6};  // a message as the varint framing writes it
 
-class proxy_channel : public ::testing::Test {
+class proxy_channel : public listening_world {
  protected:
   void listen(options with = {}, const std::string& scheme = "tcp") {
     with.proxy_protocol = proxy_protocol_kind::accept;
-    auto made = listener::open(where, scheme + "://127.0.0.1:0", with);
-    ASSERT_TRUE(made) << made.error().text();
-    listening = *made;
-    listening.on_error([this](const error& why) { refusals.push_back(why); });
-    listening.on_channel([this](channel arrived) {
-      arrivals.push_back(arrived);
-      arrived.on_message([arrived](const message_view& m) mutable { (void)arrived.try_send(m.payload); });
-    });
+    listen_at(scheme + "://127.0.0.1:0", with);
   }
-  [[nodiscard]] std::uint16_t port() const {
-    const std::string url = listening.url();
-    return static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+  void welcome(channel arrived) override {
+    arrivals.push_back(arrived);
+    arrived.on_message([arrived](const message_view& m) mutable { (void)arrived.try_send(m.payload); });
   }
   [[nodiscard]] ::testing::AssertionResult echoes(raw_tcp& client, std::string_view message = k_hello) {
     return turn([&] { return client.received() == message; }, "the echo");
@@ -47,16 +38,6 @@ class proxy_channel : public ::testing::Test {
   [[nodiscard]] ::testing::AssertionResult refuses_one() {
     return turn([&] { return refusals.size() == 1; }, "a refusal");
   }
-  template <class Predicate>
-  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
-    return run_until(io, std::move(done), awaited);
-  }
-
-  boost::asio::io_context io;
-  context where{io};
-  listener listening;
-  std::vector<channel> arrivals;
-  std::vector<error> refusals;
 };
 
 TEST_F(proxy_channel, has_the_clients_address_and_the_balancers) {
@@ -160,7 +141,6 @@ TEST_F(proxy_channel, takes_headers_only_from_the_balancers_that_are_named) {
 }
 
 TEST_F(proxy_channel, takes_the_header_in_front_of_tls) {
-  temp_dir dir;
   tls_authority authority;
   authority.issue(dir.file("host.pem"), {});
   options with;
@@ -179,7 +159,6 @@ TEST_F(proxy_channel, takes_the_header_in_front_of_tls) {
 }
 
 TEST_F(proxy_channel, names_the_client_when_its_tls_handshake_fails) {
-  temp_dir dir;
   tls_authority authority;
   authority.issue(dir.file("host.pem"), {});
   options with;

@@ -1,5 +1,4 @@
-// What tls:// promises beyond what every channel does: who is let in, what is said when not, and how it ends.
-#include <ferry/listener.hpp>
+// What tls:// promises beyond what every channel does: who is let in, and what is said when not.
 #include <ferry/url.hpp>
 
 #include <gtest/gtest.h>
@@ -15,84 +14,15 @@
 #include "net/transports.hpp"
 #include "testing/faulty_stream.hpp"
 #include "testing/tcp_by_hand.hpp"
-#include "testing/temp_dir.hpp"
-#include "testing/tls_authority.hpp"
 #include "testing/tls_by_hand.hpp"
-#include "testing/watchdog.hpp"
+#include "testing/tls_world.hpp"
 
 namespace ferry::test {
 namespace {
 
 using ::testing::HasSubstr;
 
-class tls_channel : public ::testing::Test {
- protected:
-  tls_channel() { authority.issue(file("host"), {}); }
-
-  [[nodiscard]] std::string file(const std::string& name) const { return dir.file(name + ".pem"); }
-  [[nodiscard]] std::string ca() const { return file("host") + ".ca"; }
-
-  /// Listens with `with`, and echoes.
-  void listen(options with) {
-    if (with.tls_certificate.empty()) with.tls_certificate = file("host");
-    auto made = listener::open(where, "tls://127.0.0.1:0", with);
-    ASSERT_TRUE(made) << made.error().text();
-    listening = *made;
-    listening.on_error([this](const error& why) { refusals.push_back(why); });
-    listening.on_channel([this](channel arrived) {
-      server = arrived;
-      arrived.on_message([arrived](const message_view& m) mutable { (void)arrived.try_send(m.payload); });
-      arrived.on_down([this](const down_info& info) { server_downs.push_back(info.reason); });
-    });
-  }
-  void listen() { listen({}); }
-  [[nodiscard]] std::uint16_t port() const {
-    const std::string url = listening.url();
-    return static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
-  }
-  [[nodiscard]] options trusting() const {
-    options with;
-    with.tls_ca = ca();
-    return with;
-  }
-  /// Whether a message came back over a connection with `with`; `failed` tells why not.
-  bool echoes(const options& with) {
-    failed = error();
-    auto made = channel::open(where, listening.url(), with);
-    if (!made) return (failed = made.error()), false;
-    client = *made;
-    std::string back;
-    client.on_message([&](const message_view& m) { back = m.text(); });
-    client.on_up([this](const peer_info& who) { seen = who; });
-    EXPECT_TRUE(client.try_send("hello"));
-    EXPECT_TRUE(turn([&] { return !back.empty() || client.state() == channel_state::closed; }, "an answer"));
-    failed = client.last_error();
-    return back == "hello";
-  }
-  void close_client() {
-    bool closed = false;
-    client.async_close([&](error_code why, const close_report&) {
-      EXPECT_FALSE(why) << why.message();
-      closed = true;
-    });
-    EXPECT_TRUE(turn([&] { return closed; }, "the end"));
-  }
-  template <class Predicate>
-  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
-    return run_until(io, std::move(done), awaited);
-  }
-  [[nodiscard]] bool refused_one() const { return !refusals.empty(); }
-
-  temp_dir dir;
-  tls_authority authority;
-  boost::asio::io_context io;
-  context where{io};
-  listener listening;
-  channel client, server;
-  peer_info seen;
-  error failed;
-  std::vector<error> refusals, server_downs;
-};
+class tls_channel : public tls_world {};
 
 TEST_F(tls_channel, tells_both_ends_what_the_handshake_came_to) {
   options with = trusting();
@@ -203,7 +133,7 @@ TEST_F(tls_channel, refuses_a_certificate_of_an_unknown_ca_and_tells_both_ends) 
   EXPECT_FALSE(echoes(with));
   EXPECT_EQ(failed, errc::auth);
   EXPECT_THAT(failed.text(), HasSubstr("comes from the CA 'CN=test CA', which is not among ours: set tls_ca"));
-  ASSERT_TRUE(turn([&] { return refused_one(); }, "the listener to hear of it"));
+  ASSERT_TRUE(turn([&] { return !refusals.empty(); }, "the listener to hear of it"));
   EXPECT_THAT(refusals[0].text(), HasSubstr("the peer does not know the CA of our certificate"));
   EXPECT_TRUE(echoes(trusting())) << "others come in";
 }
@@ -254,7 +184,7 @@ TEST_F(tls_channel, asks_the_client_for_a_certificate_when_it_must_show_one) {
   EXPECT_FALSE(echoes(trusting()));
   EXPECT_EQ(failed, errc::auth);
   EXPECT_THAT(failed.text(), HasSubstr("the peer wants a certificate of us: set tls_certificate and tls_key"));
-  ASSERT_TRUE(refused_one());
+  ASSERT_TRUE(!refusals.empty());
   EXPECT_EQ(refusals[0], errc::auth);
   EXPECT_THAT(refusals[0].text(), HasSubstr("the peer showed no certificate"));
   options showing = trusting();
@@ -331,7 +261,7 @@ TEST_F(tls_channel, agrees_on_the_protocol_that_the_listener_prefers_or_on_nothi
   EXPECT_FALSE(echoes(to));
   EXPECT_EQ(failed, errc::unsupported);
   EXPECT_THAT(failed.text(), HasSubstr("no application protocol in common"));
-  ASSERT_TRUE(refused_one());
+  ASSERT_TRUE(!refusals.empty());
   EXPECT_THAT(refusals[0].text(), HasSubstr("see tls_alpn"));
 }
 
@@ -342,7 +272,7 @@ TEST_F(tls_channel, refuses_versions_and_ciphers_that_do_not_meet) {
   listen(with);
   raw_tls old(port());
   SSL_set_max_proto_version(old.ssl(), TLS1_2_VERSION);
-  ASSERT_TRUE(turn([&] { return old.shaken() && refused_one(); }, "the refusal"));
+  ASSERT_TRUE(turn([&] { return old.shaken() && !refusals.empty(); }, "the refusal"));
   EXPECT_EQ(old.reason(), SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
   EXPECT_EQ(refusals[0], errc::unsupported);
   EXPECT_THAT(refusals[0].text(), HasSubstr("see tls_min on both ends"));
@@ -355,112 +285,6 @@ TEST_F(tls_channel, refuses_versions_and_ciphers_that_do_not_meet) {
   to.tls_ciphers = "TLS_AES_128_GCM_SHA256";
   ASSERT_TRUE(echoes(to)) << failed.text();
   EXPECT_EQ(seen.tls->cipher, "TLS_AES_128_GCM_SHA256");
-}
-
-// Sessions and reloading ----------------------------------------------------------------------------
-
-TEST_F(tls_channel, resumes_its_session_with_the_next_connection_unless_it_is_told_not_to) {
-  listen();
-  ASSERT_TRUE(echoes(trusting()));
-  EXPECT_FALSE(seen.tls->resumed);
-  close_client();
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(echoes(trusting())) << failed.text();
-    EXPECT_TRUE(seen.tls->resumed);
-    EXPECT_EQ(seen.tls->subject, "CN=test host") << "whom it was shown before";
-    close_client();
-  }
-  EXPECT_EQ(where.totals().tls_resumed.value(), 6u) << "three at each end";
-  options fresh = trusting();
-  fresh.tls_resume = false;
-  ASSERT_TRUE(echoes(fresh));
-  EXPECT_FALSE(seen.tls->resumed);
-}
-
-TEST_F(tls_channel, resumes_no_session_under_other_rules) {
-  listen();
-  ASSERT_TRUE(echoes(trusting()));
-  close_client();
-  options careless;
-  careless.tls_verify = tls_verify_kind::no;
-  ASSERT_TRUE(echoes(careless));
-  EXPECT_FALSE(seen.tls->resumed);
-}
-
-TEST_F(tls_channel, shows_a_new_certificate_once_its_file_has_changed_and_keeps_the_old_one_if_that_is_damaged) {
-  listen();
-  ASSERT_TRUE(echoes(trusting()));
-  const std::string first = seen.tls->certificate_sha256;
-  authority.issue(file("next"), {});
-  std::filesystem::rename(file("next"), file("host"));
-  options fresh = trusting();
-  fresh.tls_resume = false;
-  ASSERT_TRUE(echoes(fresh)) << failed.text();
-  const std::string second = seen.tls->certificate_sha256;
-  EXPECT_NE(second, first);
-  EXPECT_EQ(where.totals().tls_reloads.value(), 1u);
-  std::ofstream(file("host")) << "half a certifi";
-  ASSERT_TRUE(echoes(fresh)) << failed.text();
-  EXPECT_EQ(seen.tls->certificate_sha256, second);
-  EXPECT_EQ(where.totals().tls_reload_failures.value(), 1u);
-  ASSERT_TRUE(echoes(fresh));
-  EXPECT_EQ(where.totals().tls_reload_failures.value(), 1u) << "the same damage is looked at once";
-}
-
-// Ends ----------------------------------------------------------------------------------------------
-
-TEST_F(tls_channel, ends_a_direction_with_close_notify_and_still_receives) {
-  listen();
-  server = {};
-  raw_tls peer(port());
-  ASSERT_TRUE(turn([&] { return peer.shaken() && server; }, "the handshake"));
-  ASSERT_EQ(peer.reason(), 0);
-  std::string got;
-  server.on_message([&](const message_view& m) { got = m.text(); });
-  server.half_close();
-  ASSERT_TRUE(turn([&] { return peer.told_end(); }, "close_notify"));
-  ASSERT_TRUE(peer.send(std::string_view("\5after")));
-  ASSERT_TRUE(turn([&] { return got == "after"; }, "a message the other way"));
-  SSL_shutdown(peer.ssl());
-  ASSERT_TRUE(turn([&] { return !server_downs.empty(); }, "the end"));
-  EXPECT_EQ(server_downs[0], errc::closed) << server_downs[0].text();
-}
-
-TEST_F(tls_channel, takes_an_end_without_close_notify_for_a_truncation) {
-  listen();
-  raw_tls peer(port());
-  ASSERT_TRUE(turn([&] { return peer.shaken() && server; }, "the handshake"));
-  ASSERT_TRUE(peer.send(std::string_view("\5whole")));
-  ASSERT_TRUE(turn([&] { return peer.received() == "\5whole"; }, "the echo"));
-  peer.hang_up();
-  ASSERT_TRUE(turn([&] { return !server_downs.empty(); }, "the end"));
-  EXPECT_EQ(server_downs[0], errc::truncated);
-  EXPECT_THAT(server_downs[0].text(), HasSubstr("without close_notify"));
-}
-
-TEST_F(tls_channel, refuses_to_negotiate_again_and_goes_on) {
-  listen();
-  raw_tls peer(port());
-  SSL_set_max_proto_version(peer.ssl(), TLS1_2_VERSION);
-  ASSERT_TRUE(turn([&] { return peer.shaken() && server; }, "the handshake"));
-  ASSERT_EQ(peer.reason(), 0);
-  SSL_renegotiate(peer.ssl());
-  ASSERT_TRUE(turn([&] { return peer.shaken(); }, "the answer"));
-  EXPECT_EQ(peer.reason(), SSL_R_NO_RENEGOTIATION);
-  EXPECT_EQ(SSL_get_version(peer.ssl()), std::string("TLSv1.2"));
-  EXPECT_TRUE(echoes(trusting()));
-}
-
-TEST_F(tls_channel, is_cut_when_bytes_were_changed_on_the_way) {
-  listen();
-  raw_tls peer(port());
-  ASSERT_TRUE(turn([&] { return peer.shaken() && server; }, "the handshake"));
-  const std::string forged = std::string("\x17\x03\x03\x00\x20", 5).append(32, 'x');
-  ASSERT_EQ(::send(SSL_get_fd(peer.ssl()), forged.data(), forged.size(), MSG_NOSIGNAL), ssize_t(forged.size()));
-  ASSERT_TRUE(turn([&] { return !server_downs.empty(); }, "the end"));
-  EXPECT_EQ(server_downs[0], errc::corrupt);
-  EXPECT_THAT(server_downs[0].text(), HasSubstr("changed on the way"));
-  EXPECT_TRUE(echoes(trusting())) << "others are unharmed";
 }
 
 // Handshakes that are none --------------------------------------------------------------------------

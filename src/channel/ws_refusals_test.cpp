@@ -1,6 +1,4 @@
 // What a listener makes of WebSocket handshakes that come to nothing.
-#include <ferry/listener.hpp>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "testing/listening_world.hpp"
 #include "testing/tcp_by_hand.hpp"
-#include "testing/watchdog.hpp"
 
 namespace ferry::test {
 namespace {
@@ -17,30 +15,14 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class ws_refusals : public ::testing::Test {
+class ws_refusals : public listening_world {
  protected:
-  void listen(const options& with = {}) {
-    auto made = listener::open(where, "ws://127.0.0.1:0/chat", with);
-    ASSERT_TRUE(made) << made.error().text();
-    listening = *made;
-    listening.on_error([this](const error& why) { refusals.push_back(why); });
-    listening.on_channel([this](const channel& arrived) { arrivals.push_back(arrived); });
-  }
-  [[nodiscard]] std::uint16_t port() const {
-    const std::string url = listening.url();
-    return static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
-  }
+  void listen(const options& with = {}) { listen_at("ws://127.0.0.1:0/chat", with); }
   [[nodiscard]] static std::string request(const std::string& path) {
     return "GET " + path +
            " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
   }
-
-  boost::asio::io_context io;
-  context where{io};
-  listener listening;
-  std::vector<channel> arrivals;
-  std::vector<error> refusals;
 };
 
 TEST_F(ws_refusals, answer_who_asks_for_another_path_and_keep_nobody_else_waiting) {

@@ -110,8 +110,9 @@ std::string describe_fault(int fault, const X509& certificate, const tls_link& l
 }
 
 /// Pins, then the program. The certificate is the peer's own.
-result<void> judge_certificate(const X509& certificate, const tls_context& rules) {
+result<void> judge_certificate(const X509& certificate, const tls_context& rules, bool resumed) {
   tls_info who;
+  who.resumed = resumed;
   describe_certificate(certificate, who);
   const auto& pins = rules.pins();
   const bool pinned = std::any_of(pins.begin(), pins.end(), [&](const tls_pin& pin) {
@@ -135,7 +136,7 @@ int judge(X509_STORE_CTX& chain, tls_link& link) {
     link.refused = error(errc::auth, describe_fault(fault, *at, link));
     return 0;
   }
-  if (const auto good = judge_certificate(*X509_STORE_CTX_get0_cert(&chain), *link.context); !good) {
+  if (const auto good = judge_certificate(*X509_STORE_CTX_get0_cert(&chain), *link.context, false); !good) {
     link.refused = good.error();
     X509_STORE_CTX_set_error(&chain, X509_V_ERR_CERT_UNTRUSTED);
     return 0;
@@ -160,7 +161,7 @@ int judge_peer(X509_STORE_CTX* chain, void*) {
 result<void> judge_resumed(const tls_link& link) {
   const X509* const certificate = SSL_get0_peer_certificate(link.ssl.get());
   if (certificate == nullptr) return {};
-  return judge_certificate(*certificate, *link.context);
+  return judge_certificate(*certificate, *link.context, true);
 }
 
 tls_info describe_handshake(const tls_link& link) {
