@@ -315,6 +315,23 @@ TEST_P(sockets, know_where_they_are) {
   EXPECT_EQ(name_of_error(api.getpeername(listening)), "ENOTCONN");
 }
 
+TEST_P(sockets, speak_over_ipv6_where_there_are_ports) {
+  if (!has_ports()) GTEST_SKIP() << "no port, no IPv6";
+  listening = made();
+  const socket_address loopback{.host = "::1", .family = address_family::ipv6};
+  if (!api.bind(listening, loopback) || !api.listen(listening, 16)) GTEST_SKIP() << "no IPv6 on this machine";
+  client = made();
+  set(client, "rejectUnauthorized", "false");
+  const auto connected = api.connect(client, where());
+  ASSERT_TRUE(connected) << connected.error().text();
+  const auto accepted = api.accept(listening);
+  ASSERT_TRUE(accepted) << accepted.error().text();
+  EXPECT_EQ(send(client, "over six"), "8");
+  EXPECT_EQ(receive(*accepted), "over six");
+  EXPECT_EQ(api.getpeername(client)->host, "::1");
+  EXPECT_EQ(api.getpeername(client)->family, address_family::ipv6);
+}
+
 TEST_P(sockets, close_after_everything_has_arrived) {
   ASSERT_NO_FATAL_FAILURE(join());
   set(client, "nonblocking", "on");

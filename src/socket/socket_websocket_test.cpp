@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "testing/socket_world.hpp"
 #include "testing/websocket_by_hand.hpp"
@@ -117,6 +120,42 @@ TEST_F(sockets_over_websocket, hand_on_and_send_fragments_one_by_one) {
   ASSERT_TRUE(soon(*this, [&] { return peer.turn(), !peer.messages().empty(); }));
   EXPECT_EQ(peer.messages()[0], "binary answer");
   EXPECT_EQ(peer.frames(), 2u) << "one for each call";
+}
+
+TEST_F(sockets_over_websocket, end_with_etimeout_when_as_many_pings_as_allowed_are_missed_and_come_back) {
+  const auto steps = std::make_shared<std::vector<std::string>>();  // the manager outlives this function
+  api.on_state([steps](socket_id, socket_state, socket_state now) { steps->emplace_back(to_string(now)); });
+  raw_tcp_listener there;
+  client = made();
+  for (const auto& [name, value] : settings{{"pingInterval", "5ms"},
+                                            {"pingTimeout", "5ms"},
+                                            {"pingMisses", "2"},
+                                            {"reconnect", "on"},
+                                            {"reconnectBase", "1ms"},
+                                            {"nonBlocking", "on"}})
+    set(client, name, value);
+  (void)api.connect(client, {.host = "127.0.0.1", .port = there.port(), .family = address_family::ipv4});
+  std::vector<std::unique_ptr<websocket_by_hand>> peers;
+  const auto watch = [&] {
+    if (auto fd = there.try_accept()) peers.push_back(std::make_unique<websocket_by_hand>(std::move(fd)));
+    for (const auto& one : peers) one->turn();
+    return peers.size() == 2 && state(client) == "OPEN";
+  };
+  listening = client;  // to be turned
+  ASSERT_TRUE(soon(*this, watch));
+  EXPECT_EQ(peers[0]->controls().size(), 2u) << "the questions that it did not answer";
+  EXPECT_THAT(*steps, ::testing::Contains("RECONNECTING"));
+  listening = 0;
+}
+
+TEST_F(sockets_over_websocket, say_etimeout_to_the_caller_when_the_peer_answers_no_pings) {
+  ASSERT_NO_FATAL_FAILURE(listen({{"pingInterval", "5ms"}, {"pingTimeout", "5ms"}, {"pingMisses", "2"}}));
+  websocket_by_hand peer(where().port, "/");
+  peer.turn();
+  const auto one = api.accept(listening);
+  ASSERT_TRUE(one) << one.error().text();
+  EXPECT_EQ(receive(*one), "ETIMEOUT");
+  EXPECT_EQ(state(*one), "CLOSED");
 }
 
 }  // namespace
