@@ -152,6 +152,20 @@ class channel {
     return async_send(payload, message_kind::binary, 0, std::forward<Token>(token));
   }
 
+  /// As try_send_part, but waits for room, in one line with async_send. `payload` must stay valid until completion. A
+  /// part whose message's beginning went with a lost connection completes with reset, and so do the parts of that
+  /// message that wait behind it, up to its last one. Completes with (error_code); cancellable while it waits: the
+  /// message then goes on without this part.
+  template <class Token>
+  auto async_send_part(bytes payload, bool more, message_kind kind, Token&& token) {
+    return boost::asio::async_initiate<Token, void(error_code)>(
+        [self = impl_, payload, more, kind, ex = executor()](auto handler) {
+          start_send(*self, message_view{payload, kind, 0, true, more},
+                     detail::send_completion(ex, std::move(handler)));
+        },
+        token);
+  }
+
   /// Completes with (error_code) when everything queued before is accepted by the kernel; closed or the reason if the
   /// channel ends first. While a reconnecting channel is down, it waits.
   template <class Token>

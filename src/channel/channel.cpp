@@ -59,6 +59,7 @@ int channel::readiness_fd() { return whole(*impl_).readiness_fd(); }
 boost::asio::io_context::executor_type channel::executor() const { return whole(*impl_).io().get_executor(); }
 
 void channel::start_send(detail::channel_front& impl, message_view what, detail::send_completion done) {
+  if (what.more && !whole(impl).traits().carries_parts) return done(errc::unsupported);
   whole(impl).start_send(what, std::move(done));
 }
 void channel::start_flush(detail::channel_front& impl, detail::send_completion done) {

@@ -153,7 +153,12 @@ void channel_impl::serve_senders() {
   while (!senders_.empty()) {
     const auto sent = try_send(senders_.front().extra);
     if (!sent && (sent.error() == errc::full || sent.error() == errc::no_memory)) return;
+    bool rest_is_lost = !sent && sent.error() == errc::reset && senders_.front().extra.more;
     senders_.pop()(sent ? error_code{} : sent.error().code());
+    while (rest_is_lost && !senders_.empty()) {
+      rest_is_lost = senders_.front().extra.more;
+      senders_.pop()(errc::reset);
+    }
   }
 }
 

@@ -1,5 +1,4 @@
 // What ws:// and its kin promise beyond what every channel does: kinds, parts, closing, what a peer may not do.
-#include <ferry/listener.hpp>
 #include <ferry/url.hpp>
 
 #include <gmock/gmock.h>
@@ -11,10 +10,9 @@
 
 #include "net/transports.hpp"
 #include "testing/faulty_stream.hpp"
+#include "testing/listening_world.hpp"
 #include "testing/tcp_by_hand.hpp"
-#include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
-#include "testing/watchdog.hpp"
 
 namespace ferry::test {
 namespace {
@@ -31,21 +29,16 @@ std::string frame(int first_byte, const std::string& payload, bool masked = true
 }
 std::string close_payload(int code) { return {static_cast<char>(code >> 8), static_cast<char>(code & 255)}; }
 
-class ws_channel : public ::testing::Test {
+class ws_channel : public listening_world {
  protected:
-  void listen(const std::string& url, const options& with = {}) {
-    auto made = listener::open(where, url, with);
-    ASSERT_TRUE(made) << made.error().text();
-    listening = *made;
-    listening.on_error([this](const error& why) { refusals.push_back(why); });
-    listening.on_channel([this](channel arrived) {
-      server = arrived;
-      arrived.on_message([this, arrived](const message_view& m) mutable {
-        heard.emplace_back((m.first ? "" : "+") + std::string(m.text()) + (m.more ? "..." : ""));
-        if (echoes) (void)arrived.try_send(m.payload, m.kind);
-      });
-      arrived.on_down([this](const down_info& info) { server_down = info.reason; });
+  void listen(const std::string& url, const options& with = {}) { listen_at(url, with); }
+  void welcome(channel arrived) override {
+    server = arrived;
+    arrived.on_message([this, arrived](const message_view& m) mutable {
+      heard.emplace_back((m.first ? "" : "+") + std::string(m.text()) + (m.more ? "..." : ""));
+      if (echoes) (void)arrived.try_send(m.payload, m.kind);
     });
+    arrived.on_down([this](const down_info& info) { server_down = info.reason; });
   }
   void connect(const options& with = {}, const std::string& path = {}) {
     auto made = channel::open(where, listening.url() + path, with);
@@ -60,24 +53,10 @@ class ws_channel : public ::testing::Test {
     client.on_down([this](const down_info& info) { client_down = info.reason; });
     client.on_connect_failure([this](const error& why) { failure = why; });
   }
-  [[nodiscard]] std::uint16_t port() const {
-    const std::string url = listening.url();
-    const auto colon = url.rfind(':');
-    return static_cast<std::uint16_t>(std::stoi(url.substr(colon + 1)));
-  }
-  template <class Predicate>
-  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
-    return run_until(io, std::move(done), awaited);
-  }
 
-  boost::asio::io_context io;
-  context where{io};
-  temp_dir dir;
-  listener listening;
   channel client, server;
   bool echoes = true;
   std::vector<std::string> heard, back;
-  std::vector<error> refusals;
   error server_down, client_down, failure;
 };
 
@@ -167,6 +146,74 @@ TEST_F(ws_channel, puts_parts_together_where_whole_messages_are_wanted) {
   ASSERT_TRUE(turn([&] { return back.size() == 2; }, "the echoes"));
   EXPECT_EQ(heard[0], "one two");
   EXPECT_EQ(heard[1], std::string(1000, 'x'));
+}
+
+TEST_F(ws_channel, lets_a_part_wait_for_room_like_a_message) {
+  listen("ws+raw://127.0.0.1:0");
+  options narrow;
+  narrow.send_queue_bytes = 1000;
+  connect(narrow);
+  const std::string part(900, 'p');
+  std::vector<error_code> told;
+  const auto note = [&](error_code done) { told.push_back(done); };
+  for (const bool more : {true, true, true, false})
+    client.async_send_part(as_bytes(part), more, message_kind::text, note);
+  client.async_send(as_bytes("behind it"), message_kind::text, 0, note);
+  EXPECT_EQ(client.stats().send_queue_messages, 1u) << "there is room for one of them";
+  ASSERT_TRUE(turn([&] { return heard.size() == 2; }, "the message and the one behind it"));
+  EXPECT_EQ(heard[0], part + part + part + part);
+  EXPECT_EQ(heard[1], "behind it");
+  EXPECT_EQ(told, std::vector<error_code>(5));
+}
+
+TEST_F(ws_channel, gives_up_all_parts_that_wait_when_their_beginning_is_lost) {
+  const auto faults = std::make_shared<fault_plan>();
+  faults->capacity = 1000;
+  where.register_transport("faultyws",
+                           net::make_ws_transport(std::make_shared<faulty_transport>(faults), net::ws_start::raw));
+  options kept;
+  kept.reconnect = true;
+  kept.reconnect_base = kept.reconnect_max = std::chrono::milliseconds(1);
+  kept.send_queue_bytes = 100;
+  options pieces;
+  pieces.ws_delivery = ws_delivery_kind::pieces;  // else the part of a message is read to its end
+  listen("faultyws://meeting", pieces);
+  connect(kept);
+  ASSERT_TRUE(turn([&] { return server && client.state() == channel_state::up; }, "a channel"));
+  server.pause();
+  const std::string beginning(500, 'b'), more(20'000, 'm');
+  ASSERT_TRUE(client.try_send_part(as_bytes(beginning), true));
+  ASSERT_TRUE(turn([&] { return client.stats().messages_sent == 1; }, "the beginning to be out"));
+  ASSERT_TRUE(client.try_send_part(as_bytes(more), true));
+  std::vector<error_code> told;
+  const auto note = [&](error_code done) { told.push_back(done); };
+  client.async_send_part(as_bytes(more), true, message_kind::binary, note);
+  client.async_send_part(as_bytes("the end"), false, message_kind::binary, note);
+  client.async_send(as_bytes("another"), note);
+  run_ready(io);
+  ASSERT_TRUE(told.empty()) << "they wait for room";
+  server.cut();
+  ASSERT_TRUE(turn([&] { return !heard.empty() && told.size() == 3; }, "what is another message"));
+  EXPECT_THAT(told, ElementsAre(errc::reset, errc::reset, error_code()));
+  EXPECT_THAT(heard, ElementsAre("another"));
+}
+
+TEST_F(ws_channel, takes_no_parts_where_many_threads_send_or_messages_are_whole) {
+  listen("ws+raw://127.0.0.1:0");
+  options many;
+  many.senders = senders_kind::many;
+  connect(many);
+  const auto refused = client.try_send_part(as_bytes("a part"), true);
+  EXPECT_EQ(refused.error(), errc::unsupported);
+  EXPECT_THAT(refused.error().text(), HasSubstr("a message in parts needs senders=one"));
+  ASSERT_TRUE(client.try_send_part(as_bytes("all of it"), false));
+  ASSERT_TRUE(turn([&] { return !heard.empty(); }, "a message of one part"));
+  EXPECT_THAT(heard, ElementsAre("all of it"));
+  channel whole = channel::open(where, "inproc://nobody").value();
+  std::optional<error_code> told;
+  whole.async_send_part(as_bytes("a part"), true, message_kind::binary, [&](error_code done) { told = done; });
+  ASSERT_TRUE(turn([&] { return told.has_value(); }, "an answer"));
+  EXPECT_EQ(*told, errc::unsupported);
 }
 
 TEST_F(ws_channel, compresses_where_both_want_it) {
