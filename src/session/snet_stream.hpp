@@ -20,6 +20,7 @@ struct snet_options {
   codec::snet::form form = codec::snet::form::newer;
   bool encrypt = false;                 ///< with RC4; both ends need the same
   std::size_t history_bytes = 1 << 15;  ///< of what was written last, for sending again; 1 at least
+  friend bool operator==(const snet_options&, const snet_options&) = default;
 };
 
 class snet_stream {

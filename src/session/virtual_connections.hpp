@@ -105,6 +105,9 @@ class virtual_connections {
   /// From now on numbers come in another order; those in use stay, and are not given again while they are.
   void renumber(const gateway_numbering& order) noexcept;
 
+  /// From now on these hold; who is above them stays.
+  void set_limits(const virtual_connection_limits& limits) noexcept { limits_ = limits; }
+
   /// From now on every dial is refused.
   void stop_dials() noexcept { stopping_ = true; }
   /// Ends each virtual connection, of which both ends are told.

@@ -1,0 +1,126 @@
+#include "session/resume_token.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace ferry::session {
+namespace {
+
+using wish = resume_opening::wish;
+using status = resume_answer::status;
+
+constexpr resume_token k_fresh{
+    42,
+    {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}, std::byte{6}, std::byte{7}, std::byte{8}}};
+
+struct kept final : snet_streams {
+  snet_stream* find(std::uint64_t id) override {
+    const auto found = all.find(id);
+    return found == all.end() ? nullptr : found->second.get();
+  }
+  void come_again(snet_stream& stream) override { cut.push_back(stream.id()); }
+  std::map<std::uint64_t, std::unique_ptr<snet_stream>> all;
+  std::vector<std::uint64_t> cut;
+};
+
+std::vector<std::byte> said(const resume_opening& what) {
+  std::size_t size = 0;
+  const auto made = encode(what, size);
+  return {made.begin(), made.begin() + static_cast<std::ptrdiff_t>(size)};
+}
+std::vector<std::byte> again(const resume_token& token, const codec::snet::counts& has) {
+  return said({0, wish::again, token, has});
+}
+
+class token_resumption : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    token_accepting machine({}, k_fresh, streams);
+    const auto opening = said({});
+    for (std::size_t cut = 0; cut < opening.size(); ++cut)
+      EXPECT_EQ(machine.on_bytes(bytes(opening).first(cut))->consumed, 0u) << cut;
+    const auto step = machine.on_bytes(opening);
+    ASSERT_TRUE(step && step->done);
+    EXPECT_EQ(step->consumed, opening.size());
+    EXPECT_EQ(decode_resume_answer(step->send.view(), true)->token, k_fresh);
+    streams.all[k_fresh.id] = machine.take();
+  }
+  snet_stream& stream() { return *streams.all.at(k_fresh.id); }
+  static void write(snet_stream& by, std::string text) {
+    by.write(as_bytes(text), std::as_writable_bytes(std::span(text)));
+  }
+  static void receive(snet_stream& by, std::string text) { by.receive(std::as_writable_bytes(std::span(text))); }
+  /// @return what the client is told
+  status refusal_of(std::span<const std::byte> opening) {
+    token_accepting machine({}, {7, {}}, streams);
+    EXPECT_FALSE(machine.on_bytes(opening));
+    const auto told = machine.farewell();
+    return told.size == 0 ? status::good : decode_resume_answer(told.view(), false)->is;
+  }
+  kept streams;
+};
+
+TEST_F(token_resumption, sends_again_what_the_client_lacks_however_the_opening_is_cut) {
+  write(stream(), "hello and more");
+  receive(stream(), "abc");
+  const auto opening = again(k_fresh, {5, 6});
+  token_accepting machine({}, {7, {}}, streams);
+  for (std::size_t cut = 0; cut < opening.size(); ++cut)
+    EXPECT_EQ(machine.on_bytes(bytes(opening).first(cut))->consumed, 0u) << cut;
+  EXPECT_TRUE(streams.cut.empty());
+  const auto step = machine.on_bytes(opening);
+  ASSERT_TRUE(step && step->done);
+  const auto told = decode_resume_answer(step->send.view(), false);
+  EXPECT_EQ(told->is, status::good);
+  EXPECT_EQ(told->has, (codec::snet::counts{14, 3}));
+  EXPECT_EQ(std::string(as_text(machine.replay().first)) + std::string(as_text(machine.replay().second)), "and more");
+  EXPECT_EQ(machine.id(), k_fresh.id);
+  EXPECT_EQ(streams.cut, std::vector<std::uint64_t>{k_fresh.id});
+}
+
+TEST_F(token_resumption, gives_nothing_to_another_token) {
+  for (std::size_t byte = 0; byte < 16; ++byte) {
+    auto opening = again(k_fresh, {});
+    opening[16 + byte] ^= std::byte{1};
+    EXPECT_EQ(refusal_of(opening), status::unknown) << byte;
+  }
+  EXPECT_TRUE(streams.cut.empty());
+}
+
+TEST_F(token_resumption, ends_a_stream_with_counts_that_cannot_be_or_too_much_missing) {
+  EXPECT_EQ(refusal_of(again(k_fresh, {0, 1})), status::impossible);
+  receive(stream(), "abc");
+  EXPECT_EQ(refusal_of(again(k_fresh, {2, 0})), status::impossible);
+  write(stream(), std::string((1 << 15) + 1, 'x'));
+  EXPECT_EQ(refusal_of(again(k_fresh, {3, 0})), status::impossible);
+}
+
+TEST_F(token_resumption, hears_that_a_stream_is_over) {
+  token_accepting machine({}, {7, {}}, streams);
+  const auto step = machine.on_bytes(said({0, wish::over, k_fresh, {}}));
+  ASSERT_TRUE(step && step->done);
+  EXPECT_TRUE(machine.is_over());
+  EXPECT_EQ(decode_resume_answer(step->send.view(), false)->has, codec::snet::counts{});
+}
+
+TEST_F(token_resumption, refuses_openings_that_mean_nothing) {
+  for (std::size_t byte = 0; byte < 16; ++byte) {
+    auto opening = said({});
+    opening[byte] ^= std::byte{0x80};
+    EXPECT_EQ(refusal_of(opening), status::good) << byte;  // without a word
+  }
+  for (const char* other : {"GET / HTTP/1.1\r\n", "\x16\x03\x01", "\xff"})
+    EXPECT_EQ(refusal_of(as_bytes(other)), status::good);
+}
+
+TEST(resume_answer, with_a_status_that_nobody_knows_is_a_breach) {
+  std::array<std::byte, resume_answer::k_bytes> wire{};
+  wire[0] = std::byte{3};
+  EXPECT_EQ(decode_resume_answer(wire, true).error(), errc::protocol);
+}
+
+}  // namespace
+}  // namespace ferry::session
