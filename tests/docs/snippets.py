@@ -1,4 +1,4 @@
-"""Code in the pages is code that is compiled or run: each block of C++ or CMake stands, line by line, in the file that
+"""Code in the pages is code that is compiled or run: each block of C++, CMake or JavaScript stands, line by line, in the file that
 the comment before it names. Only the indentation of the whole may differ, and where the block has an empty line the file
 may have more."""
 import re
@@ -6,7 +6,7 @@ import textwrap
 
 import pages
 
-BLOCK = re.compile(r"(?:<!-- snippet: (\S+) -->\n)?^```(cpp|c\+\+|cmake)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"(?:<!-- snippet: (\S+) -->\n)?^```(cpp|c\+\+|cmake|js|ts)\n(.*?)^```$", re.M | re.S)
 
 
 def lines_of(text):

@@ -116,6 +116,11 @@ def dies_with_us():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+def adopt():
+    """The browser's helpers come to us when it dies, so that end() finds them."""
+    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+
+
 def end(browser):
     os.killpg(browser.pid, signal.SIGKILL)
     browser.wait()
@@ -124,6 +129,36 @@ def end(browser):
             os.waitpid(-1, 0)
     except ChildProcessError:
         pass
+
+
+def start(home, page):
+    """Chromium on that page, with everything it writes below `home`; a child of ours that dies with us."""
+    return subprocess.Popen(
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--disable-sync",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-default-apps",
+            "--disable-extensions",
+            "--no-first-run",
+            "--no-proxy-server",
+            "--password-store=basic",
+            f"--user-data-dir={home}/profile",
+            page,
+        ],
+        env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=dies_with_us,
+    )
 
 
 def trust(home, ca):
@@ -143,38 +178,13 @@ def main():
     print("origin", origin, flush=True)
     if not sys.stdin.readline():
         return 1
-    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+    adopt()
     home = tempfile.mkdtemp(prefix="ferry.")
     browser = None
     try:
         if wish.ca:
             trust(home, wish.ca)
-        browser = subprocess.Popen(
-            [
-                "chromium",
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--disable-quic",
-                "--disable-sync",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-default-apps",
-                "--disable-extensions",
-                "--no-first-run",
-                "--no-proxy-server",
-                "--password-store=basic",
-                f"--user-data-dir={home}/profile",
-                origin + "/",
-            ],
-            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=dies_with_us,
-        )
+        browser = start(home, origin + "/")
         if not Page.reported.wait(60):
             print("failed: the page has not reported", flush=True)
             return 1
