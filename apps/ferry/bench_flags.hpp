@@ -39,6 +39,7 @@ void add_bench_connections(command_line bench, int& exit_code);
 void add_bench_ring(command_line bench, int& exit_code);
 void add_bench_session(command_line bench, int& exit_code);
 void add_bench_echo(command_line bench, int& exit_code);
+void add_bench_gateway(command_line bench, int& exit_code);
 void add_bench_producers(command_line bench, int& exit_code);
 
 }  // namespace ferry::app

@@ -191,6 +191,7 @@ void add_bench(command_line app, int& exit_code) {
   add_oneway(bench, exit_code);
   add_bench_serve(bench, exit_code);
   add_bench_echo(bench, exit_code);
+  add_bench_gateway(bench, exit_code);
   add_bench_connections(bench, exit_code);
   add_bench_producers(bench, exit_code);
   add_bench_ring(bench, exit_code);

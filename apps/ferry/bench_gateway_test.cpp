@@ -1,0 +1,90 @@
+#include "apps/ferry/bench_gateway.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "apps/ferry/bench_gateway_load.hpp"
+
+namespace {
+
+using ferry::app::gateway_bench_plan;
+using ferry::app::gateway_work;
+using ferry::app::run_gateway_bench;
+
+gateway_bench_plan brief() {
+  gateway_bench_plan plan;
+  plan.duration = std::chrono::milliseconds(50);
+  plan.pin = ferry::bench::core_pair{0, 0};  // every machine has that one
+  plan.with_relay = false;
+  return plan;
+}
+
+TEST(bench_gateway, counts_checked_echoes_and_the_processor_time_of_the_gateway_alone) {
+  auto plan = brief();
+  plan.clients = 3;
+  plan.virtual_connections = 2;
+  plan.window = 4;
+  const auto run = run_gateway_bench(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->echoes, 0u);
+  EXPECT_EQ(run->latency.count(), run->echoes);
+  EXPECT_GT(run->cpu_seconds, 0);
+  EXPECT_LT(run->cpu_seconds, run->seconds);
+  EXPECT_EQ(run->relay_cpu_ns_per_echo, 0);
+}
+
+TEST(bench_gateway, is_followed_by_a_bare_relay_where_that_is_wished) {
+  auto plan = brief();
+  plan.with_relay = true;
+  plan.size = 1024;
+  const auto run = run_gateway_bench(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->relay_cpu_ns_per_echo, 0);
+  EXPECT_GT(run->ratio(), 0);
+}
+
+TEST(bench_gateway, begins_no_more_echoes_than_its_rate_says) {
+  auto plan = brief();
+  plan.rate = 400;
+  plan.clients = 2;
+  plan.window = 16;
+  const auto run = run_gateway_bench(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->echoes, 0u);
+  EXPECT_LE(static_cast<double>(run->echoes), 400 * run->seconds + 32) << "and those that were late";
+}
+
+TEST(bench_gateway, counts_dials) {
+  auto plan = brief();
+  plan.work = gateway_work::dials;
+  const auto run = run_gateway_bench(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->echoes, 0u);
+}
+
+TEST(bench_gateway, measures_memory_between_a_ninth_of_the_clients_and_all) {
+  auto plan = brief();
+  plan.work = gateway_work::idle;
+  plan.clients = 90;
+  const auto run = run_gateway_bench(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_EQ(run->rss_clients[0], 10u);
+  EXPECT_EQ(run->rss_clients[1], 90u);
+  EXPECT_GE(run->rss_bytes[1], run->rss_bytes[0]);
+}
+
+TEST(bench_gateway, refuses_loads_that_cannot_be) {
+  auto plan = brief();
+  plan.size = 8;
+  EXPECT_EQ(run_gateway_bench(plan).error(), ferry::errc::misuse);
+  plan = brief();
+  plan.clients = 0;
+  EXPECT_EQ(run_gateway_bench(plan).error(), ferry::errc::misuse);
+}
+
+TEST(bench_gateway, knows_the_processor_time_of_another_process) {
+  EXPECT_GT(ferry::app::process_cpu_seconds(::getpid()), 0);
+  EXPECT_LT(ferry::app::process_cpu_seconds(0), 0);
+}
+
+}  // namespace

@@ -1,0 +1,60 @@
+// What a message through a gateway may cost: client, gateway and server in one process, and no allocation in any.
+#include "gateway/gateway.hpp"
+
+#include <ferry/gateway.hpp>
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include "testing/watchdog.hpp"
+#include "tests/limits/counting_new.hpp"
+
+namespace ferry::test {
+namespace {
+
+TEST(gateway_limits, no_heap_allocation_per_echo_through_a_gateway) {
+  boost::asio::io_context io{1};
+  context where(io);
+  gateway::settings with;
+  with.clients.url = with.servers.url = "tcp://127.0.0.1:0";
+  auto between = gateway::service::open(where, with);
+  ASSERT_TRUE(between) << between.error().text();
+  auto serving = gateway_server::open(where, between->server_url(), 7, "");
+  auto asking = gateway_client::open(where, between->client_url());
+  ASSERT_TRUE(serving && asking);
+  channel there, here;
+  serving->on_channel([&](channel one) {
+    there = std::move(one);
+    there.on_message([&](const message_view& m) { (void)there.try_send(m.payload); });
+  });
+  std::optional<error_code> up;
+  serving->async_wait_up([&](error_code code) { up = code; });
+  ASSERT_TRUE(run_until(
+      io, [&] { return up.has_value(); }, "the login"));
+  asking->async_dial(7, [&](error_code, channel one) { here = std::move(one); });
+  ASSERT_TRUE(run_until(
+      io, [&] { return here && there; }, "a virtual connection"));
+  std::size_t echoes = 0;
+  std::string text;
+  here.on_message([&](const message_view& m) {
+    ++echoes;
+    (void)here.try_send(m.payload);
+  });
+  for (const std::size_t size : {64u, 1000u, 4096u}) {
+    text.assign(size, 'x');
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(here.try_send(text));
+    const auto turns = [&, from = echoes](std::size_t more) {
+      return run_until(
+          io, [&] { return echoes >= from + more; }, "echoes");
+    };
+    ASSERT_TRUE(turns(2000));  // until every buffer that is needed has been made once
+    const auto before = count_allocations().allocations;
+    ASSERT_TRUE(turns(4000));
+    EXPECT_LE(count_allocations().allocations - before, 10u) << "2000 echoes of " << size << " bytes, 4000 packets";
+  }
+}
+
+}  // namespace
+}  // namespace ferry::test
