@@ -85,6 +85,17 @@ TEST_F(command_replay, plays_the_server) {
   EXPECT_EQ(status, 0) << playing.process().error_output();
 }
 
+TEST_F(command_replay, plays_the_server_of_a_websocket_to_a_client_with_a_key_of_its_own) {
+  record("ws://127.0.0.1:0/chat");
+  listening_program playing(ferry_call({"replay", capture(), "ws://127.0.0.1:0", "--as", "server"}));
+  const auto address = playing.url().substr(playing.url().find("127."));
+  const auto sent =
+      run_ferry({"send", "ws://" + address + "/chat", "-m", "hello", "-m", std::string(5000, 'w'), "--expect-echo"});
+  EXPECT_EQ(sent.status, 0) << sent.err;
+  const auto status = playing.process().finish();
+  EXPECT_EQ(status, 0) << playing.process().error_output();
+}
+
 TEST_F(command_replay, captures_a_unix_socket_with_addresses_made_up) {
   record("ipc://" + dir.file("s"));
   const auto shown = run_ferry({"replay", capture(), "--list"});

@@ -1,14 +1,6 @@
 #include "apps/ferry/replay_view.hpp"
 
 namespace ferry::app {
-namespace {
-
-// Secrets are blank in a capture; dates and keys are other ones each time.
-constexpr std::array<std::string_view, 7> k_other_each_time{
-    "authorization",     "proxy-authorization", "cookie", "set-cookie", "date",
-    "sec-websocket-key", "sec-websocket-accept"};
-
-}  // namespace
 
 void unmasker::enter_payload() noexcept {
   turn_ = 0;

@@ -3,11 +3,18 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "codec/http_blanker.hpp"
 
 namespace ferry::app {
+
+/// The fields of HTTP's heads that are other ones each time, in small letters: secrets are blank in a capture; dates
+/// and keys are made anew.
+inline constexpr std::array<std::string_view, 7> k_other_each_time{
+    "authorization",     "proxy-authorization", "cookie", "set-cookie", "date",
+    "sec-websocket-key", "sec-websocket-accept"};
 
 /// Takes the masks off the frames of one direction of a WebSocket (RFC 6455 section 5.3), which are other ones each
 /// time: the key becomes zero. Pieces may be cut anywhere. Frames are not checked; after something that is none, what

@@ -44,6 +44,8 @@ replaying::replaying(context& where, const codec::captured_flow& flow, const rep
       buffer_(k_buffer),
       due_(where.io()),
       patience_(where.io()) {
+  if (rules_.as == codec::flow_side::server && rules_.spoken == replay_view::protocol::http_then_websocket)
+    upgrade_.emplace(flow_);
   expect_all();
 }
 
@@ -94,8 +96,8 @@ void replaying::on_writable() {
 
 void replaying::compare(bytes live) {
   const auto begin = outcome_.received;
-  outcome_.received += live.size();
-  std::vector<std::byte> copy(live.begin(), live.end());
+  std::vector<std::byte> copy = upgrade_ ? upgrade_->read(live) : std::vector<std::byte>(live.begin(), live.end());
+  outcome_.received += copy.size();
   view_.pass(codec::other(rules_.as), copy);
   if (outcome_.differs || rules_.ignore_answers) return;
   const auto at = static_cast<std::size_t>(std::min<std::uint64_t>(begin, expected_.size()));
@@ -131,10 +133,19 @@ bool replaying::is_due(const codec::flow_piece& piece) {
   return false;
 }
 
+bytes replaying::what_is_sent(const codec::flow_piece& piece) {
+  const bytes rest = piece.data.subspan(taken_);
+  if (!upgrade_) return rest;
+  patched_.assign(rest.begin(), rest.end());
+  upgrade_->answer(outcome_.sent, patched_);
+  return patched_;
+}
+
 bool replaying::send_piece(const codec::flow_piece& piece) {
   if (taken_ == 0 && !is_due(piece)) return false;
+  if (upgrade_ && !upgrade_->is_ready(outcome_.sent, piece.data.size() - taken_)) return false;
   while (taken_ < piece.data.size()) {
-    const bytes rest = piece.data.subspan(taken_);
+    const bytes rest = what_is_sent(piece);
     const auto n = stream_->try_write({&rest, 1});
     if (!n && n.error() == errc::would_block) {
       writable_ = false;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/ferry/replay_upgrade.hpp"
 #include "apps/ferry/replay_view.hpp"
 #include "codec/pcap_reader.hpp"
 
@@ -57,6 +58,8 @@ class replaying final : private stream_events {
 
   void expect_all();
   void go_on();
+  /// The rest of a piece as it is sent.
+  [[nodiscard]] bytes what_is_sent(const codec::flow_piece& piece);
   /// @return false: it waits for something
   bool send_piece(const codec::flow_piece& piece);
   bool is_due(const codec::flow_piece& piece);
@@ -71,9 +74,10 @@ class replaying final : private stream_events {
   replay_rules rules_;
   done_handler done_;
   std::shared_ptr<stream> stream_;
-  std::vector<std::byte> expected_;  // the answers, as they are compared
-  replay_view view_;                 // of what happens now
-  std::vector<std::byte> buffer_;
+  std::vector<std::byte> expected_;        // the answers, as they are compared
+  replay_view view_;                       // of what happens now
+  std::optional<replay_upgrade> upgrade_;  // where we are the server of one
+  std::vector<std::byte> buffer_, patched_;
   std::size_t at_ = 0;        // the piece whose turn it is
   std::size_t taken_ = 0;     // bytes of it
   std::uint64_t needed_ = 0;  // bytes of answers before it
