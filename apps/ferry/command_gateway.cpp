@@ -1,18 +1,23 @@
 // ferry gateway: clients and servers that reach each other through virtual connections.
 #include <unistd.h>
 
-#include <cstdio>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
 #include <memory>
+#include <optional>
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/gateway_flags.hpp"
 #include "apps/ferry/log.hpp"
+#include "apps/ferry/pid_file.hpp"
 #include "apps/ferry/settings.hpp"
 #include "apps/ferry/signals.hpp"
 #include "channel/fail.hpp"
+#include "gateway/admin_http.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/pages.hpp"
 #include "net/event_loop.hpp"
 
 namespace ferry::app {
@@ -38,28 +43,82 @@ std::string summary(const gateway::counts& all) {
          std::to_string(all.slow) + " slow";
 }
 
+void warn_of(const command_flags& flags, const gateway::configuration& with) {
+  for (const auto& [name, value] : flags.parameters.values)
+    if (name == "server-auth-key" || name == "server-auth-password")
+      say("warning: everybody on this host can read the command line; --server-auth-key-file FILE keeps the key to "
+          "itself");
+  for (const auto& side : {with.service.clients, with.service.servers})
+    if (side.resume.kind == gateway::resume_kind::snet)
+      say("warning: " + side.url +
+          ": streams of snet protect nothing: who listens can read, change and take them over");
+}
+
+result<std::optional<pid_file>> take_pid_file(const gateway::configuration& with) {
+  if (with.pid_file.empty() && with.name.empty()) return std::optional<pid_file>();
+  auto made = pid_file::take(with.pid_file.empty() ? with.name + ".pid" : with.pid_file);
+  if (!made) return made.error();
+  return std::optional<pid_file>(std::move(*made));
+}
+
+// SIGHUP, unless this process was started with it ignored (nohup): reads the configuration again.
+class reloading {
+ public:
+  reloading(boost::asio::io_context& io, const command_flags& flags, gateway::service& of)
+      : flags_(flags), of_(of), signals_(io) {
+    struct sigaction now {};
+    if (::sigaction(SIGHUP, nullptr, &now) != 0 || now.sa_handler == SIG_IGN) return;
+    signals_.add(SIGHUP);
+    wait();
+  }
+
+ private:
+  void wait() {
+    signals_.async_wait([this](const boost::system::error_code& failed, int) {
+      if (failed) return;
+      wait();
+      const auto with = gateway_configuration(flags_.parameters, environment());
+      if (!with) return say("the configuration stays as it was: " + with.error().text());
+      std::string left;
+      for (const auto& name : of_.change(with->service)) left += (left.empty() ? "" : ", ") + name;
+      say("the configuration was read again" + (left.empty() ? "" : "; with the next start only: " + left));
+    });
+  }
+  const command_flags& flags_;
+  gateway::service& of_;
+  boost::asio::signal_set signals_;
+};
+
 int run_gateway(const command_flags& flags) {
   const auto with = gateway_configuration(flags.parameters, environment());
   if (!with) return complain(with.error());
-  for (const auto& [name, value] : flags.parameters.values)
-    if (name.starts_with("server-auth-"))
-      say("warning: everybody on this host can read the command line; --server-auth-key-file FILE keeps the key to "
-          "itself");
+  warn_of(flags, *with);
   if (flags.check) return print("the configuration is good\n");
 
   stderr_log log(flags.log);
   boost::asio::io_context io(1);
   or_fail(net::make_ready(io));
   context where(io, {.buffers = with->memory, .log = &log, .level = flags.log});
+  const auto only_one = take_pid_file(*with);
+  if (!only_one) return complain(only_one.error());
   auto opened = gateway::service::open(where, with->service);
   if (!opened) return complain(opened.error());
+  std::optional<gateway::admin_http> admin;
+  if (!with->admin_url.empty()) {
+    auto made = gateway::admin_http::open(
+        where, with->admin_url, [&](std::string_view path) { return gateway::page_of(path, where, *opened); });
+    if (!made) return complain(made.error().in("admin-addr"));
+    admin.emplace(std::move(*made));
+  }
   stop_signals signals(io, [&](int) {
     say("stopping: new dials are refused; again to end at once");
     opened->stop(with->stop_within, [&] { io.stop(); });
   });
+  const reloading on_hangup(io, flags, *opened);
   // Who reads these lines may stop it at once.
-  say("clients: listening on " + opened->client_url());
-  say("servers: listening on " + opened->server_url());
+  for (const auto& url : opened->urls(session::gateway_role::client)) say("clients: listening on " + url);
+  for (const auto& url : opened->urls(session::gateway_role::server)) say("servers: listening on " + url);
+  if (admin) say("operators: listening on " + admin->url());
   io.run();
   say(summary(opened->stats()));
   return k_ok;
@@ -87,8 +146,6 @@ void add_gateway(command_line app, int& exit_code) {
     const flag option = command.add_option("--" + name, keep, help).type_name("VALUE");
     if (one.default_text == "false") option.optional_value("true");
   }
-  command.add_option("--server-auth-key-file", flags->parameters.key_file, "A file with the key of servers")
-      .type_name("FILE");
   command.add_option("--config", flags->parameters.config, "A TOML file with these names, at its top or in [gateway]")
       .type_name("FILE");
   command.add_flag("--check", flags->check, "Say whether the configuration is good, and end");

@@ -1,7 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "apps/ferry/gateway_flags.hpp"
 #include "apps/ferry/program_under_test.hpp"
+#include "testing/tcp_by_hand.hpp"
 
 namespace ferry::app {
 namespace {
@@ -24,7 +33,7 @@ TEST(gateway_configuration, the_command_line_wins_over_the_environment_and_that_
   test::write_file(path,
                    "client_max_conn = 1\nServerAuthKey = \"one\"\n[gateway]\nmax-packet = \"1K\"\nreuse-port = true\n");
   const char* const environment[] = {"FERRY_GATEWAY_CLIENT_MAX_CONN=2", "FERRY_GATEWAY_MAX_PACKET=2K", "FERRY_X=1"};
-  const auto made = gateway_configuration({path, "", {{"client-max-conn", "3"}}}, environment);
+  const auto made = gateway_configuration({path, {{"client-max-conn", "3"}}}, environment);
   ASSERT_TRUE(made) << made.error().text();
   EXPECT_EQ(made->service.client_max_conn, 3u);
   EXPECT_EQ(made->service.max_packet, 2048u);
@@ -35,9 +44,24 @@ TEST(gateway_configuration, the_command_line_wins_over_the_environment_and_that_
 TEST(gateway_configuration, takes_the_key_from_a_file_without_its_last_line_end) {
   const ferry::test::temp_dir place;
   test::write_file(place.file("key"), "sek rit\n");
-  const auto made = gateway_configuration({"", place.file("key"), {}}, {});
+  const auto made = gateway_configuration({"", {{"server-auth-key-file", place.file("key")}}}, {});
   ASSERT_TRUE(made);
   EXPECT_EQ(made->service.server_key, "sek rit");
+}
+
+TEST(gateway_configuration, takes_keys_and_what_they_are_good_for_from_a_file) {
+  const ferry::test::temp_dir place;
+  test::write_file(place.file("keys"), "1-5 one\n* two\n");
+  const char* const environment[] = {"FERRY_GATEWAY_SERVER_AUTH=hmac"};
+  const auto made = gateway_configuration({"", {{"server-keys-file", place.file("keys")}}}, environment);
+  ASSERT_TRUE(made) << made.error().text();
+  EXPECT_EQ(made->service.server_keys.size(), 2u);
+  EXPECT_EQ(made->service.login, gateway::login_kind::hmac);
+  test::write_file(place.file("keys"), "nonsense\n");
+  const auto wrong = gateway_configuration({"", {{"server-keys-file", place.file("keys")}}}, {});
+  EXPECT_NE(wrong.error().text().find(":1:"), std::string::npos) << wrong.error().text();
+  test::write_file(place.file("empty"), "\n");
+  EXPECT_FALSE(gateway_configuration({"", {{"server-auth-key-file", place.file("empty")}}}, {}));
 }
 
 TEST(gateway_configuration, that_is_wrong_says_where) {
@@ -75,6 +99,96 @@ TEST(ferry_gateway, warns_of_a_key_on_the_command_line_and_does_not_say_it) {
   EXPECT_EQ(warned.status, 0) << warned.err;
   EXPECT_NE(warned.err.find("warning"), std::string::npos);
   EXPECT_EQ(warned.err.find("sekrit"), std::string::npos);
+}
+
+TEST(ferry_gateway, warns_of_resumable_streams_of_the_compatible_kind) {
+  const auto warned = run_ferry({"gateway", "--check", "--insecure", "-ClientSnetEnable"});
+  EXPECT_EQ(warned.status, 0) << warned.err;
+  EXPECT_NE(warned.err.find("protect nothing"), std::string::npos) << warned.err;
+}
+
+TEST(ferry_gateway, finds_the_example_good) {
+  const auto good = run_ferry({"gateway", "--check", "--config", FERRY_SOURCE_DIR "/examples/gateway.toml"});
+  EXPECT_EQ(good.status, 0) << good.err;
+}
+
+// A gateway that the test talks to.
+class gateway_process : public ::testing::Test {
+ protected:
+  void start(std::vector<std::string> more) {
+    std::vector<std::string> call{"gateway", "-ClientAddr=127.0.0.1:0", "-ServerAddr=127.0.0.1:0"};
+    call.insert(call.end(), more.begin(), more.end());
+    it.emplace(test::ferry_call(call));
+  }
+  std::string port_on_next_line() {
+    const auto line = it->read_error_line();
+    EXPECT_TRUE(line && line->find("listening on") != std::string::npos) << line.value_or("nothing");
+    return line ? line->substr(line->rfind(':') + 1) : "0";
+  }
+  static std::string page(const std::string& port, const std::string& path) {
+    ferry::test::raw_tcp one(static_cast<std::uint16_t>(std::stoi(port)));
+    one.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    while (!one.ended()) std::this_thread::yield();
+    return one.received();
+  }
+  void TearDown() override {
+    if (!it) return;
+    it->kill(SIGTERM);
+    EXPECT_EQ(it->finish(), 0) << it->error_output();
+  }
+  ferry::test::temp_dir place;
+  std::optional<ferry::test::child> it;
+};
+
+TEST_F(gateway_process, shows_operators_its_numbers_and_who_is_there) {
+  start({"--admin-addr", ":0"});
+  const auto clients = port_on_next_line();
+  (void)port_on_next_line();
+  const auto admin = port_on_next_line();
+  EXPECT_NE(page(admin, "/healthz").find("\r\n\r\nok\n"), std::string::npos);
+  ferry::test::raw_tcp client(static_cast<std::uint16_t>(std::stoi(clients)));
+  client.send(std::string("\x09\0\0\0\0\0\0\0\0\x07\0\0\0", 13));  // Dial 7: nobody
+  while (client.received().size() < 13) std::this_thread::yield();
+  const auto numbers = page(admin, "/metrics");
+  for (const char* line :
+       {"ferry_gateway_members{role=\"client\"} 1\n", "ferry_gateway_refused_total{reason=\"unknown\"} 1\n",
+        "ferry_gateway_waiting_packets 0\n", "# TYPE ferry_gateway_forward_nanoseconds summary\n"})
+    EXPECT_NE(numbers.find(line), std::string::npos) << line << numbers;
+  const auto list = page(admin, "/connections");
+  EXPECT_NE(list.find("{\"role\":\"client\",\"id\":1,\"address\":\"127.0.0.1:"), std::string::npos) << list;
+  EXPECT_TRUE(page(admin, "/other").starts_with("HTTP/1.1 404 "));
+}
+
+TEST_F(gateway_process, keeps_its_number_in_a_file_and_others_of_its_name_out) {
+  const auto path = place.file("fastway.pid");
+  start({"--pid-file", path});
+  (void)port_on_next_line();
+  std::ifstream file(path);
+  pid_t number = 0;
+  EXPECT_TRUE(file >> number);
+  EXPECT_EQ(number, it->pid());
+  const auto second = run_ferry({"gateway", "-ServerAddr=127.0.0.1:0", "--pid-file", path});
+  EXPECT_NE(second.status, 0);
+  EXPECT_NE(second.err.find(std::to_string(number)), std::string::npos) << second.err;
+  it->kill(SIGTERM);
+  EXPECT_EQ(it->finish(), 0);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  it.reset();
+}
+
+TEST_F(gateway_process, reads_its_configuration_again_when_it_hangs_up) {
+  const auto path = place.file("gateway.toml");
+  test::write_file(path, "client-max-conn = 1\n");
+  start({"--config", path});
+  (void)port_on_next_line();
+  (void)port_on_next_line();
+  test::write_file(path, "client-max-conn = 2\nmax-packet = \"1K\"\n");
+  it->kill(SIGHUP);
+  EXPECT_EQ(it->read_error_line(), "ferry: the configuration was read again; with the next start only: max-packet");
+  test::write_file(path, "client-max-con = 2\n");
+  it->kill(SIGHUP);
+  const auto wrong = it->read_error_line();
+  EXPECT_TRUE(wrong && wrong->starts_with("ferry: the configuration stays as it was: ")) << wrong.value_or("nothing");
 }
 
 TEST(ferry_gateway, listens_until_it_is_told_to_stop) {

@@ -27,6 +27,28 @@ result<void> set_from_environment(gateway::configuration& target, std::span<cons
   return {};
 }
 
+result<void> read_keys(gateway::configuration& all) {
+  const int ways =
+      (all.key_file.empty() ? 0 : 1) + (all.keys_file.empty() ? 0 : 1) + (all.service.server_key.empty() ? 0 : 1);
+  if (ways > 1)
+    return error(errc::bad_option,
+                 "server-auth-key, server-auth-key-file and server-keys-file: more than one is given, write one");
+  if (!all.key_file.empty()) {
+    auto key = small_file(all.key_file);
+    if (!key) return error(errc::bad_option, "server-auth-key-file: " + key.error().text(), key.error().system_errno());
+    while (key->ends_with('\n') || key->ends_with('\r')) key->pop_back();
+    if (key->empty()) return error(errc::bad_option, "server-auth-key-file: " + all.key_file + " is empty");
+    all.service.server_key = std::move(*key);
+  }
+  if (all.keys_file.empty()) return {};
+  const auto text = small_file(all.keys_file);
+  if (!text) return error(errc::bad_option, "server-keys-file: " + text.error().text(), text.error().system_errno());
+  auto keys = gateway::parse_server_keys(*text, all.keys_file);
+  if (!keys) return keys.error().in("server-keys-file");
+  all.service.server_keys = std::move(*keys);
+  return {};
+}
+
 }  // namespace
 
 std::vector<std::string> spelled_as_ours(std::vector<std::string> words) {
@@ -84,15 +106,9 @@ result<gateway::configuration> gateway_configuration(const gateway_flags& flags,
     if (const auto done = set_parameters_from_toml(all, *text, flags.config); !done) return done.error();
   }
   if (const auto done = set_from_environment(all, environment); !done) return done.error();
-  if (!flags.key_file.empty()) {
-    auto key = small_file(flags.key_file);
-    if (!key)
-      return error(errc::bad_option, "--server-auth-key-file: " + key.error().text(), key.error().system_errno());
-    while (key->ends_with('\n') || key->ends_with('\r')) key->pop_back();
-    all.service.server_key = std::move(*key);
-  }
   for (const auto& [name, value] : flags.values)
     if (const auto done = set_parameter(all, name, value); !done) return done.error().in("--" + name);
+  if (const auto done = read_keys(all); !done) return done.error();
   if (const auto done = check(all); !done) return done.error();
   return all;
 }

@@ -15,7 +15,6 @@ namespace ferry::app {
 
 struct gateway_flags {
   std::string config;                                       ///< --config FILE; empty: none
-  std::string key_file;                                     ///< --server-auth-key-file FILE; empty: none
   std::vector<std::pair<std::string, std::string>> values;  ///< --NAME VALUE, in order
 };
 

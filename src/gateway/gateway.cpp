@@ -1,8 +1,5 @@
 #include "gateway/gateway.hpp"
 
-#include <ferry/options.hpp>
-#include <ferry/url.hpp>
-
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -10,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "gateway/doors.hpp"
 #include "gateway/member.hpp"
 #include "os/random.hpp"
 
@@ -19,8 +17,6 @@ namespace {
 namespace asio = boost::asio;
 using session::gateway_role;
 
-constexpr int k_accepts_per_turn = 64;                    // then those who are there have their turn
-constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
 constexpr std::size_t k_large_buffer = 256 * 1024;
 
 // Those of whom something must come in time, whoever has been silent longest first.
@@ -28,6 +24,37 @@ struct watched {
   duration limit{};
   std::list<member*> all;
 };
+
+session::virtual_connection_limits limits_of(const settings& with) {
+  return {with.client_max_conn, with.max_connections, with.max_members};
+}
+
+std::vector<server_key> keys_of(const settings& with) {
+  return with.server_keys.empty() ? std::vector<server_key>{{with.server_key, {}}} : with.server_keys;
+}
+
+// What members were made with. @return the names of what has changed
+std::vector<std::string> keep_what_cannot_change(settings& next, const settings& now) {
+  std::vector<std::string> left;
+  const auto keep = [&left](auto& of_next, const auto& of_now, std::string name, bool same) {
+    if (!same) left.push_back(std::move(name));
+    of_next = of_now;
+  };
+  for (const auto side : {&settings::clients, &settings::servers}) {
+    const std::string of = side == &settings::clients ? "client-" : "server-";
+    auto& one = next.*side;
+    const auto& old = now.*side;
+    keep(one.url, old.url, of + "addr", one.url == old.url);
+    keep(one.options, old.options, of + "options", one.options == old.options);
+    keep(one.buffer_size, old.buffer_size, of + "buffer-size", one.buffer_size == old.buffer_size);
+    keep(one.resume, old.resume, of + "snet-...", one.resume == old.resume);
+  }
+  keep(next.max_packet, now.max_packet, "max-packet", next.max_packet == now.max_packet);
+  keep(next.reuse_port, now.reuse_port, "reuse-port", next.reuse_port == now.reuse_port);
+  keep(next.unpredictable_numbers, now.unpredictable_numbers, "unpredictable-numbers",
+       next.unpredictable_numbers == now.unpredictable_numbers);
+  return left;
+}
 
 session::gateway_numbering numbering(bool unpredictable) {
   session::gateway_numbering made;
@@ -39,49 +66,39 @@ session::gateway_numbering numbering(bool unpredictable) {
 }  // namespace
 
 class service::parts final : public member_owner,
+                             private door_owner,
                              public session::gateway_commands,
                              public std::enable_shared_from_this<parts> {
  public:
   parts(context& where, const settings& with)
       : where_(where),
         settings_(with),
-        table_({with.client_max_conn, with.max_connections, with.max_members}, numbering(with.unpredictable_numbers)),
+        keys_(keys_of(with)),
+        client_book_(with.clients.per_address),
+        server_book_(with.servers.per_address),
+        table_(limits_of(with), numbering(with.unpredictable_numbers)),
         large_(
             new std::byte[std::max(k_large_buffer, 2 * std::max(with.clients.buffer_size, with.servers.buffer_size))]),
         large_size_(std::max(k_large_buffer, 2 * std::max(with.clients.buffer_size, with.servers.buffer_size))),
         proving_{with.login_timeout, {}},
         clients_{with.clients.idle_timeout, {}},
         servers_{with.servers.idle_timeout, {}},
-        watch_(where.io()) {}
+        doors_(where, *this),
+        watch_(where.io()) {
+    listed_ = where_.metrics().add({"ferry_gateway_forward_nanoseconds",
+                                    {},
+                                    "Time from the first packet of a turn until all that came in it was sent."},
+                                   std::shared_ptr<const histogram>(forward_latency_));
+  }
 
   [[nodiscard]] result<void> listen() {
-    for (auto* one : {&client_door_, &server_door_}) {
-      const bool for_clients = one == &client_door_;
-      const auto& url = for_clients ? settings_.clients.url : settings_.servers.url;
-      options with;
-      const auto at = parse_url(url, with, where_.schemes());
-      if (!at) return at.error();
-      const auto transport = where_.transport(at->scheme);
-      if (!transport || transport->shape() == stream_shape::messages)
-        return error(errc::unsupported, url + ": a gateway listens where streams of bytes come: tcp, tls, ipc");
-      with.reuse_port = with.reuse_port || settings_.reuse_port;
-      auto made = transport->listen(where_, *at, with);
-      if (!made) return made.error();
-      one->at = std::move(*made);
-      one->url = one->at->local_url();
-      one->role = for_clients ? gateway_role::client : gateway_role::server;
-      one->pause.emplace(where_.io());
-      wait(*one);
-    }
-    return {};
+    if (const auto done = doors_.open(gateway_role::client, settings_.clients, settings_); !done) return done;
+    return doors_.open(gateway_role::server, settings_.servers, settings_);
   }
 
   void close() noexcept {
     closed_ = true;
-    for (auto* one : {&client_door_, &server_door_}) {
-      if (one->at) std::exchange(one->at, nullptr)->close();
-      if (one->pause) one->pause->cancel();
-    }
+    doors_.close();
     watch_.cancel();
     for (auto& [who, kept] : members_) {
       kept->doom();
@@ -93,17 +110,14 @@ class service::parts final : public member_owner,
 
   void stop(duration within, std::function<void()> done) {
     finished_ = std::move(done);
-    for (auto* one : {&client_door_, &server_door_})
-      if (one->at) std::exchange(one->at, nullptr)->close();
+    doors_.close();
     table_.stop_dials();
     stop_at_ = std::chrono::steady_clock::now() + std::min(within, k_longest_wait);
     look_whether_stopped(std::chrono::steady_clock::now());
     watch_until(*stop_at_);
   }
 
-  [[nodiscard]] const std::string& url(gateway_role role) const noexcept {
-    return role == gateway_role::client ? client_door_.url : server_door_.url;
-  }
+  [[nodiscard]] std::vector<std::string> urls(gateway_role role) const { return doors_.urls(role); }
   [[nodiscard]] counts stats() const {
     counts made = counts_;
     made.clients = clients_.all.size();
@@ -111,7 +125,44 @@ class service::parts final : public member_owner,
     made.arriving = proving_.all.size();
     made.connections = table_.size();
     made.dials = table_.counts();
+    made.resumable = doors_.resumed();
     return made;
+  }
+
+  [[nodiscard]] std::vector<member_view> members(std::size_t most) const {
+    std::vector<member_view> made;
+    const auto now = std::chrono::steady_clock::now();
+    for (const auto* in : {&servers_, &clients_})
+      for (const member* const one : in->all) {
+        if (made.size() == most) return made;
+        made.push_back({one->role(), one->id(), one->address(), one->connections(), one->waiting_packets(),
+                        one->waiting_bytes(), now - one->last_heard, one->is_between_connections()});
+      }
+    return made;
+  }
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> waiting() const {
+    std::pair<std::uint64_t, std::uint64_t> sum;
+    for (const auto& [who, kept] : members_) {
+      sum.first += who->waiting_packets();
+      sum.second += who->waiting_bytes();
+    }
+    return sum;
+  }
+  [[nodiscard]] bool is_stopping() const noexcept { return stop_at_.has_value(); }
+
+  std::vector<std::string> change(const settings& with) {
+    auto next = with;
+    auto left = keep_what_cannot_change(next, settings_);
+    settings_ = std::move(next);
+    keys_ = keys_of(settings_);
+    client_book_.set_limits(settings_.clients.per_address);
+    server_book_.set_limits(settings_.servers.per_address);
+    table_.set_limits(limits_of(settings_));
+    proving_.limit = settings_.login_timeout;
+    clients_.limit = settings_.clients.idle_timeout;
+    servers_.limit = settings_.servers.idle_timeout;
+    watch_until(std::chrono::steady_clock::now());
+    return left;
   }
 
   // member_owner
@@ -135,7 +186,12 @@ class service::parts final : public member_owner,
     who.home->splice(who.home->end(), *who.home, who.place);
   }
 
+  [[nodiscard]] result<login_outcome> check(bytes login, const codec::gateway::challenge& asked) override {
+    return check_login(login, asked, keys_, settings_.login);
+  }
+
   result<member*> sort(member& from, const codec::gateway::packet& what) override {
+    talking_ = &from;
     const auto to = table_.on_packet(from, what, *this);
     if (!to) return to.error();
     return static_cast<member*>(*to);
@@ -159,7 +215,10 @@ class service::parts final : public member_owner,
 
   void doom(member& who, error why) override {
     if (who.is_doomed()) return;
-    if (why == errc::auth) ++counts_.wrong_proofs;
+    if (why == errc::auth) {
+      ++counts_.wrong_proofs;
+      server_book_.failed(who.counted_as, std::chrono::steady_clock::now());
+    }
     if (why.code() == condition::protocol_violation) ++counts_.breaches;
     log(why == errc::end_of_stream || why == errc::reset ? log_level::debug : log_level::warn,
         [&] { return who.text() + " is closed: " + why.text(); });
@@ -183,17 +242,15 @@ class service::parts final : public member_owner,
 
   void tell(session::gateway_member& to, const codec::gateway::command& what) override {
     auto& who = static_cast<member&>(to);
-    if (!who.send(what)) too_slow(who);
+    std::string address;
+    // Only a client that dials makes the gateway tell a server Connect.
+    if (settings_.connect_address && what.type == codec::gateway::command_type::connect &&
+        who.role() == gateway_role::server)
+      address = talking_->address().substr(0, member::k_most_more);
+    if (!who.send(what, as_bytes(address))) too_slow(who);
   }
 
  private:
-  struct door {
-    std::unique_ptr<acceptor> at;
-    std::string url;
-    gateway_role role = gateway_role::client;
-    std::optional<asio::steady_timer> pause;
-  };
-
   template <class Text>
   void log(log_level level, const Text& text) {
     where_.log(level, "gateway", text);
@@ -207,30 +264,9 @@ class service::parts final : public member_owner,
 
   // Those who arrive.
 
-  void wait(door& which) {
-    which.at->async_wait([weak = weak_from_this(), &which] {
-      if (const auto self = weak.lock()) self->accept_some(which);
-    });
-  }
-
-  void accept_some(door& which) {
-    for (int i = 0; i < k_accepts_per_turn && which.at; ++i) {
-      auto came = which.at->try_accept();
-      if (came) {
-        welcome(which.role, std::move(*came));
-        continue;
-      }
-      if (came.error() == errc::would_block) break;
-      log(log_level::warn, [&] { return which.url + ": " + came.error().text(); });
-      if (came.error() != errc::busy) continue;
-      which.pause->expires_after(k_pause);
-      which.pause->async_wait([weak = weak_from_this(), &which](const error_code& failed) {
-        if (failed) return;
-        if (const auto self = weak.lock(); self && which.at) self->accept_some(which);
-      });
-      return;
-    }
-    if (which.at) wait(which);
+  void came(gateway_role role, std::shared_ptr<stream> who) override { welcome(role, std::move(who)); }
+  void not_come(const std::string& url, const error& why) override {
+    log(log_level::warn, [&] { return why.text().starts_with(url) ? why.text() : url + ": " + why.text(); });
   }
 
   void welcome(gateway_role role, std::shared_ptr<stream> carrier) {
@@ -239,10 +275,18 @@ class service::parts final : public member_owner,
       ++counts_.turned_away;
       return carrier->close();
     }
+    auto from = address_of(carrier->peer().address);
+    if (const auto may = book(role).came(from, std::chrono::steady_clock::now()); !may) {
+      ++counts_.turned_away;
+      log(log_level::debug, [&] { return "turned away: " + may.error().text(); });
+      return carrier->close();
+    }
     auto made = std::make_shared<member>(*this, std::move(carrier), client ? settings_.clients : settings_.servers);
+    made->counted_as = std::move(from);
     auto& in = client ? clients_ : proving_;
     if (client && !table_.add_client(*made)) {
       ++counts_.turned_away;
+      client_book_.gone(made->counted_as);
       return made->close();
     }
     made->place = in.all.insert(in.all.end(), made.get());
@@ -264,6 +308,7 @@ class service::parts final : public member_owner,
   void run_later() {
     if (later_) return;
     later_ = true;
+    turn_began_ = std::chrono::steady_clock::now();
     asio::post(where_.io(), [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->run_now();
     });
@@ -283,6 +328,10 @@ class service::parts final : public member_owner,
       }
       flushing_.clear();
     }
+    if (counts_.forwarded != forwarded_before_) {
+      forwarded_before_ = counts_.forwarded;
+      forward_latency_->record(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - turn_began_).count()));
+    }
     later_ = false;
     if (stop_at_) look_whether_stopped(std::chrono::steady_clock::now());
   }
@@ -293,6 +342,7 @@ class service::parts final : public member_owner,
     const auto kept = std::move(found->second);  // until all that follows is done
     members_.erase(found);
     who.home->erase(who.place);
+    (who.home == &clients_.all ? client_book_ : server_book_).gone(who.counted_as);
     table_.remove(who, *this);
     std::replace(to_flush_.begin(), to_flush_.end(), &who, static_cast<member*>(nullptr));
     if (who.waits_for != nullptr) std::erase(who.waits_for->held_back, &who);
@@ -324,16 +374,23 @@ class service::parts final : public member_owner,
     for (auto* in : {&proving_, &clients_, &servers_}) {
       if (in->limit <= duration::zero()) continue;
       const auto limit = std::min(in->limit, k_longest_wait);
+      std::vector<member*> between;
       for (member* const one : in->all) {
         if (one->last_heard + limit > now) {
           watch_until(one->last_heard + limit);
           break;
         }
         if (one->is_doomed()) continue;
+        if (one->is_between_connections()) {  // its stream has a time of its own for that
+          between.push_back(one);
+          continue;
+        }
         ++counts_.idle;
         doom(*one, in == &proving_ ? error(errc::timeout, "it did not log in in time")
                                    : error(errc::idle, "nothing came for the idle time"));
       }
+      for (member* const one : between) heard(*one);
+      if (!between.empty()) watch_until(now + limit);
     }
     if (!stop_at_) return;
     look_whether_stopped(now);
@@ -351,8 +408,15 @@ class service::parts final : public member_owner,
     });
   }
 
+  [[nodiscard]] address_book& book(gateway_role of) noexcept {
+    return of == gateway_role::client ? client_book_ : server_book_;
+  }
+
   context& where_;
   settings settings_;
+  std::vector<server_key> keys_;
+  address_book client_book_, server_book_;
+  member* talking_ = nullptr;  // whose packet the table is shown
   session::virtual_connections table_;
   std::unique_ptr<std::byte[]> large_;
   std::size_t large_size_;
@@ -360,9 +424,13 @@ class service::parts final : public member_owner,
   std::unordered_map<member*, std::shared_ptr<member>> members_;
   std::vector<member*> to_flush_, flushing_, doomed_;
   bool later_ = false;
+  time_point turn_began_{};  // when the first of a turn was noted
+  std::uint64_t forwarded_before_ = 0;
+  std::shared_ptr<histogram> forward_latency_ = std::make_shared<histogram>();
+  metric_registration listed_;
   bool closed_ = false;
   counts counts_;
-  door client_door_, server_door_;
+  doors doors_;
   asio::steady_timer watch_;
   std::optional<time_point> watch_end_;
   std::optional<time_point> stop_at_;
@@ -388,9 +456,12 @@ result<service> service::open(context& where, const settings& with) {
   return service(std::move(made));
 }
 
-std::string service::client_url() const { return parts_->url(gateway_role::client); }
-std::string service::server_url() const { return parts_->url(gateway_role::server); }
+std::vector<std::string> service::urls(gateway_role of) const { return parts_->urls(of); }
 counts service::stats() const { return parts_->stats(); }
+std::vector<member_view> service::members(std::size_t most) const { return parts_->members(most); }
+std::pair<std::uint64_t, std::uint64_t> service::waiting() const { return parts_->waiting(); }
+bool service::is_stopping() const noexcept { return parts_->is_stopping(); }
+std::vector<std::string> service::change(const settings& with) { return parts_->change(with); }
 void service::stop(duration within, std::function<void()> done) { parts_->stop(within, std::move(done)); }
 
 }  // namespace ferry::gateway

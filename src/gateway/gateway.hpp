@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gateway/settings.hpp"
 #include "session/virtual_connections.hpp"
@@ -30,22 +32,45 @@ struct counts {
   std::uint64_t held_back = 0;  ///< times that a client had to wait for a server
   std::size_t connections = 0;  ///< virtual ones, now
   session::virtual_connection_counts dials;
+  resume_counts resumable;  ///< streams that outlive their connections
+};
+
+/// One member, for operators.
+struct member_view {
+  session::gateway_role role = session::gateway_role::client;
+  std::uint32_t id = 0;
+  std::string address;
+  std::uint32_t connections = 0;  ///< virtual ones
+  std::size_t waiting_packets = 0, waiting_bytes = 0;
+  duration silent{};            ///< since its last packet
+  bool is_without_one = false;  ///< its stream waits for another connection
 };
 
 /// Runs on the context's io_context, on one thread. Both must outlive it.
 class service {
  public:
-  /// Listens for both. @return as of stream_transport::listen | unsupported: the URL's transport is none of bytes
+  /// Listens for both. @return as of doors::open
   [[nodiscard]] static result<service> open(context& where, const settings& with);
   service(service&&) noexcept;
   service& operator=(service&&) noexcept;
   /// Closes everything at once.
   ~service();
 
-  /// "tcp://0.0.0.0:40123", with the ports that were bound.
-  [[nodiscard]] std::string client_url() const;
-  [[nodiscard]] std::string server_url() const;
+  /// "tcp://0.0.0.0:40123", with the ports that were bound, in the order of the settings.
+  [[nodiscard]] std::vector<std::string> urls(session::gateway_role of) const;
+  [[nodiscard]] std::string client_url() const { return urls(session::gateway_role::client).front(); }
+  [[nodiscard]] std::string server_url() const { return urls(session::gateway_role::server).front(); }
   [[nodiscard]] counts stats() const;
+
+  /// Those who have logged in. @param most  of them
+  [[nodiscard]] std::vector<member_view> members(std::size_t most) const;
+  /// What waits for all of them: packets, bytes.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> waiting() const;
+  [[nodiscard]] bool is_stopping() const noexcept;
+  /// From now on these settings hold: limits, times, keys, what happens when a queue is full. Members stay, also above
+  /// a limit. @return names of what has changed and stays as it was until the next start: addresses, sizes of buffers,
+  /// resumable streams, max-packet, numbering
+  std::vector<std::string> change(const settings& with);
 
   /// Takes nobody new and refuses dials; when the last virtual connection has ended, or after `within`, tells both ends
   /// of those that are left, closes all and calls `done`, from the event loop.

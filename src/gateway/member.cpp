@@ -4,12 +4,10 @@
 #include <array>
 #include <cstring>
 
-#include "base/constant_time.hpp"
+#include "base/endian.hpp"
 
 namespace ferry::gateway {
 namespace {
-
-using codec::gateway::k_login_bytes;
 
 // A packet at least this long is sent from where it lies; a shorter one is copied, so that it goes with others.
 constexpr std::size_t k_large = 8 * 1024;
@@ -21,6 +19,7 @@ constexpr std::size_t k_commands_above = 64 * 1024;
 member::member(member_owner& owner, std::shared_ptr<stream> carrier, const side_settings& with)
     : owner_(owner),
       carrier_(std::move(carrier)),
+      resumes_(dynamic_cast<const resumable*>(carrier_.get())),
       side_(with),
       decoder_(owner.with().max_packet),
       small_(new std::byte[with.buffer_size]) {}
@@ -82,7 +81,7 @@ void member::on_read(result<std::size_t> outcome) {
 bool member::is_incomplete() const noexcept {
   if (rest_size_ == rest_.capacity()) return false;
   const bytes have{rest_.data(), rest_size_};
-  if (state_ == state::proving) return have.size() < k_login_bytes;
+  if (state_ == state::proving) return have.size() < login_size(have);
   const auto next = decoder_.next(have);
   return next && next->consumed == 0;
 }
@@ -99,14 +98,19 @@ void member::take(bytes data) {
 }
 
 std::size_t member::take_login(bytes data) {
-  if (data.size() < k_login_bytes) return 0;
-  const auto said = codec::gateway::decode_server_login(data);
-  if (!equal_in_constant_time(said.proven, codec::gateway::prove(asked_, owner_.with().server_key))) {
-    owner_.doom(*this, error(errc::auth, "a wrong proof of the key, as server " + std::to_string(said.server)));
-  } else if (owner_.arrived(*this, said.server)) {
-    state_ = state::up;
+  if (data.size() < login_size(data)) return 0;
+  const auto said = owner_.check(data, asked_);
+  if (!said) {
+    owner_.doom(*this, said.error());
+    return data.size();
   }
-  return k_login_bytes;
+  if (!owner_.arrived(*this, said->server)) return data.size();
+  state_ = state::up;
+  if (codec::gateway::is_hmac_login(data)) {
+    const auto proven = codec::gateway::prove_hmac("gateway", asked_, said->said, said->by->secret);
+    if (!send(codec::gateway::encode_welcome(proven), 1)) owner_.doom(*this, errc::no_memory);
+  }
+  return said->consumed;
 }
 
 std::size_t member::take_packets(bytes data) {
@@ -158,7 +162,7 @@ void member::keep(bytes rest) {
     const std::size_t whole = next->total == 0 ? codec::gateway::k_header_bytes : next->total;
     room = std::min(whole, 2 * rest.size() + side_.buffer_size);
   } else if (state_ == state::proving) {
-    room = k_login_bytes;
+    room = login_size(rest);
   }
   auto larger = owner_.buffers().acquire(std::max(room, rest.size() + 1));
   if (!larger) return owner_.doom(*this, error(errc::no_memory, "no room for a packet"));
@@ -216,13 +220,22 @@ bool member::send(bytes packets, std::size_t count) {
   return true;
 }
 
-bool member::send(const codec::gateway::command& what) {
+bool member::send(const codec::gateway::command& what, bytes more) {
   if (state_ == state::doomed) return true;
   const auto wire = encode(what);
-  if (!fits(wire.size, 1)) flush();
+  if (!fits(wire.size + more.size(), 1)) flush();
   if (queue_.packets() >= side_.send_queue + k_commands_above || queue_.size() >= side_.send_queue_bytes + (1u << 20))
     return false;
-  if (!queue_.append(owner_.buffers(), wire.view(), 1)) return false;
+  if (!more.empty()) {
+    const auto length = load_le<std::uint32_t>(wire.data.data());
+    std::array<std::byte, codec::gateway::k_max_command_packet + k_most_more> longer{};
+    store_le(longer.data(), static_cast<std::uint32_t>(length + more.size()));
+    std::memcpy(longer.data() + 4, wire.data.data() + 4, wire.size - 4);
+    std::memcpy(longer.data() + wire.size, more.data(), more.size());
+    if (!queue_.append(owner_.buffers(), bytes(longer).first(wire.size + more.size()), 1)) return false;
+  } else if (!queue_.append(owner_.buffers(), wire.view(), 1)) {
+    return false;
+  }
   if (!waiting_writable_) owner_.flush_later(*this);
   return true;
 }

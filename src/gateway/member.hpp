@@ -12,6 +12,7 @@
 
 #include "base/time.hpp"
 #include "codec/gateway_packet.hpp"
+#include "gateway/resumable.hpp"
 #include "gateway/send_queue.hpp"
 #include "gateway/settings.hpp"
 #include "session/virtual_connections.hpp"
@@ -37,6 +38,8 @@ class member_owner {
   /// Has something to send that may wait until what came at once has been read.
   virtual void flush_later(member& who) = 0;
   [[nodiscard]] virtual const settings& with() const noexcept = 0;
+  /// What a server's login, of login_size() bytes at least, has come to.
+  [[nodiscard]] virtual result<login_outcome> check(bytes login, const codec::gateway::challenge& asked) = 0;
   [[nodiscard]] virtual buffer_pool& buffers() noexcept = 0;
   /// For what does not fit into a member's own buffer; good until the call returns that it is used in.
   [[nodiscard]] virtual mutable_bytes large_buffer() noexcept = 0;
@@ -65,13 +68,20 @@ class member final : public session::gateway_member, public stream_events, publi
   /// Tells the peer that nothing follows; what waits is sent as far as that goes at once.
   void end();
 
+  /// Its stream waits for another connection.
+  [[nodiscard]] bool is_between_connections() const noexcept { return resumes_ != nullptr && resumes_->is_waiting(); }
   [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::string address() const { return carrier_->peer().address; }
+  [[nodiscard]] std::size_t waiting_packets() const noexcept { return queue_.packets(); }
+  [[nodiscard]] std::size_t waiting_bytes() const noexcept { return queue_.size(); }
 
   /// For its end: now, or from flush() on. @return false: the queue is full, even after what could be sent was sent;
   /// nothing was taken
   [[nodiscard]] bool send(bytes packets, std::size_t count);
   /// A command of the gateway. @return false: as of send(); a few are taken above the limit
-  [[nodiscard]] bool send(const codec::gateway::command& what);
+  /// @param more  bytes behind its arguments, at most k_most_more
+  static constexpr std::size_t k_most_more = 64;
+  [[nodiscard]] bool send(const codec::gateway::command& what, bytes more = {});
   /// Sends what waits. The rest follows when there is room.
   void flush();
 
@@ -87,6 +97,7 @@ class member final : public session::gateway_member, public stream_events, publi
   std::list<member*>* home = nullptr;  // those of its kind, whoever has been silent longest first
   std::list<member*>::iterator place;  // of this one in there
   time_point last_heard{};
+  std::string counted_as;  // address_of() it
   bool flush_noted = false;
 
  private:
@@ -114,6 +125,7 @@ class member final : public session::gateway_member, public stream_events, publi
 
   member_owner& owner_;
   std::shared_ptr<stream> carrier_;
+  const resumable* resumes_;  // what carrier_ is besides; null: nothing
   const side_settings& side_;
   codec::gateway::packet_decoder decoder_;
   std::unique_ptr<std::byte[]> small_;  // side_.buffer_size

@@ -7,6 +7,7 @@
 
 #include "channel/option_value.hpp"
 #include "channel/wording.hpp"
+#include "gateway/doors.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -68,7 +69,7 @@ bool switch_of(std::string_view text, bool& into) {
 }
 
 // ":5000", "host:5000" or a URL.
-bool address(std::string_view text, std::string& into) {
+bool address(std::string_view text, std::string& into, std::string_view host = "*") {
   if (text.find("://") != std::string_view::npos) {
     into = std::string(text);
     return true;
@@ -77,14 +78,93 @@ bool address(std::string_view text, std::string& into) {
   if (colon == std::string_view::npos || colon + 1 == text.size() ||
       text.find_first_not_of("0123456789", colon + 1) != std::string_view::npos)
     return false;
-  into = "tcp://" + std::string(colon == 0 ? "*" : text.substr(0, colon)) + std::string(text.substr(colon));
+  into = "tcp://" + std::string(colon == 0 ? host : text.substr(0, colon)) + std::string(text.substr(colon));
   return true;
 }
+
+// ":5000 ws://*:5080/"
+bool addresses(std::string_view text, std::string& into) {
+  std::string all;
+  for (const auto& word : words_of(text)) {
+    std::string one;
+    if (!address(word, one)) return false;
+    all += (all.empty() ? "" : " ") + one;
+  }
+  if (all.empty()) return false;
+  into = std::move(all);
+  return true;
+}
+
+using side = side_settings settings::*;
+
+template <side which>
+bool snet_enable(configuration& c, std::string_view text) {
+  bool on = false;
+  auto& kind = (c.service.*which).resume.kind;
+  if (!switch_of(text, on)) return false;
+  if (on)
+    kind = resume_kind::snet;
+  else if (kind == resume_kind::snet)
+    kind = resume_kind::off;
+  return true;
+}
+template <side which>
+bool snet_form(configuration& c, std::string_view text) {
+  using codec::snet::form;
+  (c.service.*which).resume.stream.form = text == "older" ? form::older : form::newer;
+  return text == "older" || text == "newer";
+}
+template <side which>
+bool token_resume(configuration& c, std::string_view text) {
+  bool on = false;
+  auto& kind = (c.service.*which).resume.kind;
+  if (!switch_of(text, on)) return false;
+  if (on)
+    kind = resume_kind::token;
+  else if (kind == resume_kind::token)
+    kind = resume_kind::off;
+  return true;
+}
+template <side which>
+bool snet_encrypt(configuration& c, std::string_view text) {
+  return switch_of(text, (c.service.*which).resume.stream.encrypt);
+}
+template <side which>
+bool snet_buffer(configuration& c, std::string_view text) {
+  return whole(option_unit::size, text, (c.service.*which).resume.stream.history_bytes, 1, 1u << 30);
+}
+template <side which>
+bool snet_init_timeout(configuration& c, std::string_view text) {
+  return span_of_time(text, (c.service.*which).resume.handshake_timeout);
+}
+template <side which>
+bool snet_wait_timeout(configuration& c, std::string_view text) {
+  return span_of_time(text, (c.service.*which).resume.wait) && (c.service.*which).resume.wait > duration::zero();
+}
+template <side which>
+bool more_options(configuration& c, std::string_view text) {
+  (c.service.*which).options = std::string(text);
+  return true;
+}
+template <side which, std::uint32_t address_limits::*limit>
+bool limit_of_address(configuration& c, std::string_view text) {
+  return whole(option_unit::count, text, (c.service.*which).per_address.*limit, 0);
+}
+
+constexpr side k_clients = &settings::clients;
+constexpr side k_servers = &settings::servers;
 
 constexpr const char* k_size = "a size in bytes (65536, 64K, 1M)";
 constexpr const char* k_count = "a whole number of at least 1";
 constexpr const char* k_time = "a duration (30s, 1m30s); 0: none";
-constexpr const char* k_address = "HOST:PORT, :PORT or a URL (tcp://*:5000, tls://*:5001, ipc:///run/gateway.sock)";
+constexpr const char* k_wait = "a duration (60s, 1m30s)";
+constexpr const char* k_history = "a size of 1 byte to 1G (32K)";
+constexpr const char* k_options = "options: NAME=VALUE, several with blanks between";
+constexpr const char* k_limit = "a whole number; 0: no limit";
+constexpr const char* k_form = "newer (fastway's) or older (uniway's)";
+constexpr const char* k_address =
+    "HOST:PORT, :PORT or a URL (tls://*:5001, ws://*:5080/, ipc:///run/gateway.sock, shm://gateway); several with "
+    "blanks between";
 constexpr const char* k_flag = "true or false";
 
 constexpr std::uint64_t k_most_packets = 1ull << 30;
@@ -92,10 +172,10 @@ constexpr std::uint64_t k_most_packets = 1ull << 30;
 const row k_rows[] = {
     {{"client-addr", "ClientAddr", ":0", "Where clients arrive"},
      k_address,
-     [](configuration& c, std::string_view v) { return address(v, c.service.clients.url); }},
+     [](configuration& c, std::string_view v) { return addresses(v, c.service.clients.url); }},
     {{"server-addr", "ServerAddr", ":0", "Where servers arrive"},
      k_address,
-     [](configuration& c, std::string_view v) { return address(v, c.service.servers.url); }},
+     [](configuration& c, std::string_view v) { return addresses(v, c.service.servers.url); }},
     {{"server-auth-password", "ServerAuthPassword", "", "The key that servers prove to know", true},
      "a text",
      [](configuration& c, std::string_view v) {
@@ -106,6 +186,37 @@ const row k_rows[] = {
      "a text",
      [](configuration& c, std::string_view v) {
        c.service.server_key = v;
+       return true;
+     }},
+    {{"server-auth-key-file", "", "", "A file with the key of servers; without its last line end"},
+     "a path",
+     [](configuration& c, std::string_view v) {
+       c.key_file = v;
+       return true;
+     }},
+    {{"server-keys-file", "", "", "A file of keys and the IDs that each is good for: lines of IDS KEY"},
+     "a path",
+     [](configuration& c, std::string_view v) {
+       c.keys_file = v;
+       return true;
+     }},
+    {{"admin-addr", "", "", "Where operators ask for /metrics, /healthz and /connections; :PORT is on 127.0.0.1"},
+     "HOST:PORT, :PORT or a URL (tcp://127.0.0.1:9090, ipc:///run/gateway-admin.sock)",
+     [](configuration& c, std::string_view v) {
+       c.admin_url.clear();
+       return v.empty() || address(v, c.admin_url, "127.0.0.1");
+     }},
+    {{"name", "", "", "Of this gateway: its process id goes to NAME.pid; only one may run of a name in a directory"},
+     "letters, digits, '.', '-' and '_'",
+     [](configuration& c, std::string_view v) {
+       c.name = v;
+       return v.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+              std::string_view::npos;
+     }},
+    {{"pid-file", "", "", "Where its process id goes instead"},
+     "a path",
+     [](configuration& c, std::string_view v) {
+       c.pid_file = v;
        return true;
      }},
     {{"reuse-port", "ReusePort", "false", "Several gateways may listen on one port"},
@@ -181,6 +292,74 @@ const row k_rows[] = {
     {{"unpredictable-numbers", "", "false", "Numbers of virtual connections do not count up"},
      k_flag,
      [](configuration& c, std::string_view v) { return switch_of(v, c.service.unpredictable_numbers); }},
+    {{"client-options", "", "", "Options of the URLs of clients that do not stand in them (tls_certificate=FILE)"},
+     k_options,
+     more_options<k_clients>},
+    {{"client-snet-enable", "ClientSnetEnable", "false", "Streams that outlive connections, compatible and insecure"},
+     k_flag,
+     snet_enable<k_clients>},
+    {{"client-snet-form", "", "newer", "Which of the two handshakes there are"}, k_form, snet_form<k_clients>},
+    {{"client-snet-encrypt", "ClientSnetEncrypt", "false", "With RC4, which hides nothing from who tries"},
+     k_flag,
+     snet_encrypt<k_clients>},
+    {{"client-snet-buffer", "ClientSnetBuffer", "32K", "Bytes sent last that can be sent again, for each stream"},
+     k_history,
+     snet_buffer<k_clients>},
+    {{"client-snet-init-timeout", "ClientSnetInitTimeout", "10s", "For the handshake of such a stream"},
+     k_time,
+     snet_init_timeout<k_clients>},
+    {{"client-snet-wait-timeout", "ClientSnetWaitTimeout", "60s", "How long it is kept without a connection"},
+     k_wait,
+     snet_wait_timeout<k_clients>},
+    {{"client-resume", "", "false", "The same by a token, over TLS 1.3: recommended; buffer and times as above"},
+     k_flag,
+     token_resume<k_clients>},
+    {{"client-max-per-address", "", "0", "Connections of one address at a time"},
+     k_limit,
+     limit_of_address<k_clients, &address_limits::max_connections>},
+    {{"client-rate-per-address", "", "0", "New connections of one address a second"},
+     k_limit,
+     limit_of_address<k_clients, &address_limits::per_second>},
+    {{"server-options", "", "", "Options of the URLs of servers that do not stand in them (tls_certificate=FILE)"},
+     k_options,
+     more_options<k_servers>},
+    {{"server-snet-enable", "ServerSnetEnable", "false", "Streams that outlive connections, compatible and insecure"},
+     k_flag,
+     snet_enable<k_servers>},
+    {{"server-snet-form", "", "newer", "Which of the two handshakes there are"}, k_form, snet_form<k_servers>},
+    {{"server-snet-encrypt", "ServerSnetEncrypt", "false", "With RC4, which hides nothing from who tries"},
+     k_flag,
+     snet_encrypt<k_servers>},
+    {{"server-snet-buffer", "ServerSnetBuffer", "1M", "Bytes sent last that can be sent again, for each stream"},
+     k_history,
+     snet_buffer<k_servers>},
+    {{"server-snet-init-timeout", "ServerSnetInitTimeout", "10s", "For the handshake of such a stream"},
+     k_time,
+     snet_init_timeout<k_servers>},
+    {{"server-snet-wait-timeout", "ServerSnetWaitTimeout", "60s", "How long it is kept without a connection"},
+     k_wait,
+     snet_wait_timeout<k_servers>},
+    {{"server-resume", "", "false", "The same by a token, over TLS 1.3: recommended; buffer and times as above"},
+     k_flag,
+     token_resume<k_servers>},
+    {{"server-max-per-address", "", "0", "Connections of one address at a time"},
+     k_limit,
+     limit_of_address<k_servers, &address_limits::max_connections>},
+    {{"server-rate-per-address", "", "0", "New connections of one address a second"},
+     k_limit,
+     limit_of_address<k_servers, &address_limits::per_second>},
+    {{"server-max-failures", "", "10", "Wrong proofs of one address within a minute; then it is shut out for one"},
+     k_limit,
+     limit_of_address<k_servers, &address_limits::max_failures>},
+    {{"server-auth", "", "any", "How servers may prove that they know the key"},
+     "any (MD5 or HMAC-SHA-256) or hmac",
+     [](configuration& c, std::string_view v) {
+       c.service.login = v == "hmac" ? login_kind::hmac : login_kind::any;
+       return v == "hmac" || v == "any";
+     }},
+    {{"connect-address", "", "false", "Connect tells a server the address of the client, behind its arguments"},
+     k_flag,
+     [](configuration& c, std::string_view v) { return switch_of(v, c.service.connect_address); }},
     {{"mem-pool-type", "MemPoolType", "atom",
       "The kind of memory pool; of the original's three only this one is there"},
      "atom",
@@ -207,10 +386,32 @@ const row k_rows[] = {
 };
 
 bool is_local(std::string_view url) {
-  if (url.starts_with("ipc:")) return true;
+  if (url.starts_with("ipc:") || url.starts_with("shm:")) return true;
   for (const std::string_view host : {"://127.0.0.1:", "://localhost:", "://[::1]:"})
     if (url.find(host) != std::string_view::npos) return true;
   return false;
+}
+
+// Whether only those reach it who run on this host, or show a certificate.
+bool is_guarded(const std::string& url, const std::string& more) {
+  return is_local(url) || ((url.starts_with("tls:") || url.starts_with("wss:")) &&
+                           (url + "&" + more + " ").find("tls_verify=yes") != std::string::npos);
+}
+
+result<void> check_side(const std::string& name, const side_settings& all) {
+  for (const auto& word : words_of(all.options)) {
+    options with;
+    const auto equals = std::min(word.size(), word.find('='));
+    const auto value = equals == word.size() ? "on" : std::string_view(word).substr(equals + 1);
+    if (const auto wrong = set_option(with, word.substr(0, equals), value))
+      return error(errc::bad_option, name + "-options: " + wrong->text);
+  }
+  if (all.resume.kind != resume_kind::token) return {};
+  for (const auto& url : words_of(all.url))
+    if (url.starts_with("tcp:") || url.starts_with("ipc:"))
+      return error(errc::bad_option, name + "-resume: " + url + " is not secret; use tls://, or " + name +
+                                         "-snet-enable if that is all that the peers speak");
+  return {};
 }
 
 }  // namespace
@@ -249,10 +450,20 @@ result<void> set_parameter(configuration& target, std::string_view name, std::st
 }
 
 result<void> check(const configuration& all) {
-  if (all.service.server_key.empty() && !all.insecure && !is_local(all.service.servers.url))
-    return error(errc::bad_option, "server-addr " + all.service.servers.url +
-                                       ": anybody who reaches it could be a server. Give a key "
-                                       "(server-auth-key-file), listen on 127.0.0.1, or say insecure");
+  const bool keyless = all.service.server_key.empty() && all.service.server_keys.empty();
+  if (keyless && !all.insecure)
+    for (const auto& url : words_of(all.service.servers.url))
+      if (!is_guarded(url, all.service.servers.options))
+        return error(errc::bad_option, "server-addr " + url +
+                                           ": anybody who reaches it could be a server. Give a key "
+                                           "(server-auth-key-file), listen on 127.0.0.1, ask for certificates "
+                                           "(tls_verify=yes), or say insecure");
+  if (!all.insecure && !all.admin_url.empty() && !is_local(all.admin_url))
+    return error(errc::bad_option,
+                 "admin-addr " + all.admin_url +
+                     ": anybody who reaches it sees who is there. Listen on 127.0.0.1 or say insecure");
+  if (const auto good = check_side("client", all.service.clients); !good) return good;
+  if (const auto good = check_side("server", all.service.servers); !good) return good;
   if (all.memory.min_buffer > all.memory.max_buffer)
     return error(errc::bad_option, "mem-pool-min-chunk is larger than mem-pool-max-chunk");
   return {};

@@ -19,7 +19,12 @@ struct configuration {
   settings service;
   buffer_pool_options memory{.min_buffer = 64, .max_buffer = 64 * 1024, .growth = 2, .page_size = 64};
   duration stop_within = std::chrono::seconds(10);  ///< after SIGTERM: how long virtual connections may go on
-  bool insecure = false;                            ///< servers without a key may come from elsewhere than this host
+  bool insecure = false;  ///< servers without a key may come from elsewhere than this host, operators too
+  std::string key_file;   ///< whose content is service.server_key; read by the program
+  std::string keys_file;  ///< of service.server_keys
+  std::string admin_url;  ///< where operators ask; empty: nowhere
+  std::string name;       ///< of this gateway: NAME.pid is its pid file; empty: there is none
+  std::string pid_file;   ///< instead of NAME.pid
 };
 
 struct parameter {

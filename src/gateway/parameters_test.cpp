@@ -28,6 +28,17 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
       EXPECT_EQ((set.service.*side).idle_timeout, (plain.service.*side).idle_timeout) << one.name;
       EXPECT_EQ((set.service.*side).send_queue, (plain.service.*side).send_queue) << one.name;
       EXPECT_EQ((set.service.*side).send_queue_bytes, (plain.service.*side).send_queue_bytes) << one.name;
+      const auto &mine = (set.service.*side).resume, &theirs = (plain.service.*side).resume;
+      EXPECT_EQ(mine.kind, theirs.kind) << one.name;
+      EXPECT_EQ(mine.stream.form, theirs.stream.form) << one.name;
+      EXPECT_EQ(mine.stream.encrypt, theirs.stream.encrypt) << one.name;
+      EXPECT_EQ(mine.stream.history_bytes, theirs.stream.history_bytes) << one.name;
+      EXPECT_EQ(mine.handshake_timeout, theirs.handshake_timeout) << one.name;
+      EXPECT_EQ(mine.wait, theirs.wait) << one.name;
+      const auto &limits = (set.service.*side).per_address, &most = (plain.service.*side).per_address;
+      EXPECT_EQ(limits.max_connections, most.max_connections) << one.name;
+      EXPECT_EQ(limits.per_second, most.per_second) << one.name;
+      EXPECT_EQ(limits.max_failures, most.max_failures) << one.name;
     }
     EXPECT_EQ(set.service.when_full, plain.service.when_full) << one.name;
     EXPECT_EQ(set.service.max_members, plain.service.max_members) << one.name;
@@ -41,6 +52,8 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
     EXPECT_EQ(set.memory.max_buffer, plain.memory.max_buffer) << one.name;
     EXPECT_EQ(set.stop_within, plain.stop_within) << one.name;
     EXPECT_EQ(set.insecure, plain.insecure) << one.name;
+    EXPECT_EQ(set.service.login, plain.service.login) << one.name;
+    EXPECT_EQ(set.service.connect_address, plain.service.connect_address) << one.name;
   }
 }
 
@@ -70,10 +83,11 @@ TEST(gateway_parameters, take_sizes_durations_and_addresses_as_the_original_does
 
 TEST(gateway_parameters, that_cannot_be_are_refused_with_what_to_write_and_change_nothing) {
   const std::pair<const char*, const char*> wrong[] = {
-      {"MaxPacket", "3"},         {"MaxPacket", "2G"},    {"MaxPacket", "-1"},       {"ClientMaxConn", "0"},
-      {"ClientMaxConn", "x"},     {"ClientAddr", "host"}, {"ClientAddr", "host:x"},  {"ClientAddr", "host:"},
-      {"ClientIdleTimeout", "5"}, {"ReusePort", "maybe"}, {"ClientBufferSize", "1"}, {"MemPoolType", "chan"},
-      {"when-full", "drop"}};
+      {"MaxPacket", "3"},         {"MaxPacket", "2G"},       {"MaxPacket", "-1"},       {"ClientMaxConn", "0"},
+      {"ClientMaxConn", "x"},     {"ClientAddr", "host"},    {"ClientAddr", "host:x"},  {"ClientAddr", "host:"},
+      {"ClientIdleTimeout", "5"}, {"ReusePort", "maybe"},    {"ClientBufferSize", "1"}, {"MemPoolType", "chan"},
+      {"when-full", "drop"},      {"ClientSnetEnable", "x"}, {"ClientSnetBuffer", "0"}, {"ClientSnetWaitTimeout", "0"},
+      {"ClientAddr", ":1 host"},  {"server-auth", "md5"},    {"client-snet-form", "x"}};
   for (const auto& [name, value] : wrong) {
     configuration all;
     const auto done = set_parameter(all, name, value);
@@ -88,13 +102,32 @@ TEST(gateway_parameters, that_cannot_be_are_refused_with_what_to_write_and_chang
   EXPECT_NE(unknown.error().text().find("client-max-conn"), std::string::npos);
 }
 
+TEST(gateway_parameters, take_several_addresses_and_resumable_streams_of_either_kind) {
+  EXPECT_EQ(with("ClientAddr", ":5000  ws://*:5080/a?b").service.clients.url, "tcp://*:5000 ws://*:5080/a?b");
+  EXPECT_EQ(with("ClientSnetEnable", "true").service.clients.resume.kind, resume_kind::snet);
+  EXPECT_EQ(with("client-resume", "true").service.clients.resume.kind, resume_kind::token);
+  EXPECT_EQ(with("ServerSnetBuffer", "2M").service.servers.resume.stream.history_bytes, 2u << 20);
+  EXPECT_EQ(with("ClientSnetWaitTimeout", "5s").service.clients.resume.wait, 5s);
+  EXPECT_EQ(with("client-snet-form", "older").service.clients.resume.stream.form, codec::snet::form::older);
+  auto all = with("client-resume", "true");
+  all.insecure = true;
+  EXPECT_NE(check(all).error().text().find("use tls://"), std::string::npos);
+  ASSERT_TRUE(set_parameter(all, "client-addr", "tls://*:5001 ws://*:80/"));
+  EXPECT_TRUE(check(all));
+  ASSERT_TRUE(set_parameter(all, "client-options", "tls_certficate=x"));
+  EXPECT_NE(check(all).error().text().find("tls_certificate"), std::string::npos);
+}
+
 TEST(gateway_parameters, without_a_key_servers_may_come_from_this_host_alone) {
   configuration all;
   EXPECT_EQ(check(all).error(), errc::bad_option);
-  for (const char* here : {"127.0.0.1:0", "localhost:0", "[::1]:0", "ipc://@x"}) {
+  for (const char* here :
+       {"127.0.0.1:0", "localhost:0", "[::1]:0", "ipc://@x", "shm://gateway ipc://@x", "tls://*:5001?tls_verify=yes"}) {
     ASSERT_TRUE(set_parameter(all, "server-addr", here));
     EXPECT_TRUE(check(all)) << here;
   }
+  ASSERT_TRUE(set_parameter(all, "server-addr", "127.0.0.1:0 :5001"));
+  EXPECT_EQ(check(all).error(), errc::bad_option);
   all = {};
   all.service.server_key = "sekrit";
   EXPECT_TRUE(check(all));

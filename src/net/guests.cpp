@@ -69,6 +69,7 @@ class guest_acceptor final : public acceptor {
       const entry done = std::move(*at);
       guests.erase(at);
       if (!outcome) return failed(*done.who, outcome.error());
+      if (*outcome == nullptr) return;
       house->shaken(**outcome, clock::now() - done.since);
       finished.emplace_back(std::move(outcome));
       tell();

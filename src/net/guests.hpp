@@ -19,7 +19,8 @@ class guest {
   using shaken = std::function<void(result<std::shared_ptr<stream>>)>;
   virtual ~guest() = default;
   /// Begins; called once. `done` is called once, never from inside this call, with the stream to hand on
-  /// or why there is none; the guest is destroyed inside it, so it is the last thing that a guest does.
+  /// or why there is none; null: the guest was for somebody who is there already, and nothing is handed on. The guest
+  /// is destroyed inside it, so it is the last thing that a guest does.
   virtual void shake(shaken done) = 0;
   /// It has taken too long, or has to leave for a newer one: may still say so to the peer, without waiting. It is
   /// destroyed next. @param why  timeout | busy

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "testing/child.hpp"
+#include "testing/temp_dir.hpp"
+#include "testing/tls_authority.hpp"
 
 namespace ferry::test {
 namespace {
@@ -22,12 +24,13 @@ words python_peer(words arguments) {
 
 class gateway_program : public ::testing::Test {
  protected:
-  void start(words more = {}) {
-    words call{FERRY_PROGRAM_PATH, "gateway", "-ClientAddr", "127.0.0.1:0", "-ServerAddr=127.0.0.1:0"};
+  void start(words more = {}, const std::string& client_addr = "127.0.0.1:0") {
+    words call{FERRY_PROGRAM_PATH, "gateway", "-ClientAddr", client_addr, "-ServerAddr=127.0.0.1:0"};
     call.insert(call.end(), more.begin(), more.end());
     it.emplace(call, child_options{{"FERRY_GATEWAY_SERVER_AUTH_KEY=sekrit"}, {}, false});
     for (auto* port : {&clients, &servers}) {
-      const auto line = it->read_error_line();
+      auto line = it->read_error_line();
+      while (line && line->starts_with("ferry: warning: ")) line = it->read_error_line();
       ASSERT_TRUE(line && line->find("listening on") != std::string::npos) << line.value_or("nothing");
       *port = line->substr(line->rfind(':') + 1);
     }
@@ -75,6 +78,37 @@ TEST_F(gateway_program, carries_a_server_that_dials_a_client) {
   child server(python_peer({"dial", servers, "7", "sekrit", "1", "50"}));
   finish(server);
   finish(client);
+}
+
+TEST_F(gateway_program, goes_on_with_a_client_whose_connection_is_cut_a_thousand_times) {
+  start({"-ClientSnetEnable=true", "-ClientSnetBuffer=1M"});
+  child server(python_peer({"hmac", servers, "7", "sekrit"}));
+  ASSERT_EQ(server.read_line(), "ready");
+  child client(python_peer({"snet", clients, "7", "300", "1000", "newer", "plain"}));
+  finish(client);
+  finish(server);
+}
+
+TEST_F(gateway_program, goes_on_with_clients_of_the_older_form_and_with_enciphered_ones) {
+  start({"-ClientSnetEnable=true", "-ClientSnetEncrypt=true", "-ClientSnetBuffer=1M", "--client-snet-form=older"});
+  child server(python_peer({"server", servers, "7", "sekrit"}));
+  ASSERT_EQ(server.read_line(), "ready");
+  child client(python_peer({"snet", clients, "7", "12", "30", "older", "rc4"}));
+  finish(client);
+  finish(server);
+}
+
+TEST_F(gateway_program, goes_on_with_a_client_that_shows_its_token_over_tls) {
+  const temp_dir place;
+  const tls_authority authority;
+  authority.issue(place.file("gateway.pem"), {});
+  start({"--client-resume", "--client-snet-buffer=1M"},
+        "tls://127.0.0.1:0?tls_certificate=" + place.file("gateway.pem"));
+  child server(python_peer({"server", servers, "7", "sekrit"}));
+  ASSERT_EQ(server.read_line(), "ready");
+  child client(python_peer({"token", clients, "7", "30", "100", place.file("gateway.pem.ca")}));
+  finish(client);
+  finish(server);
 }
 
 TEST_F(gateway_program, lets_no_server_in_with_another_key) {

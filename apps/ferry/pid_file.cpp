@@ -1,0 +1,48 @@
+#include "apps/ferry/pid_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace ferry::app {
+namespace {
+
+// Whether the path still leads to the file that is locked: its last holder may have removed it meanwhile.
+bool is_there(int fd, const std::string& path) {
+  struct stat locked {
+  }, found{};
+  return ::fstat(fd, &locked) == 0 && ::stat(path.c_str(), &found) == 0 && locked.st_ino == found.st_ino &&
+         locked.st_dev == found.st_dev;
+}
+
+}  // namespace
+
+result<pid_file> pid_file::take(const std::string& path) {
+  for (;;) {
+    os::unique_fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (!fd) return error::from_errno(errno, "open " + path);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return error::from_errno(errno, "lock " + path);
+      char text[16] = {};
+      const auto size = ::pread(fd.get(), text, sizeof text - 1, 0);
+      std::string who(text, size > 0 ? static_cast<std::size_t>(size) : 0);
+      while (who.ends_with('\n')) who.pop_back();
+      return error(errc::busy, path + ": process " + who + " has it; one at a time may run with this name");
+    }
+    if (!is_there(fd.get(), path)) continue;
+    const auto text = std::to_string(::getpid()) + "\n";
+    if (::ftruncate(fd.get(), 0) != 0 ||
+        ::pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
+      return error::from_errno(errno, "write " + path);
+    return pid_file(std::move(fd), path);
+  }
+}
+
+pid_file::~pid_file() {
+  if (fd_ && is_there(fd_.get(), path_)) ::unlink(path_.c_str());
+}
+
+}  // namespace ferry::app

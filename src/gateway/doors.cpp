@@ -1,0 +1,126 @@
+#include "gateway/doors.hpp"
+
+#include <ferry/options.hpp>
+#include <ferry/url.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include "gateway/message_door.hpp"
+
+namespace ferry::gateway {
+namespace {
+
+using session::gateway_role;
+
+constexpr int k_accepts_per_turn = 64;                    // then those who are there have their turn
+constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
+constexpr std::size_t k_message_queue = 256 * 1024;       // below a member's own queue, which has the limits
+
+}  // namespace
+
+struct doors::door {
+  explicit door(boost::asio::io_context& io) : pause(io) {}
+  std::unique_ptr<acceptor> at;  // null: closed
+  std::string url;
+  gateway_role role = gateway_role::client;
+  boost::asio::steady_timer pause;
+};
+
+std::vector<std::string> words_of(std::string_view text) {
+  constexpr std::string_view blanks = " \t\r\n";
+  std::vector<std::string> made;
+  for (;;) {
+    const auto begin = text.find_first_not_of(blanks);
+    if (begin == std::string_view::npos) return made;
+    const auto end = std::min(text.size(), text.find_first_of(blanks, begin));
+    made.emplace_back(text.substr(begin, end - begin));
+    text.remove_prefix(end);
+  }
+}
+
+result<void> doors::open(gateway_role role, const side_settings& side, const settings& all) {
+  for (const auto& url : words_of(side.url)) {
+    auto made = listen(role, url, side, all);
+    if (!made) return made.error();
+    auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
+    one->at = std::move(*made);
+    one->url = one->at->local_url();
+    one->role = role;
+    wait(one);
+  }
+  return {};
+}
+
+result<std::unique_ptr<acceptor>> doors::listen(gateway_role role, const std::string& url, const side_settings& side,
+                                                const settings& all) {
+  options with;
+  for (const auto& word : words_of(side.options)) {
+    const auto equals = std::min(word.size(), word.find('='));
+    if (const auto wrong = set_option(with, word.substr(0, equals),
+                                      equals == word.size() ? "on" : std::string_view(word).substr(equals + 1)))
+      return error(wrong->unknown ? errc::unknown_option : errc::bad_option, wrong->text);
+  }
+  if (side.resume.kind == resume_kind::token) with.tls_min = tls_version_kind::tls_1_3;
+  const auto at = parse_url(url, with, where_.schemes());
+  if (!at) return at.error();
+  with.reuse_port = with.reuse_port || all.reuse_port;
+  const auto transport = where_.transport(at->scheme);
+  const bool messages = !transport || transport->shape() == stream_shape::messages;
+  if (transport && transport->shape() == stream_shape::local)
+    return error(errc::unsupported, url + ": nobody else reaches what is inside of this process");
+  if (messages) {
+    with.max_message = all.max_packet;
+    with.send_queue_bytes = std::max<std::size_t>(k_message_queue, all.max_packet);
+    with.max_connections = all.max_members;
+    return listen_for_messages(where_, *at, with, role == gateway_role::server);
+  }
+  if (side.resume.kind == resume_kind::token && (at->scheme != "tls" || with.tls_min != tls_version_kind::tls_1_3))
+    return error(errc::unsupported, url + ": streams that a token resumes need tls:// and TLS 1.3");
+  auto made = transport->listen(where_, *at, with);
+  if (!made) return made.error();
+  return accept_resumable(where_, std::move(*made), side.resume, resumed_);
+}
+
+void doors::close() noexcept {
+  for (const auto& one : all_) {
+    if (one->at) std::exchange(one->at, nullptr)->close();
+    one->pause.cancel();
+  }
+}
+
+std::vector<std::string> doors::urls(gateway_role role) const {
+  std::vector<std::string> made;
+  for (const auto& one : all_)
+    if (one->role == role) made.push_back(one->url);
+  return made;
+}
+
+// A door that is closed calls nobody: it is kept by its acceptor's handler only, and then has none.
+void doors::wait(const std::shared_ptr<door>& which) {
+  which->at->async_wait([this, weak = std::weak_ptr(which)] {
+    if (const auto one = weak.lock(); one && one->at) accept_some(one);
+  });
+}
+
+void doors::accept_some(const std::shared_ptr<door>& which) {
+  for (int i = 0; i < k_accepts_per_turn && which->at; ++i) {
+    auto came = which->at->try_accept();
+    if (came) {
+      owner_.came(which->role, std::move(*came));
+      continue;
+    }
+    if (came.error() == errc::would_block) break;
+    owner_.not_come(which->url, came.error());
+    if (came.error() != errc::busy) continue;
+    which->pause.expires_after(k_pause);
+    which->pause.async_wait([this, weak = std::weak_ptr(which)](const error_code& failed) {
+      if (failed) return;
+      if (const auto one = weak.lock(); one && one->at) accept_some(one);
+    });
+    return;
+  }
+  if (which->at) wait(which);
+}
+
+}  // namespace ferry::gateway

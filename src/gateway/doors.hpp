@@ -1,0 +1,62 @@
+#pragma once
+/// Where the members of a gateway arrive: one door for each URL.
+
+#include <ferry/context.hpp>
+#include <ferry/stream.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/resumable.hpp"
+#include "gateway/settings.hpp"
+#include "session/virtual_connections.hpp"
+
+namespace ferry::gateway {
+
+/// The words of a text that has several, with blanks between them.
+[[nodiscard]] std::vector<std::string> words_of(std::string_view text);
+
+/// Who is told of those who arrive.
+class door_owner {
+ public:
+  virtual void came(session::gateway_role role, std::shared_ptr<stream> who) = 0;
+  /// Somebody could not come in, or nobody can for a while.
+  virtual void not_come(const std::string& url, const error& why) = 0;
+
+ protected:
+  ~door_owner() = default;
+};
+
+class doors {
+ public:
+  doors(context& where, door_owner& owner) : where_(where), owner_(owner) {}
+  ~doors() { close(); }
+  doors(const doors&) = delete;
+  doors& operator=(const doors&) = delete;
+
+  /// Listens at each URL of that side. @return as of stream_transport::listen and listener::open | unsupported: a
+  /// gateway does not listen on that transport, or not so | bad_option
+  [[nodiscard]] result<void> open(session::gateway_role role, const side_settings& side, const settings& all);
+  /// Nobody arrives any more.
+  void close() noexcept;
+  /// As they were bound, in the order of the settings.
+  [[nodiscard]] std::vector<std::string> urls(session::gateway_role role) const;
+  [[nodiscard]] const resume_counts& resumed() const noexcept { return *resumed_; }
+
+ private:
+  struct door;
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const std::string& url,
+                                                         const side_settings& side, const settings& all);
+  void wait(const std::shared_ptr<door>& which);
+  void accept_some(const std::shared_ptr<door>& which);
+
+  context& where_;
+  door_owner& owner_;
+  std::vector<std::shared_ptr<door>> all_;
+  std::shared_ptr<resume_counts> resumed_ = std::make_shared<resume_counts>();
+};
+
+}  // namespace ferry::gateway

@@ -1,0 +1,263 @@
+// Members over streams that outlive their connections.
+#include "gateway/resumable.hpp"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <random>
+#include <string>
+
+#include "gateway/gateway.hpp"
+#include "session/snet_handshake.hpp"
+#include "testing/gateway_by_hand.hpp"
+
+namespace ferry::gateway {
+namespace {
+
+using codec::gateway::command;
+using codec::snet::form;
+using test::packet;
+using test::port_of;
+using test::raw_tcp;
+using test::run_until;
+using test::wire;
+using peer = test::gateway_peer;
+
+// A client of a resumable stream, whose connection the test cuts.
+class resuming_client {
+ public:
+  resuming_client(boost::asio::io_context& io, std::uint16_t port, const session::snet_options& with)
+      : io_(io), port_(port), with_(with) {}
+
+  // @return what the handshake has come to
+  error connect() {
+    if (socket_) old_.emplace(std::move(*socket_));  // the gateway does not see an end of it
+    socket_.emplace(port_);
+    auto machine = core_ ? session::snet_connecting(with_, *core_) : session::snet_connecting(with_, 0x1234567);
+    socket_->send(as_text(machine.begin().view()));
+    error wrong;
+    bool done = false;
+    EXPECT_TRUE(run_until(
+        io_,
+        [&] {
+          const auto& came = socket_->received();
+          const auto step = machine.on_bytes(as_bytes(came));
+          if (!step) wrong = step.error();
+          if (!step || socket_->ended()) {
+            if (step && step->consumed == 0) wrong = errc::end_of_stream;
+            if (!step || step->consumed == 0) return true;
+          }
+          done = step->done;
+          if (done) {
+            (void)socket_->take(step->consumed);
+            if (step->send.size != 0) socket_->send(as_text(step->send.view()));
+          }
+          return done;
+        },
+        "the handshake"));
+    if (!done) return wrong;
+    if (!core_)
+      core_ = machine.take();
+    else
+      for (const bytes part : {machine.replay().first, machine.replay().second}) socket_->send(as_text(part));
+    return {};
+  }
+  void cut() {
+    socket_.reset();
+    old_.reset();
+  }
+  void send(std::string_view plain) {
+    std::string on_wire(plain);
+    core_->write(as_bytes(plain), std::as_writable_bytes(std::span(on_wire)));
+    if (socket_) socket_->send(on_wire);
+  }
+  // What has come so far, of which nothing was taken; at most so many bytes more.
+  std::string& received(std::size_t most = std::string::npos) {
+    if (!socket_) return plain_;
+    (void)socket_->received();
+    auto came = socket_->take(most);
+    core_->receive(std::as_writable_bytes(std::span(came)));
+    return plain_ += came;
+  }
+  [[nodiscard]] std::string next(std::size_t size) {
+    EXPECT_TRUE(run_until(
+        io_, [&] { return received().size() >= size; }, "bytes"));
+    const auto made = plain_.substr(0, size);
+    plain_.erase(0, size);
+    return made;
+  }
+  [[nodiscard]] bool is_cut() { return !socket_ || socket_->ended(); }
+  session::snet_stream& core() { return *core_; }
+
+ private:
+  boost::asio::io_context& io_;
+  std::uint16_t port_;
+  session::snet_options with_;
+  std::unique_ptr<session::snet_stream> core_;
+  std::optional<raw_tcp> socket_, old_;
+  std::string plain_;
+};
+
+class gateway_resumable : public test::gateway_service {
+ protected:
+  void open_resumable(settings with = {}) {
+    with.clients.resume.kind = resume_kind::snet;
+    open(with);
+  }
+  resuming_client client_of(const session::snet_options& with = {}) {
+    return resuming_client(io, port_of(it->client_url()), with);
+  }
+  void expect_broken(std::uint64_t count) {
+    EXPECT_TRUE(run_until(
+        io, [&] { return it->stats().resumable.broken == count; }, "the gateway to see the cut"));
+  }
+};
+
+TEST_F(gateway_resumable, client_goes_on_where_it_was_after_many_cuts_in_either_form) {
+  for (const auto as : {form::newer, form::older})
+    for (const bool encrypt : {false, true}) {
+      settings with;
+      with.clients.resume.stream = {as, encrypt, 1u << 20};
+      open_resumable(with);
+      peer& s = server(7);
+      auto c = client_of(with.clients.resume.stream);
+      ASSERT_EQ(c.connect().reason(), errc{});
+      c.send(wire(command::dial(7)));
+      EXPECT_EQ(c.next(17), wire(command::accept(1, 7)));
+      EXPECT_EQ(s.next_command(), command::connect(1, 1));
+      std::minstd_rand chance(4711);
+      std::string expected;
+      for (int round = 0; round < 60; ++round) {
+        const auto up = packet(1, std::string(chance() % 3000, static_cast<char>('a' + round % 26)));
+        const auto down = packet(1, std::string(chance() % 3000, static_cast<char>('A' + round % 26)));
+        c.send(up);
+        s.send(down);
+        expected += down;
+        for (int turn = 0; turn < 2; ++turn) test::run_ready(io);
+        (void)c.received(chance() % 2000);
+        c.cut();
+        ASSERT_TRUE(run_until(
+            io, [&] { return c.connect().reason() == errc{}; }, "another connection"));
+        EXPECT_EQ(s.next(), up) << round;
+      }
+      EXPECT_TRUE(c.next(expected.size()) == expected);
+      EXPECT_GE(it->stats().resumable.resumed, 60u);
+      EXPECT_EQ(it->stats().clients, 1u);
+    }
+}
+
+TEST_F(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_its_idle_time_waits) {
+  settings with;
+  with.clients.idle_timeout = std::chrono::milliseconds(100);
+  open_resumable(with);
+  peer& s = server(7);
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::dial(7)));
+  EXPECT_EQ(c.next(17), wire(command::accept(1, 7)));
+  EXPECT_EQ(s.next_command(), command::connect(1, 1));
+  c.cut();
+  expect_broken(1);
+  s.send(packet(1, "while you were away"));
+  const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(250);
+  ASSERT_TRUE(run_until(
+      io, [&] { return std::chrono::steady_clock::now() > later; }, "some time"));
+  EXPECT_EQ(it->stats().idle, 0u);
+  ASSERT_EQ(c.connect().reason(), errc{});
+  EXPECT_EQ(c.next(27), packet(1, "while you were away"));
+}
+
+TEST_F(gateway_resumable, client_that_does_not_come_again_in_time_has_left) {
+  settings with;
+  with.clients.resume.wait = std::chrono::milliseconds(30);
+  open_resumable(with);
+  peer& s = server(7);
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::dial(7)));
+  EXPECT_EQ(c.next(17), wire(command::accept(1, 7)));
+  EXPECT_EQ(s.next_command(), command::connect(1, 1));
+  c.cut();
+  EXPECT_EQ(s.next_command(), command::close(1));
+  EXPECT_EQ(it->stats().resumable.given_up, 1u);
+  EXPECT_EQ(c.connect(), errc::refused);
+}
+
+TEST_F(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
+  open_resumable();
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  EXPECT_EQ(it->stats().clients, 1u);
+}
+
+TEST_F(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forges_counts) {
+  open_resumable();
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  const auto port = port_of(it->client_url());
+  const auto answer_to = [&](const codec::snet::message& said) {
+    raw_tcp thief(port);
+    thief.send(as_text(said.view()));
+    EXPECT_TRUE(run_until(
+        io, [&] { return thief.ended(); }, "the end"));
+    return thief.received();
+  };
+  auto stolen = c.core().key();
+  stolen[0] ^= std::byte{1};
+  const codec::snet::counts good{9, 9};
+  EXPECT_EQ(answer_to(encode_again(c.core().id(), good, stolen, form::newer)), std::string(24, '\0'));
+  EXPECT_EQ(answer_to(encode_again(c.core().id() + 1, good, c.core().key(), form::newer)), std::string(24, '\0'));
+  c.send(wire(command::ping()));  // has noticed nothing
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  EXPECT_EQ(it->stats().resumable.broken, 0u);
+  // With the right key, numbers that cannot be: that stream is dead, and no other.
+  auto other = client_of();
+  ASSERT_EQ(other.connect().reason(), errc{});
+  other.send(wire(command::ping()));
+  EXPECT_EQ(other.next(9), wire(command::ping()));
+  EXPECT_EQ(answer_to(encode_again(c.core().id(), {1, 1000}, c.core().key(), form::newer)), std::string(24, '\0'));
+  EXPECT_TRUE(run_until(
+      io, [&] { return c.is_cut() && it->stats().clients == 1; }, "the end of the stream"));
+  other.send(wire(command::ping()));
+  EXPECT_EQ(other.next(9), wire(command::ping()));
+}
+
+TEST_F(gateway_resumable, client_that_lacks_more_than_the_history_holds_is_refused) {
+  settings with;
+  with.clients.resume.stream.history_bytes = 1000;
+  open_resumable(with);
+  peer& s = server(7);
+  auto c = client_of(with.clients.resume.stream);
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::dial(7)));
+  EXPECT_EQ(c.next(17), wire(command::accept(1, 7)));
+  EXPECT_EQ(s.next_command(), command::connect(1, 1));
+  s.send(packet(1, std::string(5000, 'x')));
+  ASSERT_TRUE(run_until(
+      io, [&] { return it->stats().forwarded == 1; }, "the packet to be forwarded"));
+  test::run_ready(io);
+  c.cut();
+  EXPECT_EQ(c.connect(), errc::refused);
+  EXPECT_EQ(s.next_command(), command::close(1));
+}
+
+TEST_F(gateway_resumable, handshakes_that_mean_nothing_or_last_too_long_end) {
+  settings with;
+  with.clients.resume.handshake_timeout = std::chrono::milliseconds(50);
+  open_resumable(with);
+  raw_tcp nonsense(port_of(it->client_url())), silent(port_of(it->client_url()));
+  nonsense.send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(run_until(
+      io, [&] { return nonsense.ended() && silent.ended(); }, "both to end"));
+  EXPECT_EQ(it->stats().clients_accepted, 0u);
+}
+
+}  // namespace
+}  // namespace ferry::gateway
