@@ -1,4 +1,5 @@
-"""The client against a real gateway and a service of C++, in Node or in Chromium.
+"""The client against a real gateway and a service of C++, which is connected to it over shared memory; in Node or in
+Chromium.
 
     with_gateway.py node|chromium CLIENT FERRY SERVICE BROWSER_PEER
 
@@ -99,11 +100,12 @@ def main():
         key = Path(home) / "key"
         key.write_text("sekrit\n")
         gateway = subprocess.Popen([FERRY, "gateway", "--client-addr", "ws://127.0.0.1:0/", "--server-addr",
-                                    "127.0.0.1:0", "--server-auth-key-file", key], stderr=subprocess.PIPE, text=True)
+                                    f"shm://services?runtime_dir={home}", "--server-auth-key-file", key],
+                                   stderr=subprocess.PIPE, text=True)
         programs.append(gateway)
         clients, servers = listening(gateway), listening(gateway)
         if servers is None:
-            print("skipped: this gateway does not listen for WebSocket")
+            print("skipped: this gateway does not listen for WebSocket and in shared memory")
             return 77
         service = subprocess.Popen([SERVICE, "serve", servers, "7", key], stdout=subprocess.PIPE, text=True)
         programs.append(service)
