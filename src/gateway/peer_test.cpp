@@ -327,7 +327,8 @@ TEST_F(gateway_peers, close_in_order_brings_everything_out_first) {
   open_gateway();
   auto serving = server(7);
   auto asking = client();
-  auto [here, there] = connected(asking, serving, 7);
+  auto ends = connected(asking, serving, 7);
+  auto &here = ends.first, &there = ends.second;
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(here.try_send(std::string(10'000, 'x')));
   std::optional<error_code> closed;
   asking.async_close([&](error_code code) { closed = code; });
@@ -344,8 +345,9 @@ TEST_F(gateway_peers, context_that_goes_first_lets_go_of_everything) {
   auto serving = server(7);
   auto asking = client();
   const auto held = std::make_shared<int>(0);
-  auto [here, there] = connected(asking, serving, 7);
-  here.on_message([held, here](const message_view&) {});
+  auto ends = connected(asking, serving, 7);
+  auto &here = ends.first, &there = ends.second;
+  here.on_message([held, itself = here](const message_view&) {});
   asking.on_channel([held, asking](channel) {});
   asking.async_dial(8, [held](error_code, channel) {});
   serving.async_accept([held](error_code, channel) {});
