@@ -135,7 +135,7 @@ result<gateway_bench_run> run_gateway_bench(const gateway_bench_plan& asked) {
   const auto ended = bench::run_together(parts, bench::patience(plan.duration) + std::chrono::seconds(60));
   if (!ended) return ended.error();
   auto run = shared->run;
-  if (plan.work == gateway_work::echo && plan.with_relay) run_relay(plan, run);
+  if (plan.work == gateway_work::echo && plan.with_relay && plan.rate == 0) run_relay(plan, run);
   return run;
 }
 

@@ -36,7 +36,7 @@ struct gateway_bench_plan {
   std::chrono::nanoseconds duration = std::chrono::seconds(1);
   bench::placement pin;  ///< first: the gateway; second: service and load
   foreign_gateway external;
-  bool with_relay = true;  ///< a bare relay follows under the same load; echo alone
+  bool with_relay = true;  ///< a bare relay follows under the same load; echo without a rate alone
 };
 
 struct gateway_bench_run {
