@@ -161,6 +161,32 @@ TEST_P(transport, calls_no_handler_from_inside_a_call) {
   EXPECT_GT(calls, 5);
 }
 
+TEST_P(transport, tells_that_there_is_room_from_the_event_loop_only) {
+  options with = settings();
+  with.send_queue_bytes = 4000;
+  join(with, settings());
+  server.on_message([](const message_view&) {});
+  bool inside = false;
+  int told = 0;
+  client.on_drain([&] {
+    ++told;
+    EXPECT_FALSE(inside) << "called from inside try_send";
+  });
+  const std::string small = pattern(1, 1000), large = pattern(2, 100'000);  // which is written from where it lies
+  int filled = 0;
+  const auto fill = [&] {
+    if (filled > told) return false;
+    ++filled;
+    inside = true;
+    (void)client.try_send(large);
+    while (client.try_send(small)) {
+    }
+    inside = false;
+    return told >= 5;
+  };
+  EXPECT_TRUE(turn(fill, "room, again and again"));
+}
+
 // What a program leaves behind that stops in the middle; the sanitizers look for what is used later or never freed.
 struct abandoned {
   const setting& with;

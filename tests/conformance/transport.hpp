@@ -17,23 +17,14 @@
 
 #include "net/transports.hpp"
 #include "testing/faulty_stream.hpp"
+#include "testing/sanitizers.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
 #include "testing/watchdog.hpp"
 
 namespace ferry::test {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr std::size_t k_slower = 10;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr std::size_t k_slower = 10;
-#else
-inline constexpr std::size_t k_slower = 1;
-#endif
-#else
-inline constexpr std::size_t k_slower = 1;
-#endif
+inline constexpr std::size_t k_slower = k_checks_addresses || k_checks_threads ? 10 : 1;
 
 struct setting {
   const char* transport;  ///< inproc, ipc, abstract, tcp4, tcp6, localhost, tls4, ws4, wss4, wsraw4, wssraw4, wsipc,
@@ -73,6 +64,7 @@ inline void PrintTo(const setting& s, std::ostream* out) { *out << name_of(s); }
       {"reads_on_once_the_receive_queue_is_below_its_low_mark", k_ring},
       {"lets_async_send_wait_for_room_and_keeps_the_order", k_ring},
       {"calls_no_handler_from_inside_a_call", k_ring},
+      {"tells_that_there_is_room_from_the_event_loop_only", k_ring},
       {"completes_a_flush_when_the_kernel_has_everything_and_not_before", k_taken},
       {"cancels_a_waiting_send_and_a_waiting_flush_without_sending_more", k_taken},
       {"delivers_nothing_between_pause_and_resume", k_taken},
@@ -85,6 +77,7 @@ inline void PrintTo(const setting& s, std::ostream* out) { *out << name_of(s); }
       {"gives_what_arrived_before_the_end_and_then_why_it_ended", k_outlives},
       {"cuts_a_channel_of_which_no_copy_was_kept", k_outlives},
       {"ends_the_connection_when_the_peer_sends_more_than_max_message", k_outlives},
+      {"counts_what_was_too_large_for_the_peer_as_lost_though_this_end_had_ended", k_outlives},
       {"delivers_nothing_twice_and_loses_at_most_the_bound_when_the_listener_restarts", k_outlives},
   };
   for (const row& one : k_rows)

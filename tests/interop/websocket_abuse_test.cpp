@@ -11,6 +11,7 @@
 #include <string>
 
 #include "testing/child.hpp"
+#include "testing/sanitizers.hpp"
 #include "testing/tcp_by_hand.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
@@ -23,19 +24,9 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr std::size_t k_max_message = 1 << 20;
-// A sanitizer keeps what is freed for a while, 256 MiB of it.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FERRY_KEEPS_FREED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FERRY_KEEPS_FREED
-#endif
-#endif
-#ifdef FERRY_KEEPS_FREED
-constexpr std::size_t k_memory = 512u << 20;  // by which the program may grow: a generous bound for one attacker
-#else
-constexpr std::size_t k_memory = 64u << 20;  // by which the program may grow: a generous bound for one attacker
-#endif
+// By which the program may grow: a generous bound for one attacker. A sanitizer keeps what is freed for a while, 256
+// MiB of it.
+constexpr std::size_t k_memory = (k_checks_addresses || k_checks_threads ? 512u : 64u) << 20;
 
 /// "ferry listen" as the victim.
 class victim {
