@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <optional>
 #include <random>
 #include <string>
@@ -29,8 +30,9 @@ class resuming_client {
   resuming_client(boost::asio::io_context& io, std::uint16_t port, const session::snet_options& with)
       : io_(io), port_(port), with_(with) {}
 
+  // @param late  said on the old connection once the gateway has told what it received
   // @return what the handshake has come to
-  error connect() {
+  error connect(std::string_view late = {}) {
     if (socket_) old_.emplace(std::move(*socket_));  // the gateway does not see an end of it
     socket_.emplace(port_);
     auto machine = core_ ? session::snet_connecting(with_, *core_) : session::snet_connecting(with_, 0x1234567);
@@ -50,6 +52,10 @@ class resuming_client {
           done = step->done;
           if (done) {
             (void)socket_->take(step->consumed);
+            if (old_ && !late.empty()) {
+              (void)old_->try_send(late);
+              test::run_ready(io_);
+            }
             if (step->send.size != 0) socket_->send(as_text(step->send.view()));
           }
           return done;
@@ -167,6 +173,33 @@ TEST_F(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_it
   EXPECT_EQ(c.next(27), packet(1, "while you were away"));
 }
 
+TEST_F(gateway_resumable, clients_that_are_all_cut_at_once_come_again_and_each_gets_what_is_its_own) {
+  open_resumable();
+  peer& s = server(7);
+  std::deque<resuming_client> all;
+  constexpr std::uint32_t k_clients = 30;
+  for (std::uint32_t i = 1; i <= k_clients; ++i) {
+    auto& c = all.emplace_back(client_of());
+    ASSERT_EQ(c.connect().reason(), errc{});
+    c.send(wire(command::dial(7)));
+    EXPECT_EQ(c.next(17), wire(command::accept(i, 7)));
+    EXPECT_EQ(s.next_command(), command::connect(i, i));
+  }
+  for (int round = 0; round < 2; ++round) {
+    for (auto& c : all) c.cut();
+    for (std::uint32_t i = 1; i <= k_clients; ++i) s.send(packet(i, "for " + std::to_string(i)));
+    for (auto& c : all) ASSERT_EQ(c.connect().reason(), errc{});
+    for (std::uint32_t i = 1; i <= k_clients; ++i) {
+      const auto expected = packet(i, "for " + std::to_string(i));
+      EXPECT_EQ(all[i - 1].next(expected.size()), expected);
+      all[i - 1].send(packet(i, "from " + std::to_string(i)));
+      EXPECT_EQ(s.next(), packet(i, "from " + std::to_string(i)));
+    }
+  }
+  EXPECT_EQ(it->stats().clients, k_clients);
+  EXPECT_EQ(it->stats().resumable.resumed, 2 * k_clients);
+}
+
 TEST_F(gateway_resumable, client_that_does_not_come_again_in_time_has_left) {
   settings with;
   with.clients.resume.wait = std::chrono::milliseconds(30);
@@ -190,6 +223,9 @@ TEST_F(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
   c.send(wire(command::ping()));
   EXPECT_EQ(c.next(9), wire(command::ping()));
   ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  ASSERT_EQ(c.connect(wire(command::ping())).reason(), errc{});  // from then on nothing is taken from the old one
   c.send(wire(command::ping()));
   EXPECT_EQ(c.next(9), wire(command::ping()));
   EXPECT_EQ(it->stats().clients, 1u);

@@ -106,7 +106,7 @@ TEST_F(gateway_program, goes_on_with_a_client_that_shows_its_token_over_tls) {
         "tls://127.0.0.1:0?tls_certificate=" + place.file("gateway.pem"));
   child server(python_peer({"server", servers, "7", "sekrit"}));
   ASSERT_EQ(server.read_line(), "ready");
-  child client(python_peer({"token", clients, "7", "30", "100", place.file("gateway.pem.ca")}));
+  child client(python_peer({"token", clients, "7", "10", "30", place.file("gateway.pem.ca")}));
   finish(client);
   finish(server);
 }
