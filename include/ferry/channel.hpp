@@ -93,7 +93,10 @@ using close_completion = completion<error_code, close_report>;
 /// A handle; copies refer to the same channel. When the last copy goes, the channel is cut as by cut().
 /// Thread safety: the context's thread only, except try_send with `senders=many`.
 /// Handlers are called on the context's thread, never from inside a call of this class, and are let go of when the
-/// channel is closed. They may call anything here.
+/// channel is closed. They may call anything here. What they throw leaves the event loop as the next thing that it
+/// does, not from the middle of its work, and the channel goes on when that is turned again: the message of on_message
+/// was delivered, and no other one is before; in a persistent session its transaction has not happened, and it comes
+/// again.
 class channel {
  public:
   channel() noexcept = default;

@@ -42,7 +42,7 @@ class listener {
   explicit operator bool() const noexcept { return impl_ != nullptr; }
 
   /// Every channel that arrives, from now on. Set its handlers inside the call: nothing is read before it returns.
-  /// A channel of which no copy is kept is cut.
+  /// A channel of which no copy is kept is cut. What it throws leaves the event loop, and the listener goes on.
   void on_channel(std::function<void(channel)> handler);
   /// Completes with (error_code, channel). Connections wait in the kernel while nobody accepts. Cancellable.
   template <class Token>

@@ -103,7 +103,8 @@ class persistent_session {
   [[nodiscard]] bytes state() const;
   [[nodiscard]] session_info info() const;
 
-  /// Completes with (error_code) when a message can be received; closed if the channel ends first. Cancellable.
+  /// Completes with (error_code) when a message can be received; closed if the channel ends first, whatever the reason
+  /// (channel::last_error). Cancellable.
   template <class Token>
   auto async_wait_message(Token&& token) {
     return boost::asio::async_initiate<Token, void(error_code)>(

@@ -67,6 +67,17 @@ void channel_impl::on_message(std::function<void(const message_view&)> handler) 
   post_resume();
 }
 
+// The batch ends as if the handler had called pause(); once the exception has left the event loop, it goes on.
+void channel_impl::message_handler_threw() {
+  handler_threw_ = true;
+  undisturbed_ = false;
+  asio::post(where_.io(), [self = shared_from_this(), what = std::current_exception()] {
+    self->handler_threw_ = false;
+    self->post_resume();
+    std::rethrow_exception(what);
+  });
+}
+
 void channel_impl::change_message_handler() {
   const auto old = std::exchange(handlers_.message, std::move(*next_message_handler_));
   next_message_handler_.reset();
@@ -74,9 +85,9 @@ void channel_impl::change_message_handler() {
 
 void channel_impl::deliver_queued() {
   delivering_begins();
-  while (handlers_.message && !queue_.empty() && !paused_) {
+  while (handlers_.message && !queue_.empty() && !paused_ && !handler_threw_) {
     const message m = queue_.pop();
-    handlers_.message(m.view());
+    call_message_handler(m.view());
     if (next_message_handler_) change_message_handler();
   }
   delivering_ends();
@@ -177,23 +188,23 @@ void channel_impl::serve_flushes() {
 void channel_impl::report_progress(bool drained) {
   serve_flushes();
   serve_senders();
-  if (const auto* set = handlers_.set(); drained && set != nullptr) set->drain();
+  if (const auto* set = handlers_.set(); drained && set != nullptr) set->drain(io_);
 }
 
 void channel_impl::report_connect_failure(const error& why) {
   last_error_ = why;
-  if (const auto* set = handlers_.set()) set->connect_failure(why);
+  if (const auto* set = handlers_.set()) set->connect_failure(io_, why);
 }
 
 bool channel_impl::report_peer_end() {
   const auto* set = handlers_.set();
   if (set == nullptr || !set->peer_end) return false;
-  set->peer_end();
+  set->peer_end(io_);
   return true;
 }
 
 void channel_impl::report_poisoned(bytes frame) {
-  if (const auto* set = handlers_.set()) set->poisoned(frame);
+  if (const auto* set = handlers_.set()) set->poisoned(io_, frame);
 }
 
 // Life --------------------------------------------------------------------------------------------
@@ -203,7 +214,7 @@ void channel_impl::on_up(std::function<void(const peer_info&)> handler) {
   if (state_ != channel_state::up) return;
   asio::post(where_.io(), [self = shared_from_this()] {
     const auto* set = self->handlers_.set();
-    if (self->state_ == channel_state::up && set != nullptr) set->up(self->peer());
+    if (self->state_ == channel_state::up && set != nullptr) set->up(self->io_, self->peer());
   });
 }
 
@@ -237,12 +248,12 @@ void channel_impl::report_up(std::optional<peer_info> who) {
   if (who && !peer_) peer_ = std::make_unique<peer_info>();
   if (peer_) *peer_ = who ? std::move(*who) : current_peer();
   while (!up_waiters_.empty()) up_waiters_.pop()({});
-  if (const auto* set = handlers_.set(); set != nullptr && set->up) set->up(peer());
+  if (const auto* set = handlers_.set(); set != nullptr && set->up) set->up(io_, peer());
 }
 
 void channel_impl::report_down(const down_info& info) {
   last_error_ = info.reason;
-  if (const auto* set = handlers_.set()) set->down(info);
+  if (const auto* set = handlers_.set()) set->down(io_, info);
 }
 
 void channel_impl::ended(close_report report) {

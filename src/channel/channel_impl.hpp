@@ -103,7 +103,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
 
   /// False while no message may be delivered.
   [[nodiscard]] bool wants_messages() const noexcept {
-    return !paused_ && !receive_full_ && state_ != channel_state::closed;
+    return !paused_ && !receive_full_ && !handler_threw_ && state_ != channel_state::closed;
   }
   [[nodiscard]] const receive_queue& received() const noexcept { return queue_; }
   /// Hands a received message on. @return false: not taken; offer it again after resume_reading()
@@ -111,11 +111,13 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
     if (!wants_messages()) [[unlikely]]
       return false;
     if (!handlers_.message || !queue_.empty()) return enqueue(m);
-    handlers_.message(m);
+    call_message_handler(m);
     if (next_message_handler_) [[unlikely]]
       change_message_handler();
     return true;
   }
+  /// Whether the message handler has thrown and that has not left the event loop yet: nothing is delivered meanwhile.
+  [[nodiscard]] bool handler_threw() const noexcept { return handler_threw_; }
   /// Between these two, a message handler that is replaced stays alive until it returns.
   void delivering_begins() noexcept {
     delivering_ = true;
@@ -127,7 +129,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   [[nodiscard]] bool undisturbed() const noexcept { return undisturbed_; }
   /// deliver(), where undisturbed().
   void deliver_undisturbed(const message_view& m) {
-    handlers_.message(m);
+    call_message_handler(m);
     if (!undisturbed_ && next_message_handler_) [[unlikely]]
       change_message_handler();
   }
@@ -149,7 +151,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   [[nodiscard]] bool report_peer_end();
   void report_connect_failure(const error& why);
   void report_attempt(attempt_step step) {
-    if (const auto* set = handlers_.set()) set->attempt(step);
+    if (const auto* set = handlers_.set()) set->attempt(io_, step);
   }
   /// For good: completes what waits, reports, lets go of the handlers. Called by the event loop, once.
   void ended(close_report report);
@@ -182,6 +184,14 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   };
 
   [[nodiscard]] bool enqueue(const message_view& m);
+  void call_message_handler(const message_view& m) {
+    try {
+      handlers_.message(m);
+    } catch (...) {
+      message_handler_threw();
+    }
+  }
+  void message_handler_threw();
   void change_message_handler();
   void deliver_queued();
   void after_pop();
@@ -197,6 +207,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   bool paused_ = false;
   bool pulled_ = false;  // somebody has used try_receive, async_receive or the readiness descriptor
   bool receive_full_ = false;
+  bool handler_threw_ = false;
   bool delivering_ = false;
   bool undisturbed_ = false;
   bool resume_posted_ = false;

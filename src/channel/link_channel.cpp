@@ -19,6 +19,7 @@ void link_channel::let_go() noexcept {
   if (timer_) timer_->cancel();
   slot_.reset();
   abort_connection();
+  drop_rest();
 }
 
 // Connecting --------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ void link_channel::finish(const error& why) {
   refuse_messages();
   const taken unsent = drop_queue();
   slot_.reset();
-  complete_rest(why.code());
+  complete_rest();
   ended({why, unsent.messages, unsent.bytes, last_lost_});
 }
 

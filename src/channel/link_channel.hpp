@@ -80,7 +80,9 @@ class link_channel : public channel_impl {
   /// Nothing is queued any more. @return what was
   virtual taken drop_queue() noexcept = 0;
   /// The channel ends for good: operations of its own kind that wait are over.
-  virtual void complete_rest(const error_code&) {}
+  virtual void complete_rest() {}
+  /// The same, but as part of abandon(): they are let go of without a word.
+  virtual void drop_rest() noexcept {}
   /// Whether an accepted end outlives its connection, as its peer may come back: came_back().
   [[nodiscard]] virtual bool outlives_connection() const noexcept { return false; }
   /// For reading a last time, before a connection that cannot be written to is given up.

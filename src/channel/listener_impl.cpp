@@ -134,7 +134,7 @@ void listener_impl::pause(const error& why) {
 
 void listener_impl::report(const error& why) {
   where_.log(log_level::warn, "listener", [&] { return why.text(); });
-  if (error_handler_) error_handler_(why);
+  if (error_handler_) error_handler_(where_.io(), why);
 }
 
 void listener_impl::welcome(std::unique_ptr<arrival> arrived) {
@@ -152,7 +152,7 @@ void listener_impl::welcome(std::unique_ptr<arrival> arrived) {
   std::shared_ptr<void> slot(nullptr, [open = open_](void*) { open->channels -= 1; });
   channel handle = hold(arrived->make(where_, url_, options_));
   if (channel_handler_) {
-    channel_handler_(handle);
+    channel_handler_(where_.io(), handle);
   } else {
     accepts_.pop()({}, handle);
   }

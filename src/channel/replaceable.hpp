@@ -1,7 +1,10 @@
 #pragma once
+#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
 #include <utility>
+
+#include "channel/rethrow.hpp"
 
 namespace ferry::detail {
 
@@ -14,9 +17,16 @@ class replaceable {
     return *this;
   }
   explicit operator bool() const noexcept { return held_ != nullptr; }
-  /// Does nothing if there is none.
-  void operator()(Args... args) const {
-    if (const auto running = held_) (*running)(std::forward<Args>(args)...);
+  /// Does nothing if there is none. What it throws leaves `loop`, later: whoever tells something goes on as if it had
+  /// returned.
+  void operator()(boost::asio::io_context& loop, Args... args) const {
+    const auto running = held_;
+    if (!running) return;
+    try {
+      (*running)(std::forward<Args>(args)...);
+    } catch (...) {
+      rethrow_from(loop, std::current_exception());
+    }
   }
 
  private:

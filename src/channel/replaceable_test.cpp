@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace {
 TEST(replaceable, does_nothing_without_a_handler) {
   replaceable<int> none;
   EXPECT_FALSE(none);
-  none(1);
+  boost::asio::io_context loop;
+  none(loop, 1);
 }
 
 TEST(replaceable, lives_until_it_returns_when_it_replaces_itself) {
@@ -21,8 +23,9 @@ TEST(replaceable, lives_until_it_returns_when_it_replaces_itself) {
     handler = [&](int other) { told.push_back("second " + std::to_string(other)); };
     told.push_back(mark.substr(0, 1) + std::to_string(value));
   };
-  handler(1);
-  handler(2);
+  boost::asio::io_context loop;
+  handler(loop, 1);
+  handler(loop, 2);
   EXPECT_EQ(told, (std::vector<std::string>{"m1", "second 2"}));
 }
 
@@ -30,11 +33,21 @@ TEST(replaceable, keeps_the_state_of_its_handler) {
   replaceable<> handler;
   int seen = 0;
   handler = [&, calls = 0]() mutable { seen = ++calls; };
-  handler();
-  handler();
+  boost::asio::io_context loop;
+  handler(loop);
+  handler(loop);
   EXPECT_EQ(seen, 2);
   handler = nullptr;
   EXPECT_FALSE(handler);
+}
+
+TEST(replaceable, lets_what_its_handler_throws_leave_the_event_loop_and_not_the_call) {
+  replaceable<int> handler;
+  boost::asio::io_context loop;
+  handler = [](int value) { throw std::out_of_range(std::to_string(value)); };
+  EXPECT_NO_THROW(handler(loop, 1));
+  EXPECT_THROW(loop.run(), std::out_of_range);
+  EXPECT_EQ(loop.run(), 0u) << "once";
 }
 
 }  // namespace

@@ -59,28 +59,6 @@ std::size_t session_channel::take_inputs(std::optional<error>& wrong) {
   return taken;
 }
 
-// A handler that throws has done nothing; the message comes again when the event loop runs on.
-class session_channel::handler_runs {
- public:
-  explicit handler_runs(session_channel& of) noexcept : of_(of) {}
-  handler_runs(const handler_runs&) = delete;
-  handler_runs& operator=(const handler_runs&) = delete;
-  ~handler_runs() {
-    if (returned_) [[likely]]
-      return;
-    of_.undo();
-    of_.forget_transaction();
-    of_.in_batch_ = false;
-    of_.delivering_ends();
-    if (of_.carrier_ && !of_.aborted_) of_.carrier_->read_on();
-  }
-  void returned() noexcept { returned_ = true; }
-
- private:
-  session_channel& of_;
-  bool returned_ = false;
-};
-
 // The first small answer of a handler is kept until its commit, which writes it last; another one follows it at once.
 bool session_channel::send_straight(const message_view& m) {
   auto& s = session();
@@ -121,11 +99,9 @@ std::size_t session_channel::take_straight() {
     if (payload > options_->max_message) break;  // also where there is no checksum
     step_ = step::handler;
     if (s.prepared() || s.reserve(room.size()) != nullptr) first_answer.open(room);
-    handler_runs running(*this);
     deliver_undisturbed({record.body().subspan(k_sum_bytes),
                          has(record.marks, ring_marks::text) ? message_kind::text : message_kind::binary, 0});
-    running.returned();
-    if (given_back_ || !carrier_) [[unlikely]] {
+    if (given_back_ || handler_threw() || !carrier_) [[unlikely]] {
       undo();
       held_back_ = true;
       forget_transaction();
@@ -152,10 +128,9 @@ std::size_t session_channel::take_straight() {
 bool session_channel::hand_over(const message_view& m) {
   step_ = step::handler;
   const bool silent = m.payload.empty() && !options_->deliver_empty;
-  handler_runs running(*this);
   const bool taken = silent || deliver(m);
-  running.returned();
-  bool done = taken && !given_back_ && store_ != nullptr && carrier_ != nullptr;
+  // A handler that has thrown has done nothing; the message comes again when that has left the event loop.
+  bool done = taken && !given_back_ && !handler_threw() && store_ != nullptr && carrier_ != nullptr;
   if (done) {
     const auto guard = locked();
     carrier_->advance();
@@ -328,7 +303,7 @@ session_info session_channel::info() {
 }
 
 void session_channel::start_wait_input(send_completion done) {
-  if (!store_) return done(errc::closed);
+  if (!store_ || completed_) return done(errc::closed);
   input_waiters_.add(self_as<session_channel>(), &session_channel::input_waiters_, where_.io(), std::move(done), {},
                      [](send_completion& one) { one(errc::cancelled); });
   asio::post(where_.io(), [self = self_as<session_channel>()] {
@@ -534,7 +509,10 @@ void session_channel::synced(const result<void>& outcome) {
   }
   if (after_sync_) std::exchange(after_sync_, nullptr)();
   if (!store_) return;
-  if (!outcome) return cut(outcome.error().in("the disk under " + store_->who().own_name + "'s session"));
+  if (!outcome) {
+    disk_failure_ = outcome.error().code();
+    return cut(outcome.error().in("the disk under " + store_->who().own_name + "'s session"));
+  }
   tell_durable();
   went_out(false);
   sync_now();
@@ -547,7 +525,7 @@ void session_channel::when_durable(std::uint64_t number, std::function<void(bool
     const auto guard = locked();
     done = session().durable() >= number;
   }
-  if (done) return then(true);
+  if (done || completed_) return then(done);
   durable_waiters_.push_back({number, std::move(then)});
   sync_soon();
 }
@@ -565,21 +543,29 @@ void session_channel::tell_durable() {
 }
 
 void session_channel::start_wait_durable(send_completion done) {
-  if (!store_) return done(errc::closed);
+  const auto not_durable = [this] { return disk_failure_ ? disk_failure_ : error_code(errc::closed); };
+  if (!store_) return done(not_durable());
   std::uint64_t number = 0;
   {
     const auto guard = locked();
     number = session().newest();
   }
-  when_durable(number, [this, done = std::make_shared<send_completion>(std::move(done))](bool durable) {
-    (*done)(durable ? error_code{} : ended_with_);
+  when_durable(number, [not_durable, done = std::make_shared<send_completion>(std::move(done))](bool durable) {
+    (*done)(durable ? error_code{} : not_durable());
   });
 }
 
-void session_channel::complete_rest(const error_code& why) {
-  ended_with_ = why;
-  for (auto& one : input_waiters_.take_all()) one.done(why);
+void session_channel::complete_rest() {
+  completed_ = true;
+  for (auto& one : input_waiters_.take_all()) one.done(errc::closed);
   for (auto& one : std::exchange(durable_waiters_, {})) one.then(false);
+}
+
+// What they hold may let go of this channel, or of others.
+void session_channel::drop_rest() noexcept {
+  const auto waiting = input_waiters_.take_all();
+  const auto durable = std::exchange(durable_waiters_, {});
+  const auto later = std::exchange(after_sync_, nullptr);
 }
 
 }  // namespace ferry::detail

@@ -134,7 +134,8 @@ class session_channel final : public link_channel {
   [[nodiscard]] bytes first_frame() const noexcept override { return {}; }
   void drop_first_frame() noexcept override {}
   taken drop_queue() noexcept override;
-  void complete_rest(const error_code& why) override;
+  void complete_rest() override;
+  void drop_rest() noexcept override;
   void read_what_is_left() override {}
   [[nodiscard]] bool take_was_full() override;
   [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
@@ -160,7 +161,6 @@ class session_channel final : public link_channel {
   [[nodiscard]] std::size_t take_straight();
   [[nodiscard]] bool nothing_there();
   [[nodiscard]] bool send_straight(const message_view& m);
-  class handler_runs;
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
   [[nodiscard]] result<std::uint64_t> commit_now();
@@ -223,7 +223,8 @@ class session_channel final : public link_channel {
     std::function<void(bool)> then;
   };
   std::deque<durable_waiter> durable_waiters_;
-  error_code ended_with_;
+  error_code disk_failure_;
+  bool completed_ = false;            // complete_rest() was called
   std::function<void()> after_sync_;  // for who needs that none is under way
 };
 

@@ -244,6 +244,25 @@ TEST_P(sessions, end_with_an_error_for_whoever_waits_for_a_message_or_for_the_di
   ASSERT_TRUE(turn([&] { return message && disk_done; }, "both"));
   EXPECT_EQ(*message, errc::closed);
   EXPECT_EQ(*disk_done, errc::closed);
+  // Also for who asks later, though that sync is still under way.
+  message.reset();
+  disk_done.reset();
+  bobs().async_wait_message([&](error_code failed) { message = failed; });
+  persistent_session::of(carol).value().async_durable([&](error_code failed) { disk_done = failed; });
+  ASSERT_TRUE(turn([&] { return message && disk_done; }, "both, after the end"));
+  EXPECT_EQ(*message, errc::closed);
+  EXPECT_EQ(*disk_done, errc::closed);
+}
+
+TEST_P(sessions, end_as_closed_for_whoever_waits_for_a_message_whatever_the_reason_was) {
+  change_ = [](options& o) { o.reconnect = false; };
+  join();
+  std::optional<error_code> message;
+  persistent_session::of(alice_).value().async_wait_message([&](error_code failed) { message = failed; });
+  bob_.cut();
+  ASSERT_TRUE(turn([&] { return message.has_value(); }, "the end"));
+  EXPECT_EQ(*message, errc::closed);
+  EXPECT_EQ(alice_.last_error(), errc::reset) << "which the channel tells";
 }
 
 TEST_P(sessions, take_back_what_a_transaction_consumed_from_a_connection_that_went) {
