@@ -80,10 +80,7 @@ void stream_channel<F>::pump(bool more) {
   delivering_ends();
   if (state() == channel_state::closed || !stream_) return;
   deadlines_.on_read(now());
-  if (wrong) {
-    if (*wrong == errc::message_too_large) say_given_up();  // the peer keeps the rules, and may have ended already
-    return read_failed(*wrong);
-  }
+  if (wrong) return read_failed(*wrong);
   write_some();
   after_write();
   if (stream_ && wants_messages() && (untaken || more || spin_until_)) return pump_later(more);

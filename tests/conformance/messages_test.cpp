@@ -112,20 +112,6 @@ TEST_P(transport, ends_the_connection_when_the_peer_sends_more_than_max_message)
   EXPECT_EQ(where.totals().protocol_errors.value(), 1u);
 }
 
-TEST_P(transport, counts_what_was_too_large_for_the_peer_as_lost_though_this_end_had_ended) {
-  options small = settings();
-  small.max_message = 1000;
-  join(settings(), small);
-  server.on_message([](const message_view&) {});
-  ASSERT_TRUE(client.try_send("fits"));
-  ASSERT_TRUE(client.try_send(pattern(1, 1001)));
-  std::optional<close_report> report;
-  client.async_close([&](error_code, const close_report& left) { report = left; });
-  ASSERT_TRUE(turn([&] { return report.has_value(); }, "the end"));
-  EXPECT_FALSE(report->clean()) << report->reason.text();
-  EXPECT_GE(report->messages_maybe_lost, 1u);
-}
-
 TEST_P(transport, keeps_kind_and_type_exactly_where_its_traits_say_so) {
   join();
   struct arrived {

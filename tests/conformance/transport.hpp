@@ -77,7 +77,6 @@ inline void PrintTo(const setting& s, std::ostream* out) { *out << name_of(s); }
       {"gives_what_arrived_before_the_end_and_then_why_it_ended", k_outlives},
       {"cuts_a_channel_of_which_no_copy_was_kept", k_outlives},
       {"ends_the_connection_when_the_peer_sends_more_than_max_message", k_outlives},
-      {"counts_what_was_too_large_for_the_peer_as_lost_though_this_end_had_ended", k_outlives},
       {"delivers_nothing_twice_and_loses_at_most_the_bound_when_the_listener_restarts", k_outlives},
   };
   for (const row& one : k_rows)
