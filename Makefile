@@ -7,6 +7,7 @@ JOBS ?= $(shell nproc)
 TEST_JOBS ?= 2
 export NINJA_STATUS := [%f/%t %es]$(empty) $(empty)
 SOAK_SECONDS ?= 600
+SOAK_REPEATS ?= 50
 CRASH_FACTOR ?= 40
 BUILD := cmake --build --parallel $(JOBS) --preset
 say = @printf '\n\033[1m%s\033[0m\n' "$(1)"
@@ -15,7 +16,7 @@ help:
 	@echo "make demo      build the program and move the lines of a large text through every transport"
 	@echo "make test      build and run every test;  FILTER=<regex on the name>  LABEL=<floor>"
 	@echo "make measure   every figure of docs/performance.md, a quarter of an hour on a quiet machine;  QUICK=1"
-	@echo "make soak      run each fuzz target $(SOAK_SECONDS) s, the threaded tests over and over, and thousands of kills;  SOAK_SECONDS=<n>  CRASH_FACTOR=<n>"
+	@echo "make soak      run each fuzz target $(SOAK_SECONDS) s, the threaded tests over and over, and thousands of kills;  SOAK_SECONDS=<n>  SOAK_REPEATS=<n>  CRASH_FACTOR=<n>"
 	@echo "make coverage  run the tests instrumented, report in build/coverage/report/index.html"
 	@echo "make format    lay out every C++ file"
 	@echo "make clean     remove build/"
@@ -54,8 +55,8 @@ soak:
 	$(call say,Building the fuzz targets and the threaded tests)
 	@cmake --preset fuzz >/dev/null && $(BUILD) fuzz
 	@cmake --preset tsan >/dev/null && $(BUILD) tsan --target threaded_tests
-	$(call say,Threaded tests under ThreadSanitizer: each up to 50 times)
-	@ctest --test-dir build/tsan -L threads --output-on-failure --parallel $(TEST_JOBS) --repeat until-fail:50
+	$(call say,Threaded tests under ThreadSanitizer: each $(SOAK_REPEATS) times)
+	@ctest --test-dir build/tsan -L threads --output-on-failure --parallel $(TEST_JOBS) --repeat until-fail:$(SOAK_REPEATS)
 	$(call say,Crash tests with $(CRASH_FACTOR) times as many kills)
 	@cmake --preset release -DFERRY_TESTS=ON >/dev/null && $(BUILD) release --target test_crash
 	@FERRY_CRASH_FACTOR=$(CRASH_FACTOR) build/release/tests/crash/test_crash
