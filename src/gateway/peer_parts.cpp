@@ -116,7 +116,7 @@ void gateway_parts::attempt_failed(const error& why) {
   last_error_ = why;
   stats_.failed_attempts += 1;
   drop_link();
-  failure_handler_(why);
+  failure_handler_(where_.io(), why);
   if (state_ == channel_state::connecting) retry_or_finish(why);
 }
 
@@ -149,7 +149,7 @@ void gateway_parts::go_up() {
   send_dials();
   arm();
   while (!up_waiters_.empty()) up_waiters_.pop()({});
-  if (state_ == channel_state::up && life == life_) up_handler_(link_.peer());
+  if (state_ == channel_state::up && life == life_) up_handler_(where_.io(), link_.peer());
 }
 
 void gateway_parts::lost(const error& why) {
@@ -186,7 +186,7 @@ void gateway_parts::lost(const error& why) {
   }
   down_info info{why};
   info.will_reconnect = again && state_ == channel_state::waiting;
-  down_handler_(info);
+  down_handler_(where_.io(), info);
   if (state_ == channel_state::waiting || state_ == channel_state::closing) retry_or_finish(why);
 }
 
@@ -450,7 +450,7 @@ void gateway_parts::serve_arrivals() {
     if (!accepts_.empty())
       accepts_.pop()({}, std::move(first));
     else
-      channel_handler_(std::move(first));
+      channel_handler_(where_.io(), std::move(first));
   }
 }
 
@@ -465,7 +465,8 @@ void gateway_parts::on_up(std::function<void(const peer_info&)> handler) {
   up_handler_ = std::move(handler);
   if (state_ != channel_state::up) return;
   asio::post(where_.io(), [weak = weak_from_this()] {
-    if (const auto self = weak.lock(); self && self->state_ == channel_state::up) self->up_handler_(self->link_.peer());
+    if (const auto self = weak.lock(); self && self->state_ == channel_state::up)
+      self->up_handler_(self->where_.io(), self->link_.peer());
   });
 }
 
