@@ -19,12 +19,22 @@ gateway_bench_plan brief() {
   return plan;
 }
 
+// A slow machine has no echo in so short a time.
+auto run_until_some(gateway_bench_plan plan) {
+  auto run = run_gateway_bench(plan);
+  while (run && run->echoes == 0 && plan.duration < std::chrono::seconds(5)) {
+    plan.duration *= 2;
+    run = run_gateway_bench(plan);
+  }
+  return run;
+}
+
 TEST(bench_gateway, counts_checked_echoes_and_the_processor_time_of_the_gateway_alone) {
   auto plan = brief();
   plan.clients = 3;
   plan.virtual_connections = 2;
   plan.window = 4;
-  const auto run = run_gateway_bench(plan);
+  const auto run = run_until_some(plan);
   ASSERT_TRUE(run) << run.error().text();
   EXPECT_GT(run->echoes, 0u);
   EXPECT_EQ(run->latency.count(), run->echoes);
@@ -37,7 +47,7 @@ TEST(bench_gateway, is_followed_by_a_bare_relay_where_that_is_wished) {
   auto plan = brief();
   plan.with_relay = true;
   plan.size = 1024;
-  const auto run = run_gateway_bench(plan);
+  const auto run = run_until_some(plan);
   ASSERT_TRUE(run) << run.error().text();
   EXPECT_GT(run->relay_cpu_ns_per_echo, 0);
   EXPECT_GT(run->ratio(), 0);
@@ -48,7 +58,7 @@ TEST(bench_gateway, begins_no_more_echoes_than_its_rate_says) {
   plan.rate = 400;
   plan.clients = 2;
   plan.window = 16;
-  const auto run = run_gateway_bench(plan);
+  const auto run = run_until_some(plan);
   ASSERT_TRUE(run) << run.error().text();
   EXPECT_GT(run->echoes, 0u);
   EXPECT_LE(static_cast<double>(run->echoes), 400 * run->seconds + 32) << "and those that were late";
@@ -57,7 +67,7 @@ TEST(bench_gateway, begins_no_more_echoes_than_its_rate_says) {
 TEST(bench_gateway, counts_dials) {
   auto plan = brief();
   plan.work = gateway_work::dials;
-  const auto run = run_gateway_bench(plan);
+  const auto run = run_until_some(plan);
   ASSERT_TRUE(run) << run.error().text();
   EXPECT_GT(run->echoes, 0u);
 }

@@ -221,8 +221,8 @@ TEST_F(gateway_by_hand, gateway_that_answers_no_ping_is_told_of_and_left_for_ano
   with.on_ping_timeout = [&] { ++told; };
   with.link.reconnect = true;
   with.link.reconnect_base = with.link.reconnect_max = std::chrono::hours(1);
+  std::optional<down_info> down;  // until the client has gone: its end is told too
   auto asking = client(with);
-  std::optional<down_info> down;
   asking.on_down([&](const down_info& info) { down = info; });
   raw_tcp& gateway = arrival();
   auto here = dialled(asking, gateway, 1);

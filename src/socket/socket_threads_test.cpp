@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "testing/sanitizers.hpp"
 #include "testing/socket_world.hpp"
 #include "testing/watchdog.hpp"
 
@@ -27,7 +28,7 @@ class sockets_on_threads : public ::testing::TestWithParam<socket_transport>, pu
 INSTANTIATE_TEST_SUITE_P(every, sockets_on_threads, ::testing::ValuesIn(k_transports),
                          [](const auto& one) { return name_of(one.param); });
 
-constexpr int k_messages = 300;
+constexpr int k_messages = k_checks_threads || k_checks_addresses ? 50 : 300;
 
 void echo(socket_world& world, socket_id id) {
   for (;;) {
