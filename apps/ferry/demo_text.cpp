@@ -28,11 +28,11 @@ constexpr std::size_t k_longest_line = 64u << 10;
 
 using file = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
-/// The content of a regular file that is text, with a newline at its end; else nothing.
-std::string text_of(const fs::path& path) {
+/// The content of a regular file of `size` bytes that is text, with a newline at its end; else nothing.
+std::string text_of(const fs::path& path, std::uintmax_t size) {
   const file from(std::fopen(path.c_str(), "rbe"), &std::fclose);
   if (!from) return {};
-  std::string content(k_largest_file, '\0');
+  std::string content(std::min<std::uintmax_t>(size, k_largest_file), '\0');
   content.resize(std::fread(content.data(), 1, content.size(), from.get()));
   const auto seen = std::string_view(content).substr(0, k_seen);
   if (seen.find('\0') != seen.npos || seen.substr(0, k_longest_line).find('\n') == seen.npos) return {};
@@ -55,7 +55,7 @@ result<std::uint64_t> append_texts(std::FILE* to, std::uint64_t size) {
     for (; !failed && at != fs::recursive_directory_iterator() && written < size; at.increment(failed)) {
       std::error_code unknown;
       if (!at->is_regular_file(unknown) || unknown) continue;
-      const auto text = text_of(at->path());
+      const auto text = text_of(at->path(), at->file_size(unknown));
       if (std::fwrite(text.data(), 1, text.size(), to) != text.size()) return cannot_write("write the text");
       written += text.size();
     }

@@ -59,13 +59,13 @@ TEST_F(ending, of_a_program_that_does_not_react_comes_with_the_second_ctrl_c) {
 }
 
 TEST_F(ending, of_send_to_nobody_says_so_and_how_to_start_somebody) {
-  const auto got = run_ferry({"send", url(), "-m", "x", "--wait", "10ms"});
+  const auto got = run_ferry({"send", url(), "-m", "x", "--wait", "400ms"});
   EXPECT_EQ(got.status, 1);
   const auto path = directory.file("socket");
   EXPECT_EQ(got.err,
             "ferry: connect to " + path +
                 ": No such file or directory; check the name or path, or start a listener with: ferry listen " + url() +
-                "\nferry: trying again for 10ms (--wait)\nferry: gave up after 10ms (--wait)\n" +
+                "\nferry: trying again for 400ms (--wait)\nferry: gave up after 400ms (--wait)\n" +
                 "ferry: sent 0 messages, of which at most 0 may be lost; 1 queued and not sent\n");
 }
 
