@@ -95,7 +95,7 @@ TEST_F(a_ring_file, whose_reader_is_killed_again_and_again_is_read_without_a_gap
   EXPECT_EQ(wrong, 0u);
   const bool nothing_left = rest.next == rest.first;  // the one before had read everything
   EXPECT_LE(rest.first, seen);
-  EXPECT_EQ(nothing_left ? seen : rest.next, written);
+  EXPECT_EQ(nothing_left ? seen : rest.next.load(), written);
   RecordProperty("kills", std::to_string(kills));
   RecordProperty("messages", std::to_string(written));
   RecordProperty("read_twice", std::to_string(twice));
