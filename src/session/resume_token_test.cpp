@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 #include <vector>
+
+#include "testing/kept_streams.hpp"
 
 namespace ferry::session {
 namespace {
@@ -16,15 +17,7 @@ constexpr resume_token k_fresh{
     42,
     {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}, std::byte{6}, std::byte{7}, std::byte{8}}};
 
-struct kept final : snet_streams {
-  snet_stream* find(std::uint64_t id) override {
-    const auto found = all.find(id);
-    return found == all.end() ? nullptr : found->second.get();
-  }
-  void come_again(snet_stream& stream) override { cut.push_back(stream.id()); }
-  std::map<std::uint64_t, std::unique_ptr<snet_stream>> all;
-  std::vector<std::uint64_t> cut;
-};
+using kept = test::kept_streams;
 
 std::vector<std::byte> said(const resume_opening& what) {
   std::size_t size = 0;

@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <map>
 #include <random>
 #include <string>
 
 #include "base/endian.hpp"
 #include "testing/hex.hpp"
+#include "testing/kept_streams.hpp"
 #include "testing/splitter.hpp"
 
 namespace ferry::session {
@@ -22,15 +22,7 @@ using test::to_hex;
 using byte_vector = std::vector<std::byte>;
 constexpr std::uint64_t k_private = 0x123456789abcdef1u;  // of the recorded client
 
-struct kept final : snet_streams {
-  snet_stream* find(std::uint64_t id) override {
-    const auto found = all.find(id);
-    return found == all.end() ? nullptr : found->second.get();
-  }
-  void come_again(snet_stream& stream) override { cut.push_back(stream.id()); }
-  std::map<std::uint64_t, std::unique_ptr<snet_stream>> all;
-  std::vector<std::uint64_t> cut;
-};
+using kept = test::kept_streams;
 
 // One physical connection between the two machines; what each says is shown to the other in pieces.
 struct handshake {
