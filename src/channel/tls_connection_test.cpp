@@ -71,6 +71,53 @@ TEST_F(tls_connection, asks_the_program_about_a_peer_whose_session_is_resumed_to
   EXPECT_THAT(asked, ::testing::ElementsAre("CN=somebody", "CN=somebody again", "CN=somebody again"));
 }
 
+/// Both ends show a certificate of a few seconds; what is left of them is waited for.
+class tls_connection_past_its_certificate : public tls_connection {
+ protected:
+  options showing(const std::string& which) {
+    options with = trusting();
+    if (which == "client") with.tls_certificate = file("client");
+    return with;
+  }
+  void expires(const std::string& which) {
+    constexpr long k_seconds = 5;
+    authority.issue(file(which), {.subject = "short-lived", .to = k_seconds});
+    over_ = std::chrono::system_clock::now() + std::chrono::seconds(k_seconds + 1);
+  }
+  bool has_expired() {
+    return turn([&] { return std::chrono::system_clock::now() > over_; }, "the end of the certificate");
+  }
+
+ private:
+  std::chrono::system_clock::time_point over_;
+};
+
+TEST_F(tls_connection_past_its_certificate, a_client_does_not_come_in_on_an_old_ticket) {
+  options demanding = trusting();
+  demanding.tls_verify = tls_verify_kind::yes;
+  listen(demanding);
+  expires("client");
+  ASSERT_TRUE(echoes(showing("client"))) << failed.text();
+  close_client();
+  ASSERT_TRUE(has_expired());
+  EXPECT_FALSE(echoes(showing("client")));
+  ASSERT_TRUE(turn([&] { return !refusals.empty(); }, "the refusal"));
+  EXPECT_EQ(refusals[0], errc::auth);
+  EXPECT_THAT(refusals[0].text(), HasSubstr("the peer's certificate 'CN=short-lived' expired on"));
+}
+
+TEST_F(tls_connection_past_its_certificate, a_server_is_asked_for_its_new_one) {
+  expires("host");
+  listen();
+  ASSERT_TRUE(echoes(showing("host"))) << failed.text();
+  close_client();
+  ASSERT_TRUE(has_expired());
+  EXPECT_FALSE(echoes(showing("host")));
+  EXPECT_EQ(failed, errc::auth);
+  EXPECT_THAT(failed.text(), HasSubstr("expired on"));
+  EXPECT_TRUE(turn([&] { return !refusals.empty(); }, "the alert that only a handshake in full brings"));
+}
+
 TEST_F(tls_connection, resumes_nothing_past_a_pin_or_a_question_that_was_not_there_before) {
   listen();
   ASSERT_TRUE(echoes(trusting())) << failed.text();

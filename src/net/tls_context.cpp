@@ -285,7 +285,11 @@ void tls_context::prefer_kept_session(tls_link& link) const {
   const std::lock_guard guard(lock_);
   const auto found = kept_.find(link.session_key);
   if (found == kept_.end()) return;
-  if (SSL_SESSION_is_resumable(found->second.get()) == 1) SSL_set_session(link.ssl.get(), found->second.get());
+  SSL_SESSION* const session = found->second.get();
+  const X509* const certificate = SSL_SESSION_get0_peer(session);
+  // Its holder may have another one by now, which only a handshake in full shows.
+  const bool expired = certificate != nullptr && verify_ != tls_verify_kind::no && has_expired(*certificate);
+  if (!expired && SSL_SESSION_is_resumable(session) == 1) SSL_set_session(link.ssl.get(), session);
   kept_.erase(found);  // a ticket is used once (RFC 8446, C.4); the next ones come with this connection
 }
 

@@ -84,12 +84,16 @@ std::string tamed(std::string text) {
   return text;
 }
 
+std::string expired_text(const X509& certificate) {
+  return "the peer's certificate '" + tamed(name_text(X509_get_subject_name(&certificate))) + "' expired on " +
+         time_text(X509_get0_notAfter(&certificate)) + ": the peer must renew it";
+}
+
 std::string describe_fault(int fault, const X509& certificate, const tls_link& link) {
   const auto subject = "the peer's certificate '" + tamed(name_text(X509_get_subject_name(&certificate))) + "' ";
   const auto issuer = "'" + tamed(name_text(X509_get_issuer_name(&certificate))) + "'";
   switch (fault) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return subject + "expired on " + time_text(X509_get0_notAfter(&certificate)) + ": the peer must renew it";
+    case X509_V_ERR_CERT_HAS_EXPIRED: return expired_text(certificate);
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return subject + "is valid only from " + time_text(X509_get0_notBefore(&certificate)) +
              ": look at the clocks of both machines";
@@ -158,9 +162,13 @@ int judge_peer(X509_STORE_CTX* chain, void*) {
   }
 }
 
+bool has_expired(const X509& certificate) { return X509_cmp_current_time(X509_get0_notAfter(&certificate)) < 0; }
+
 result<void> judge_resumed(const tls_link& link) {
   const X509* const certificate = SSL_get0_peer_certificate(link.ssl.get());
   if (certificate == nullptr) return {};
+  if (link.context->verify() != tls_verify_kind::no && has_expired(*certificate))
+    return error(errc::auth, expired_text(*certificate));
   return judge_certificate(*certificate, *link.context, true);
 }
 

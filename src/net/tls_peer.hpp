@@ -16,7 +16,10 @@ namespace ferry::net {
 /// link, and the error of which OpenSSL makes an alert.
 int judge_peer(X509_STORE_CTX* chain, void*);
 
-/// The same of a session that goes on, whose chain was judged before: pins, and the program.
+/// Whether its time is over.
+[[nodiscard]] bool has_expired(const X509& certificate);
+
+/// The same of a session that goes on, whose chain was judged before: the certificate's time, pins, and the program.
 /// @return auth: the peer is not one that is allowed
 [[nodiscard]] result<void> judge_resumed(const tls_link& link);
 
