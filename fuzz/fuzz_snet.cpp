@@ -1,10 +1,12 @@
 // Input: one byte for the form, the end and the options, one for the portions, then what a peer says in a handshake for
 // a stream that both know. Nothing outside of the input is read, whatever is answered fits, and a stream goes on only
-// where the counts can be.
+// where the counts can be. The server's side of a stream with a token takes the same road: no more than an answer is
+// sent, and only who shows the stream's token finds it.
 #include <algorithm>
 #include <vector>
 
 #include "fuzz/checks.hpp"
+#include "session/resume_token.hpp"
 #include "session/snet_handshake.hpp"
 
 using namespace ferry;
@@ -38,6 +40,17 @@ void run(Machine& machine, bytes all, std::size_t portion) {
   }
 }
 
+void come_by_token(session::snet_stream& known, const session::snet_options& with, bytes all, std::size_t portion) {
+  constexpr std::uint64_t k_fresh = 2;
+  constexpr std::size_t k_key_at = 24;  // of an opening
+  one_stream streams(known);
+  session::token_accepting machine(with, {k_fresh, {}}, streams);
+  run(machine, all, portion);
+  require(machine.farewell().size <= session::resume_answer::k_bytes);
+  if (machine.take()) return require(machine.id() == k_fresh);
+  if (machine.id() != 0) require(std::ranges::equal(all.subspan(k_key_at, known.key().size()), known.key()));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -50,7 +63,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   stream.write(written, written);
   const auto all = std::as_bytes(std::span(data + 2, size - 2));
   const auto portion = std::size_t{data[1]} + 1;
-  if (client && (data[0] & 8) != 0) {
+  if ((data[0] & 16) != 0) {
+    come_by_token(stream, with, all, portion);
+  } else if (client && (data[0] & 8) != 0) {
     session::snet_connecting machine(with, stream);
     run(machine, all, portion);
   } else if (client) {
