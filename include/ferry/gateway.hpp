@@ -20,6 +20,12 @@ enum class gateway_overflow : std::uint8_t {
   close,  ///< that connection is closed with errc::full, and nobody waits for it
 };
 
+/// How a server proves that it knows the key.
+enum class gateway_login : std::uint8_t {
+  md5,   ///< as the original does, so that every gateway takes it
+  hmac,  ///< HMAC-SHA-256, and the gateway has to prove the same before anything is sent: where it is one of Ferry's
+};
+
 struct gateway_options {
   using duration = options::duration;
 
@@ -29,6 +35,7 @@ struct gateway_options {
   std::uint32_t max_arriving = 1024;        ///< that others dialled and nobody has accepted; above: closed at once
   duration dial_timeout = std::chrono::seconds(10);  ///< from the call to the answer; 0: for ever
   gateway_overflow when_full = gateway_overflow::pause;
+  gateway_login login = gateway_login::md5;  ///< of a server
 
   duration gateway_idle_time = std::chrono::seconds(30);  ///< the gateway's, for this role; 0: it has none
   duration ping_interval = std::chrono::seconds(10);  ///< a ping when nothing was sent for so long; below the idle time
@@ -49,6 +56,7 @@ struct gateway_options {
 struct gateway_address {
   std::uint32_t connection = 0;  ///< the gateway's number of it
   std::uint32_t remote = 0;      ///< the ID of the other end: a server's for a client, a client's for a server
+  std::string address{};         ///< where a client comes from, "192.0.2.1:4711"; empty: the gateway did not tell it
 };
 /// Nothing where the channel is no virtual connection.
 [[nodiscard]] std::optional<gateway_address> gateway_address_of(const channel& one) noexcept;
@@ -76,7 +84,9 @@ class gateway_parts;
 ///
 ///     connecting --up--> up --lost--> waiting --> connecting ...     --close()--> closed   (channel_state)
 ///
-/// A virtual connection is up from the beginning and carries whole messages, without kind and type. It ends in both
+/// A virtual connection is up from the beginning and carries whole messages, without kind and type. Its peer().address
+/// is "server ID" or "client ID"; at a server that the gateway tells where clients come from (connect-address), that,
+/// and `through` is the gateway. It ends in both
 /// directions at once: when the other end has closed it (end_of_stream, after on_peer_end and after everything received
 /// was taken), when the connection to the gateway is lost (its reason), or when this end closes it, after which nothing
 /// more is received. A gateway confirms nothing, so messages_maybe_lost of its end counts all that was sent on it, and

@@ -69,6 +69,10 @@ result<command> decode_command(bytes message) noexcept {
   return error(errc::protocol);  // the number was checked
 }
 
+bytes behind_arguments(const command& what, bytes message) noexcept {
+  return message.subspan(1 + k_argument_bytes[static_cast<std::uint8_t>(what.type)]);
+}
+
 encoded_command encode(const command& what) noexcept {
   encoded_command made;
   const std::size_t arguments = k_argument_bytes[static_cast<std::uint8_t>(what.type)];

@@ -87,6 +87,8 @@ struct command {
 /// @param message  of a packet whose connection is k_command_connection
 /// @return protocol, with the value: no type, a type that nobody knows, or arguments that are missing
 [[nodiscard]] result<command> decode_command(bytes message) noexcept;
+/// What of the message that `what` was decoded from lies behind its arguments.
+[[nodiscard]] bytes behind_arguments(const command& what, bytes message) noexcept;
 
 /// A whole packet with a command.
 struct encoded_command {

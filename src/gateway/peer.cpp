@@ -63,6 +63,11 @@ result<parts> on_stream(context& where, std::shared_ptr<stream> connected, const
   return started(where, {url, {}, gateway::once(std::move(connected)), false, std::move(server)}, with);
 }
 
+gateway::server_identity identity(std::uint32_t id, std::string_view key, const gateway_options& with) {
+  using way = session::server_login::way;
+  return {id, std::string(key), with.login == gateway_login::hmac ? way::hmac : way::md5};
+}
+
 }  // namespace
 
 std::optional<gateway_address> gateway_address_of(const channel& one) noexcept {
@@ -114,14 +119,14 @@ result<gateway_client> gateway_client::on(context& where, std::shared_ptr<stream
 
 result<gateway_server> gateway_server::open(context& where, std::string_view url, std::uint32_t id,
                                             std::string_view key, const gateway_options& with) {
-  auto made = opened(where, url, with, gateway::server_identity{id, std::string(key)});
+  auto made = opened(where, url, with, identity(id, key, with));
   if (!made) return made.error();
   return gateway_server(std::move(*made));
 }
 
 result<gateway_server> gateway_server::on(context& where, std::shared_ptr<stream> connected, std::uint32_t id,
                                           std::string_view key, const gateway_options& with) {
-  auto made = on_stream(where, std::move(connected), with, gateway::server_identity{id, std::string(key)});
+  auto made = on_stream(where, std::move(connected), with, identity(id, key, with));
   if (!made) return made.error();
   return gateway_server(std::move(*made));
 }

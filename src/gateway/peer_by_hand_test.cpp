@@ -290,6 +290,46 @@ TEST_F(gateway_by_hand, server_whose_challenge_never_is_whole_says_so_and_tries_
   ASSERT_TRUE(turn([&] { return again.received().size() >= 20; }, "the login"));
 }
 
+TEST_F(gateway_by_hand, what_is_no_address_behind_connect_is_passed_over) {
+  auto serving = gateway_server::open(where, url(), 7, "sekrit");
+  ASSERT_TRUE(serving);
+  std::vector<channel> came;
+  serving->on_channel([&](channel one) { came.push_back(std::move(one)); });
+  raw_tcp& gateway = arrival();
+  gateway.send("12345678");
+  ASSERT_TRUE(turn([&] { return gateway.received().size() >= 20; }, "the login"));
+  gateway.send(wire(command::ping()));
+  std::uint32_t number = 0;
+  for (const auto& more : {std::string("[2001:db8::1]:4711"), std::string("two words"), std::string("\0\1", 2),
+                           std::string("\xc3\xa9"), std::string(65, 'x'), std::string(64, 'x')}) {
+    const auto plain = wire(command::connect(++number, 3)).substr(codec::gateway::k_header_bytes);
+    gateway.send(packet(0, plain + more));
+    ASSERT_TRUE(turn([&] { return came.size() == number; }, "the virtual connection"));
+  }
+  EXPECT_EQ(came[0].peer().address, "[2001:db8::1]:4711");
+  for (const std::size_t other : {1, 2, 3, 4}) EXPECT_EQ(came[other].peer().address, "client 3") << other;
+  EXPECT_EQ(came[5].peer().address, std::string(64, 'x'));
+}
+
+TEST_F(gateway_by_hand, login_by_hmac_ends_where_the_gateway_proves_nothing) {
+  gateway_options with;
+  with.login = gateway_login::hmac;
+  for (const auto& [answer, how] : {std::pair<std::string, errc>{"", errc::auth},
+                                    {wire(command::ping()), errc::protocol},
+                                    {packet(0, "\x06" + std::string(32, 'x')), errc::auth}}) {
+    auto serving = gateway_server::open(where, url(), 7, "sekrit", with);
+    ASSERT_TRUE(serving);
+    raw_tcp& gateway = arrival();
+    gateway.send("12345678");
+    ASSERT_TRUE(turn([&] { return gateway.received().size() >= 68; }, "the login"));
+    gateway.send(answer);
+    if (answer.empty()) gateway.close();
+    ASSERT_TRUE(turn([&] { return serving->state() == channel_state::closed; }, "the end"));
+    EXPECT_EQ(serving->last_error(), how) << serving->last_error().text();
+    EXPECT_EQ(gateway.received().size(), 68u) << "nothing behind the login";
+  }
+}
+
 TEST_F(gateway_by_hand, close_behind_a_full_queue_still_reaches_the_gateway) {
   gateway_options with;
   with.link.send_queue_bytes = 64 * 1024;

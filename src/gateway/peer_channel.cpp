@@ -13,7 +13,7 @@ virtual_channel::virtual_channel(std::shared_ptr<gateway_parts> parts, std::shar
                                  gateway_address who, bool to_server)
     : channel_impl(parts->where(), parts->url() + "#" + std::to_string(who.remote), std::move(with), {}),
       parts_(std::move(parts)),
-      who_(who),
+      who_(std::move(who)),
       to_server_(to_server) {
   enter(channel_state::up);
   counts_.connections = 1;
@@ -176,7 +176,11 @@ channel_stats virtual_channel::stats() {
 
 peer_info virtual_channel::current_peer() const {
   peer_info who;
-  who.address = (to_server_ ? "server " : "client ") + std::to_string(who_.remote);
+  who.address = who_.address;
+  if (who_.address.empty())
+    who.address = (to_server_ ? "server " : "client ") + std::to_string(who_.remote);
+  else
+    who.through = parts_->url();
   return who;
 }
 

@@ -7,7 +7,9 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "base/endian.hpp"
 #include "codec/gateway_packet.hpp"
+#include "os/random.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -16,7 +18,8 @@ namespace wire = codec::gateway;
 using outcome = result<std::shared_ptr<stream>>;
 
 /// Says the login, then hands everything through.
-///   asked --the challenge is whole--> answering --all is written--> open;   any --close()--> closed
+///   asked --the challenge is whole--> answering --all is written; md5--> open;                 any --close()--> closed
+///                                     answering --all is written; hmac--> proving --the gateway's proof--> open
 class login_stream final : public stream, private stream_events, public std::enable_shared_from_this<login_stream> {
  public:
   explicit login_stream(std::shared_ptr<stream> below) : below_(std::move(below)) {}
@@ -25,6 +28,7 @@ class login_stream final : public stream, private stream_events, public std::ena
   /// Once, before anything else; `done` is called once, never from inside this call, and not after close().
   void async_login(server_identity who, std::function<void(result<void>)> done) {
     who_ = std::move(who);
+    login_ = who_.login();
     done_ = std::move(done);
     below_->attach(*this, shared_from_this());
     below_->async_read(mutable_bytes(challenge_));
@@ -55,12 +59,13 @@ class login_stream final : public stream, private stream_events, public std::ena
   [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
 
  private:
-  enum class state : std::uint8_t { asked, answering, open, closed };
+  enum class state : std::uint8_t { asked, answering, proving, open, closed };
 
   void on_read(result<std::size_t> got) override {
     const auto self = shared_from_this();
     switch (state_) {
       case state::asked: return take(std::move(got));
+      case state::proving: return take_proof(std::move(got));
       case state::open: {
         if (events_ == nullptr) return;
         const auto keep = owner_;
@@ -87,19 +92,40 @@ class login_stream final : public stream, private stream_events, public std::ena
     if (!got) return over(got.error());
     have_ += *got;
     if (have_ < challenge_.size()) return below_->async_read(mutable_bytes(challenge_).subspan(have_));
-    answer_ = wire::encode(wire::server_login{wire::prove(challenge_, who_.key), who_.id});
+    answer_ = login_.answer(challenge_, fresh_random());
+    have_ = 0;
     state_ = state::answering;
     answer();
   }
 
   void answer() {
-    const bytes rest[] = {bytes(answer_).subspan(said_)};
+    const bytes rest[] = {answer_};
     const auto took = below_->try_write(rest);
     if (!took && took.error() != errc::would_block) return over(took.error());
-    if (took) said_ += *took;
-    if (said_ < answer_.size()) return below_->async_wait_writable();
+    if (took) answer_ = answer_.subspan(*took);
+    if (!answer_.empty()) return below_->async_wait_writable();
+    if (login_.is_proving()) {
+      state_ = state::proving;
+      return below_->async_read(mutable_bytes(proof_));
+    }
     state_ = state::open;
     over({});
+  }
+
+  void take_proof(result<std::size_t> got) {
+    if (!got && (got.error() == errc::end_of_stream || got.error() == errc::reset))
+      return over(who_.wrong_key(got.error()));
+    if (!got) return over(got.error());
+    have_ += *got;
+    // Whoever says something else may say less, so its length is looked at first.
+    const auto length = have_ < wire::k_length_bytes ? 0 : load_le<std::uint32_t>(proof_.data());
+    if (have_ >= wire::k_length_bytes && length != session::server_login::k_proof_bytes)
+      return over(error(errc::protocol, "the gateway answers a login by HMAC with a packet of length " +
+                                            std::to_string(length) + "; does it know this way of logging in?"));
+    if (have_ < proof_.size()) return below_->async_read(mutable_bytes(proof_).subspan(have_));
+    const auto right = login_.on_proof(bytes(proof_).subspan(wire::k_length_bytes));
+    if (right) state_ = state::open;
+    over(right);
   }
 
   void over(const result<void>& how) {
@@ -108,10 +134,12 @@ class login_stream final : public stream, private stream_events, public std::ena
 
   std::shared_ptr<stream> below_;
   server_identity who_;
+  session::server_login login_;
   std::function<void(result<void>)> done_;
   wire::challenge challenge_{};
-  std::array<std::byte, wire::k_login_bytes> answer_{};
-  std::size_t have_ = 0, said_ = 0;
+  bytes answer_;  // what of it is not written yet
+  std::array<std::byte, wire::k_length_bytes + session::server_login::k_proof_bytes> proof_{};
+  std::size_t have_ = 0;
   state state_ = state::asked;
   stream_events* events_ = nullptr;
   std::shared_ptr<void> owner_;
@@ -212,6 +240,17 @@ class once_transport final : public stream_transport {
 };
 
 }  // namespace
+
+session::server_login::random_bytes fresh_random() noexcept {
+  session::server_login::random_bytes made{};
+  for (std::size_t at = 0; at < made.size(); at += sizeof(std::uint64_t)) store_le(made.data() + at, os::random_u64());
+  return made;
+}
+
+error server_identity::wrong_key(const error& why) const {
+  return {errc::auth, "the gateway ended the connection right after the login as server " + std::to_string(id) +
+                          ", as it does when the key is wrong: " + why.text()};
+}
 
 std::shared_ptr<stream_transport> logged_in(std::shared_ptr<stream_transport> below, server_identity who) {
   return std::make_shared<login_transport>(std::move(below), std::move(who));

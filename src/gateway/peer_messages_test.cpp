@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/gateway_login.hpp"
 #include "codec/gateway_packet.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
@@ -91,6 +92,47 @@ TEST_P(peer_over_messages, server_logs_in_with_a_message) {
   EXPECT_EQ(serving->state(), channel_state::connecting) << "nothing says yet that it was right";
   say(packet(command::ping()));
   EXPECT_TRUE(turn([&] { return serving->state() == channel_state::up; }, "the answer"));
+}
+
+TEST_P(peer_over_messages, server_logs_in_by_hmac_and_says_nothing_before_the_gateway_has_proved_the_key) {
+  gateway_options with;
+  with.login = gateway_login::hmac;
+  with.dial_timeout = {};
+  auto serving = gateway_server::open(where, url(), 7, "sekrit", with);
+  ASSERT_TRUE(serving);
+  serving->async_dial(1, [](error_code, channel) {});
+  ASSERT_TRUE(turn([&] { return static_cast<bool>(gateway); }, "the server"));
+  const codec::gateway::challenge asked{std::byte{1}, std::byte{2}};
+  say(as_text(asked));
+  const auto said = next();
+  ASSERT_EQ(said.size(), codec::gateway::k_hmac_login_bytes);
+  const auto login = codec::gateway::decode_hmac_login(as_bytes(said));
+  EXPECT_EQ(login.proven, codec::gateway::prove_hmac("server", asked, login, "sekrit"));
+  test::run_ready(io);
+  EXPECT_EQ(gateway.messages_waiting(), 0u);
+  const auto proof = codec::gateway::encode_welcome(codec::gateway::prove_hmac("gateway", asked, login, "sekrit"));
+  say(as_text(bytes(proof).subspan(codec::gateway::k_length_bytes)));
+  EXPECT_EQ(next(), packet(command::ping()));
+  say(packet(command::ping()));
+  EXPECT_EQ(next(), packet(command::dial(1)));
+  EXPECT_EQ(serving->state(), channel_state::up);
+}
+
+TEST_P(peer_over_messages, server_leaves_a_gateway_that_does_not_know_the_key) {
+  gateway_options with;
+  with.login = gateway_login::hmac;
+  auto serving = gateway_server::open(where, url(), 7, "sekrit", with);
+  ASSERT_TRUE(serving);
+  ASSERT_TRUE(turn([&] { return static_cast<bool>(gateway); }, "the server"));
+  const codec::gateway::challenge asked{std::byte{1}, std::byte{2}};
+  say(as_text(asked));
+  const auto said = next();
+  const auto login = codec::gateway::decode_hmac_login(as_bytes(said));
+  const auto proof = codec::gateway::encode_welcome(codec::gateway::prove_hmac("gateway", asked, login, "another"));
+  say(as_text(bytes(proof).subspan(codec::gateway::k_length_bytes)));
+  ASSERT_TRUE(turn([&] { return serving->state() == channel_state::closed; }, "the end"));
+  EXPECT_EQ(serving->last_error(), errc::auth) << serving->last_error().text();
+  EXPECT_EQ(gateway.messages_waiting(), 0u);
 }
 
 TEST_P(peer_over_messages, server_gives_up_where_no_challenge_of_8_bytes_comes) {

@@ -79,7 +79,8 @@ void gateway_parts::connect() {
   link_ = std::move(*made);
   const auto life = ++life_;
   link_is_up_ = heard_ = false;
-  logs_in_ = route_.server && (!route_.transport || route_.transport->shape() == stream_shape::messages);
+  const bool by_messages = !route_.transport || route_.transport->shape() == stream_shape::messages;
+  login_step_ = route_.server && by_messages ? login_step::asked : login_step::done;
   const auto when_ours = [weak = weak_from_this(), life](auto what) {
     return [weak, life, what](const auto&... args) {
       if (const auto self = weak.lock(); self && self->life_ == life) what(*self, args...);
@@ -124,19 +125,25 @@ void gateway_parts::link_up() {
   link_is_up_ = true;
   if (!route_.server) return go_up();
   // Nothing says that a login was right but an answer to what follows it.
-  if (!logs_in_) send(wire::command::ping());
+  if (login_step_ == login_step::done) send(wire::command::ping());
 }
 
-void gateway_parts::log_in(bytes asked) {
-  if (asked.size() != wire::k_challenge_bytes)
-    return lost(error(errc::protocol, "the gateway says " + std::to_string(asked.size()) +
+void gateway_parts::log_in(bytes said) {
+  if (login_step_ == login_step::proving) {
+    if (const auto right = login_.on_proof(said); !right) return lost(right.error());
+    login_step_ = login_step::done;
+    return send(wire::command::ping());
+  }
+  if (said.size() != wire::k_challenge_bytes)
+    return lost(error(errc::protocol, "the gateway says " + std::to_string(said.size()) +
                                           " bytes instead of a challenge of 8; is this where it expects servers?"));
   wire::challenge number{};
-  std::copy(asked.begin(), asked.end(), number.begin());
-  const auto said = wire::encode(wire::server_login{wire::prove(number, route_.server->key), route_.server->id});
-  logs_in_ = false;
-  if (const auto sent = link_.try_send(said); !sent) return lost(sent.error());
-  send(wire::command::ping());
+  std::copy(said.begin(), said.end(), number.begin());
+  login_ = route_.server->login();
+  const auto answer = login_.answer(number, gateway::fresh_random());
+  login_step_ = login_.is_proving() ? login_step::proving : login_step::done;
+  if (const auto sent = link_.try_send(answer); !sent) return lost(sent.error());
+  if (login_step_ == login_step::done) send(wire::command::ping());
 }
 
 void gateway_parts::go_up() {
@@ -161,10 +168,8 @@ void gateway_parts::lost(const error& why) {
     protocol_ = true;
     where_.totals().protocol_errors.add(1);
   }
-  if (!was_up && !protocol_ && link_is_up_ && route_.server && !logs_in_)
-    return attempt_failed(error(errc::auth, "the gateway ended the connection right after the login as server " +
-                                                std::to_string(route_.server->id) +
-                                                ", as it does when the key is wrong: " + why.text()));
+  const bool said_login = link_is_up_ && route_.server && login_step_ != login_step::asked;
+  if (!was_up && !protocol_ && said_login && why != errc::auth) return attempt_failed(route_.server->wrong_key(why));
   if (!was_up && !protocol_) return attempt_failed(why);
   last_error_ = why;
   drop_link();
@@ -334,7 +339,7 @@ void gateway_parts::drained() {
 // Receiving ---------------------------------------------------------------------------------------
 
 void gateway_parts::take(bytes packet) {
-  if (logs_in_) return log_in(packet);
+  if (login_step_ != login_step::done) return log_in(packet);
   if (packet.size() < wire::k_min_length)
     return lost(error(errc::protocol,
                       "a packet of " + std::to_string(packet.size()) + " bytes from the gateway, 4 are the fewest"));
@@ -414,13 +419,6 @@ void gateway_parts::resume(virtual_channel& which) {
   if (std::exchange(paused_, false) && link_) link_.resume();
 }
 
-std::shared_ptr<virtual_channel> gateway_parts::add(const session::gateway_event& event) {
-  auto made = std::make_shared<virtual_channel>(shared_from_this(), virtual_options_,
-                                                gateway_address{event.connection, event.remote}, !route_.server);
-  channels_[event.connection] = made.get();
-  return made;
-}
-
 void gateway_parts::forget(virtual_channel& which) noexcept {
   if (const auto found = channels_.find(which.address().connection);
       found != channels_.end() && found->second == &which)
@@ -431,36 +429,6 @@ void gateway_parts::forget(virtual_channel& which) noexcept {
   if (std::exchange(paused_, false) && link_) link_.resume();
 }
 
-void gateway_parts::arrive(const session::gateway_event& event) {
-  if (arrived_.size() >= with_.max_arriving) {
-    stats_.turned_away += 1;
-    (void)peer_.close(event.connection, now(), *this);
-    return;
-  }
-  stats_.accepted += 1;
-  arrived_.push_back(hold(add(event)));
-  serve_arrivals();
-}
-
-void gateway_parts::serve_arrivals() {
-  const auto keep = shared_from_this();
-  while (!arrived_.empty() && (channel_handler_ || !accepts_.empty())) {
-    auto first = std::move(arrived_.front());
-    arrived_.pop_front();
-    if (!accepts_.empty())
-      accepts_.pop()({}, std::move(first));
-    else
-      channel_handler_(where_.io(), std::move(first));
-  }
-}
-
-void gateway_parts::on_channel(std::function<void(channel)> handler) {
-  channel_handler_ = std::move(handler);
-  asio::post(where_.io(), [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->serve_arrivals();
-  });
-}
-
 void gateway_parts::on_up(std::function<void(const peer_info&)> handler) {
   up_handler_ = std::move(handler);
   if (state_ != channel_state::up) return;
@@ -468,17 +436,6 @@ void gateway_parts::on_up(std::function<void(const peer_info&)> handler) {
     if (const auto self = weak.lock(); self && self->state_ == channel_state::up)
       self->up_handler_(self->where_.io(), self->link_.peer());
   });
-}
-
-void gateway_parts::accept(accept_completion done) {
-  if (!arrived_.empty()) {
-    auto first = std::move(arrived_.front());
-    arrived_.pop_front();
-    return done({}, std::move(first));
-  }
-  if (state_ == channel_state::closed) return done(errc::closed, {});
-  accepts_.add(shared_from_this(), &gateway_parts::accepts_, where_.io(), std::move(done), {},
-               [](accept_completion& one) { one(errc::cancelled, {}); });
 }
 
 void gateway_parts::wait_up(send_completion done) {

@@ -119,7 +119,7 @@ class gateway_parts final : public std::enable_shared_from_this<gateway_parts>,
   void progressed();
 
   void take(bytes packet);
-  void log_in(bytes asked);
+  void log_in(bytes said);
   void act(const session::gateway_event& event);
   void deliver(const session::gateway_event& event);
   std::shared_ptr<virtual_channel> add(const session::gateway_event& event);
@@ -146,8 +146,11 @@ class gateway_parts final : public std::enable_shared_from_this<gateway_parts>,
   channel link_;
   std::uint64_t life_ = 0;  // of the link; what an earlier one says is not heard
   bool link_is_up_ = false;
-  bool heard_ = false;     // a packet came on this connection
-  bool logs_in_ = false;   // the login is a message, and the challenge has not come
+  bool heard_ = false;  // a packet came on this connection
+  // Where the login goes in messages; over streams it is part of the attempt to connect.
+  enum class login_step : std::uint8_t { done, asked, proving };
+  login_step login_step_ = login_step::done;
+  session::server_login login_;
   bool protocol_ = false;  // the gateway broke the protocol
   error last_error_ = errc::closed;
 

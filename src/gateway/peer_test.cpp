@@ -281,6 +281,43 @@ TEST_F(gateway_peers, wrong_key_is_told_as_such) {
   EXPECT_EQ(wrong->state(), channel_state::closed);
 }
 
+TEST_F(gateway_peers, servers_log_in_by_hmac_where_nothing_else_is_taken) {
+  gateway::settings strict;
+  strict.login = gateway::login_kind::hmac;
+  open_gateway(strict);
+  gateway_options by_hmac;
+  by_hmac.login = gateway_login::hmac;
+  auto serving = server(7, by_hmac);
+  auto asking = client();
+  auto [here, there] = connected(asking, serving, 7);
+  ASSERT_TRUE(here.try_send("a question"));
+  EXPECT_EQ(next(there), "a question");
+  gateway_options by_md5;
+  for (const auto& [key, with] : {std::pair{k_key, by_md5}, {"another", by_hmac}}) {
+    auto wrong = gateway_server::open(where, it->server_url(), 8, key, with);
+    ASSERT_TRUE(wrong);
+    ASSERT_TRUE(turn([&] { return wrong->state() == channel_state::closed; }, "the refusal"));
+    EXPECT_EQ(wrong->last_error(), errc::auth) << wrong->last_error().text();
+  }
+  EXPECT_EQ(it->stats().wrong_proofs, 2u);
+}
+
+TEST_F(gateway_peers, server_knows_where_a_client_comes_from_where_the_gateway_tells) {
+  gateway::settings telling;
+  telling.connect_address = true;
+  open_gateway(telling);
+  auto serving = server(7);
+  auto asking = client();
+  auto [here, there] = connected(asking, serving, 7);
+  const auto told = gateway_address_of(there)->address;
+  EXPECT_TRUE(told.starts_with("127.0.0.1:")) << told;
+  EXPECT_EQ(there.peer().address, told);
+  EXPECT_EQ(there.peer().through, serving.url());
+  EXPECT_EQ(gateway_address_of(there)->remote, 1u);
+  EXPECT_EQ(gateway_address_of(here)->address, "");
+  EXPECT_EQ(here.peer().address, "server 7");
+}
+
 TEST_F(gateway_peers, who_dials_a_server_that_accepts_nobody_is_closed_above_its_limit) {
   open_gateway();
   gateway_options few;

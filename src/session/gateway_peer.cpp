@@ -69,7 +69,7 @@ result<gateway_event> gateway_peer::on_packet(const codec::gateway::packet& what
       pings_.on_answer(now);
     else
       pings_.on_received(now);
-    return on_command(*read, now, out);
+    return on_command(*read, behind_arguments(*read, what.message), now, out);
   }
   pings_.on_received(now);
   const auto found = remotes_.find(what.connection);
@@ -77,7 +77,8 @@ result<gateway_event> gateway_peer::on_packet(const codec::gateway::packet& what
   return gateway_event{type::message, 0, what.connection, found->second, what.message};
 }
 
-result<gateway_event> gateway_peer::on_command(const command& what, time_point now, gateway_peer_output& out) {
+result<gateway_event> gateway_peer::on_command(const command& what, bytes more, time_point now,
+                                               gateway_peer_output& out) {
   switch (what.type) {
     case command_type::accept:
     case command_type::refuse: return on_answer(what, now, out);
@@ -88,7 +89,7 @@ result<gateway_event> gateway_peer::on_command(const command& what, time_point n
         return gateway_event{};
       }
       remotes_.emplace(what.connection, what.remote);
-      return gateway_event{type::connected, 0, what.connection, what.remote, {}};
+      return gateway_event{type::connected, 0, what.connection, what.remote, more};
     case command_type::close: {
       const auto found = remotes_.find(what.connection);
       if (found == remotes_.end()) return gateway_event{};  // the answer to our own, or both at once

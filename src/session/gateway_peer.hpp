@@ -46,7 +46,7 @@ struct gateway_event {
   std::uint64_t dial = 0;
   std::uint32_t connection = 0;
   std::uint32_t remote = 0;
-  bytes message;  ///< valid as long as the packet
+  bytes message;  ///< of `connected`: what the gateway tells besides; valid as long as the packet
 };
 
 /// Takes the commands that go to the gateway.
@@ -96,7 +96,8 @@ class gateway_peer {
     time_point until{};
     bool over = false;  // its time was over, or it was given up
   };
-  result<gateway_event> on_command(const codec::gateway::command& what, time_point now, gateway_peer_output& out);
+  result<gateway_event> on_command(const codec::gateway::command& what, bytes more, time_point now,
+                                   gateway_peer_output& out);
   result<gateway_event> on_answer(const codec::gateway::command& what, time_point now, gateway_peer_output& out);
   void say(const codec::gateway::command& what, time_point now, gateway_peer_output& out);
   [[nodiscard]] bool has(std::uint32_t connection) const noexcept { return remotes_.contains(connection); }
