@@ -8,6 +8,7 @@
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
+#include "apps/ferry/demo_browser.hpp"
 #include "apps/ferry/demo_row.hpp"
 #include "apps/ferry/demo_text.hpp"
 #include "apps/ferry/flags.hpp"
@@ -22,6 +23,7 @@ constexpr const char* k_examples =
     "  ferry demo                       a text of 20 MB, made from files of this machine\n"
     "  ferry demo --size 200\n"
     "  ferry demo --file /var/log/syslog\n"
+    "  ferry demo --browser             a page that talks to a service in C++, through a gateway\n"
     "\nEach line is a message. It goes to another process (inproc: to the other end in this one), comes back, and is\n"
     "checked at both ends: number, order and content. Then one message at a time gives the round trip. In the rows "
     "with\n"
@@ -34,6 +36,7 @@ constexpr const char* k_about_persistent =
 struct demo_flags {
   std::string file;
   std::uint64_t megabytes = 20;
+  bool browser = false;
 };
 
 std::vector<std::string> all_schemes() {
@@ -86,7 +89,9 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
 }
 
 int demo(const demo_flags& flags) {
-  return told_of(in_own_directory([&](const std::string& directory) { return move_lines(flags, directory); }));
+  return told_of(in_own_directory([&](const std::string& directory) {
+    return flags.browser ? complain(run_browser_demo(directory)) : move_lines(flags, directory);
+  }));
 }
 
 }  // namespace
@@ -96,9 +101,14 @@ void add_demo(command_line app, int& exit_code) {
   const command_line command =
       app.add_command("demo", "Move the lines of a real file through every transport and check them", k_examples);
   const flag file = command.add_option("--file", flags->file, "A text of your own; it is only read").type_name("FILE");
-  add_whole(command, "--size", flags->megabytes, option_unit::count, 1, "Megabytes of the text that is made (20)",
-            10'000)
-      .excludes(file);
+  const flag size = add_whole(command, "--size", flags->megabytes, option_unit::count, 1,
+                              "Megabytes of the text that is made (20)", 10'000)
+                        .excludes(file);
+  command
+      .add_flag("--browser", flags->browser,
+                "Instead: a page at a free port of this host, a gateway, and a service in shared memory, until Ctrl-C")
+      .excludes(file)
+      .excludes(size);
   command.callback([flags, &exit_code] { exit_code = demo(*flags); });
 }
 
