@@ -14,7 +14,7 @@ NEIGHBOURS = {("socket", "channel"), ("compat", "channel"), ("systemd", "channel
 PUBLIC = {
     "errc.hpp": 0, "error.hpp": 0, "bytes.hpp": 0, "buffer_pool.hpp": 0, "message.hpp": 0, "metrics.hpp": 0,
     "log.hpp": 0, "http.hpp": 0, "options.hpp": 0, "detail/ring_core.hpp": 1, "detail/taken.hpp": 0, "url.hpp": 2, "stream.hpp": 2, "context.hpp": 4,
-    "detail/channel_front.hpp": 5, "detail/completion.hpp": 5, "channel.hpp": 5, "listener.hpp": 5, "runner.hpp": 5, "ring.hpp": 5, "ring_file.hpp": 5, "session.hpp": 5, "session_files.hpp": 5, "blocking.hpp": 5,
+    "detail/channel_front.hpp": 5, "detail/completion.hpp": 5, "channel.hpp": 5, "formatted.hpp": 5, "listener.hpp": 5, "runner.hpp": 5, "ring.hpp": 5, "ring_file.hpp": 5, "session.hpp": 5, "session_files.hpp": 5, "blocking.hpp": 5,
     "socket.hpp": 5, "socket.h": 5,
     "service_manager.hpp": 5, "systemd.hpp": 5, "gateway.hpp": 6,
 }

@@ -143,6 +143,9 @@ class Pair(unittest.TestCase):
         self.assertEqual(server.stdout.readline(), "serving as 7\n")
         self.assertEqual(self.run_to_end("gateway_echo", "talk", doors[0], "7", given="one\ntwo\n"), "one\ntwo\n")
 
+    def readings(self):
+        self.assertEqual(self.run_to_end("readings"), "sensor 3: 21.5\ntoo short\n")
+
     def uds_pair(self):
         self.assertEqual(self.run_to_end("uds_pair", self.path), "Hello\n")
 
