@@ -9,8 +9,10 @@
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/flags.hpp"
+#include "apps/ferry/gateway_commands.hpp"
 #include "apps/ferry/gateway_flags.hpp"
 #include "apps/ferry/log.hpp"
+#include "apps/ferry/log_file.hpp"
 #include "apps/ferry/pid_file.hpp"
 #include "apps/ferry/settings.hpp"
 #include "apps/ferry/signals.hpp"
@@ -18,6 +20,7 @@
 #include "gateway/admin_http.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/pages.hpp"
+#include "gateway/standard_commands.hpp"
 #include "net/event_loop.hpp"
 
 namespace ferry::app {
@@ -61,11 +64,11 @@ result<std::optional<pid_file>> take_pid_file(const gateway::configuration& with
   return std::optional<pid_file>(std::move(*made));
 }
 
-// SIGHUP, unless this process was started with it ignored (nohup): reads the configuration again.
+// SIGHUP, unless this process was started with it ignored (nohup): opens the log anew, reads the configuration again.
 class reloading {
  public:
-  reloading(boost::asio::io_context& io, const command_flags& flags, gateway::service& of)
-      : flags_(flags), of_(of), signals_(io) {
+  reloading(boost::asio::io_context& io, const command_flags& flags, gateway::service& of, log_file* log)
+      : flags_(flags), of_(of), log_(log), signals_(io) {
     struct sigaction now {};
     if (::sigaction(SIGHUP, nullptr, &now) != 0 || now.sa_handler == SIG_IGN) return;
     signals_.add(SIGHUP);
@@ -77,6 +80,9 @@ class reloading {
     signals_.async_wait([this](const boost::system::error_code& failed, int) {
       if (failed) return;
       wait();
+      if (log_ != nullptr)
+        if (const auto done = log_->reopen(); !done)
+          say("warning: the log goes on in the file it was in: " + done.error().text());
       const auto with = gateway_configuration(flags_.parameters, environment());
       if (!with) return say("the configuration stays as it was: " + with.error().text());
       std::string left;
@@ -86,42 +92,64 @@ class reloading {
   }
   const command_flags& flags_;
   gateway::service& of_;
+  log_file* const log_;
   boost::asio::signal_set signals_;
 };
 
-int run_gateway(const command_flags& flags) {
-  const auto with = gateway_configuration(flags.parameters, environment());
-  if (!with) return complain(with.error());
-  warn_of(flags, *with);
-  if (flags.check) return print("the configuration is good\n");
-
+// From its start to its stop.
+result<void> serve(const command_flags& flags, const gateway::configuration& with, log_file* file) {
   stderr_log log(flags.log);
   boost::asio::io_context io(1);
   or_fail(net::make_ready(io));
-  context where(io, {.buffers = with->memory, .log = &log, .level = flags.log});
-  const auto only_one = take_pid_file(*with);
-  if (!only_one) return complain(only_one.error());
-  auto opened = gateway::service::open(where, with->service);
-  if (!opened) return complain(opened.error());
+  // All of it: the level may change, and the log knows it.
+  context where(io, {.buffers = with.memory, .log = &log, .level = log_level::trace});
+  const auto only_one = take_pid_file(with);
+  if (!only_one) return only_one.error();
+  auto opened = gateway::service::open(where, with.service);
+  if (!opened) return opened.error();
   std::optional<gateway::admin_http> admin;
-  if (!with->admin_url.empty()) {
+  if (!with.admin_url.empty()) {
     auto made = gateway::admin_http::open(
-        where, with->admin_url, [&](std::string_view path) { return gateway::page_of(path, where, *opened); });
-    if (!made) return complain(made.error().in("admin-addr"));
+        where, with.admin_url, [&](std::string_view path) { return gateway::page_of(path, where, *opened); });
+    if (!made) return made.error().in("admin-addr");
     admin.emplace(std::move(*made));
   }
+  const auto stop = [&](duration within) { opened->stop(within, [&] { io.stop(); }); };
   stop_signals signals(io, [&](int) {
     say("stopping: new dials are refused; again to end at once");
-    opened->stop(with->stop_within, [&] { io.stop(); });
+    stop(with.stop_within);
   });
-  const reloading on_hangup(io, flags, *opened);
+  const reloading on_hangup(io, flags, *opened, file);
+  gateway::command_table commands;
+  const auto prefix = operator_prefix(with);
+  gateway::add_standard_commands(commands, where, *opened, prefix);
+  add_program_commands(commands, log, prefix, [&] { stop(k_longest_wait); });
+  const command_file asked(io, prefix, commands);
   // Who reads these lines may stop it at once.
   for (const auto& url : opened->urls(session::gateway_role::client)) say("clients: listening on " + url);
   for (const auto& url : opened->urls(session::gateway_role::server)) say("servers: listening on " + url);
   if (admin) say("operators: listening on " + admin->url());
   io.run();
   say(summary(opened->stats()));
-  return k_ok;
+  return {};
+}
+
+int run_gateway(const command_flags& flags) {
+  const auto with = gateway_configuration(flags.parameters, environment());
+  if (!with) return complain(with.error());
+  std::optional<log_file> file;
+  if (!flags.check && !with->log_file.empty()) {
+    auto taken = log_file::take(with->log_file);
+    if (!taken) return complain(taken.error().in("log-file"));
+    file.emplace(std::move(*taken));
+  }
+  warn_of(flags, *with);
+  if (flags.check) return print("the configuration is good\n");
+  const auto served = serve(flags, *with, file ? &*file : nullptr);
+  if (served) return k_ok;
+  if (file) say(served.error().text());
+  file.reset();  // who started it looks at standard error
+  return complain(served.error());
 }
 
 constexpr const char* k_examples =

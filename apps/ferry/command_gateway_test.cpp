@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/ferry/gateway_commands.hpp"
 #include "apps/ferry/gateway_flags.hpp"
 #include "apps/ferry/program_under_test.hpp"
 #include "testing/tcp_by_hand.hpp"
@@ -131,6 +133,13 @@ class gateway_process : public ::testing::Test {
     while (!one.ended()) std::this_thread::yield();
     return one.received();
   }
+  static void wait_for_text(const std::string& path, const std::string& text) {
+    const auto end = std::chrono::steady_clock::now() + ferry::test::child::k_limit;
+    while (test::content_of(path).find(text) == std::string::npos) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << path << " says: " << test::content_of(path);
+      std::this_thread::yield();
+    }
+  }
   void TearDown() override {
     if (!it) return;
     it->kill(SIGTERM);
@@ -189,6 +198,132 @@ TEST_F(gateway_process, reads_its_configuration_again_when_it_hangs_up) {
   it->kill(SIGHUP);
   const auto wrong = it->read_error_line();
   EXPECT_TRUE(wrong && wrong->starts_with("ferry: the configuration stays as it was: ")) << wrong.value_or("nothing");
+}
+
+TEST_F(gateway_process, does_what_its_command_file_says_when_it_is_told_to_look) {
+  const auto path = place.file("fastway.pid");
+  start({"--pid-file", path});
+  const auto clients = port_on_next_line();
+  (void)port_on_next_line();
+  ferry::test::raw_tcp client(static_cast<std::uint16_t>(std::stoi(clients)));
+  client.send(std::string("\x09\0\0\0\0\0\0\0\0\x07\0\0\0", 13));  // Dial 7: nobody
+  while (client.received().size() < 13) std::this_thread::yield();
+  const auto ask = [&](const std::string& commands) {
+    test::write_file(place.file("fastway.cmd"), commands);
+    it->kill(SIGUSR1);
+  };
+  ask("connections\nnonsense\n");
+  EXPECT_EQ(it->read_error_line(), "ferry: 1 clients, 0 servers, 0 arriving, 0 virtual connections");
+  const auto member = it->read_error_line();
+  EXPECT_TRUE(member && member->starts_with("ferry: client 1 127.0.0.1:")) << member.value_or("nothing");
+  const auto unknown = it->read_error_line();
+  EXPECT_TRUE(unknown &&
+              unknown->find("unknown command 'nonsense'; there are: connections, cpuprof start, ") != std::string::npos)
+      << unknown.value_or("nothing");
+  for (const auto* const kind : {"heap", "threadcreate", "goroutine", "block"}) {
+    ask(std::string("lookup ") + kind + "\n");
+    const auto file = place.file(std::string("fastway.") + kind + ".prof");
+    EXPECT_EQ(it->read_error_line(), "ferry: " + file + " is written");
+    EXPECT_NE(test::content_of(file), "") << kind;
+  }
+  EXPECT_NE(test::content_of(place.file("fastway.threadcreate.prof")).find(std::to_string(it->pid())),
+            std::string::npos);
+  ask("lookup gc\n");
+  const auto pool = it->read_error_line();
+  EXPECT_TRUE(pool && pool->starts_with("ferry: pool: ")) << pool.value_or("nothing");
+}
+
+TEST_F(gateway_process, changes_its_log_level_and_drains_when_it_is_told_to) {
+  const auto path = place.file("g.pid");
+  start({"--pid-file", path, "--name", "fastway"});
+  const auto clients = port_on_next_line();
+  (void)port_on_next_line();
+  const auto ask = [&](const std::string& commands) {
+    test::write_file(place.file("fastway.cmd"), commands);
+    it->kill(SIGUSR1);
+  };
+  ask("log level debug\n");
+  EXPECT_EQ(it->read_error_line(), "ferry: from now on debug and what is more important");
+  { ferry::test::raw_tcp gone(static_cast<std::uint16_t>(std::stoi(clients))); }
+  const auto line = it->read_error_line();
+  EXPECT_TRUE(line && line->find(" debug gateway: client 1 ") != std::string::npos) << line.value_or("nothing");
+  ask("log level loud\ncpuprof stop\n");
+  EXPECT_EQ(it->read_error_line(), "ferry: log level: is one of error, warn, info, debug, trace");
+  EXPECT_EQ(it->read_error_line(), "ferry: cpuprof stop: none is under way");
+  ask("drain\n");
+  EXPECT_EQ(it->finish(), 0) << "nobody has a virtual connection";
+  EXPECT_NE(it->error_output().find("nobody new and no new dials"), std::string::npos);
+  it.reset();
+}
+
+TEST_F(gateway_process, without_a_name_has_no_command_file_and_says_so) {
+  start({});
+  (void)port_on_next_line();
+  (void)port_on_next_line();
+  it->kill(SIGUSR1);
+  const auto line = it->read_error_line();
+  EXPECT_TRUE(line && line->find("--name") != std::string::npos) << line.value_or("nothing");
+}
+
+TEST(gateway_operator_files, lie_beside_the_pid_file) {
+  gateway::configuration with;
+  EXPECT_EQ(operator_prefix(with), "");
+  with.name = "fastway";
+  EXPECT_EQ(operator_prefix(with), "fastway");
+  with.pid_file = "/run/ferry/g.pid";
+  EXPECT_EQ(operator_prefix(with), "/run/ferry/fastway");
+  with.name.clear();
+  EXPECT_EQ(operator_prefix(with), "/run/ferry/g");
+  with.pid_file = "number";
+  EXPECT_EQ(operator_prefix(with), "number");
+}
+
+TEST_F(gateway_process, goes_on_in_a_new_log_file_when_it_hangs_up) {
+  const auto path = place.file("gateway.log");
+  start({"--log-file", path});
+  wait_for_text(path, "servers: listening on");
+  std::filesystem::rename(path, path + ".1");
+  it->kill(SIGHUP);
+  wait_for_text(path, "the configuration was read again\n");
+  EXPECT_EQ(test::content_of(path + ".1").find("read again"), std::string::npos);
+  std::filesystem::rename(path, path + ".2");
+  std::filesystem::create_directory(path);
+  it->kill(SIGHUP);
+  wait_for_text(path + ".2", "warning: the log goes on in the file it was in: ");
+  it->kill(SIGTERM);
+  EXPECT_EQ(it->finish(), 0);
+  EXPECT_NE(test::content_of(path + ".2").find("stopping"), std::string::npos);
+  EXPECT_EQ(it->error_output(), "") << "all of it is in the file";
+  it.reset();
+}
+
+TEST_F(gateway_process, started_with_hang_ups_ignored_keeps_its_log_and_its_configuration) {
+  const auto path = place.file("gateway.log");
+  arguments call{"/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh"};
+  for (const auto& word : test::ferry_call({"gateway", "-ServerAddr=127.0.0.1:0", "--log-file", path}))
+    call.push_back(word);
+  it.emplace(call);
+  wait_for_text(path, "servers: listening on");
+  std::filesystem::rename(path, path + ".1");
+  it->kill(SIGHUP);
+  it->kill(SIGTERM);
+  EXPECT_EQ(it->finish(), 0);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_EQ(test::content_of(path + ".1").find("read again"), std::string::npos);
+  EXPECT_NE(test::content_of(path + ".1").find("stopping"), std::string::npos);
+  it.reset();
+}
+
+TEST_F(gateway_process, says_where_it_was_started_why_it_cannot_log_or_listen) {
+  const auto wrong =
+      run_ferry({"gateway", "-ServerAddr=127.0.0.1:0", "--log-file", place.file("not/there"), "--admin-addr", ":0"});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.err.find("log-file: "), std::string::npos) << wrong.err;
+  const auto path = place.file("gateway.log");
+  const auto deaf = run_ferry({"gateway", "-ServerAddr=ipc:///nonexistent/g.sock", "--log-file", path});
+  EXPECT_EQ(deaf.status, 1);
+  EXPECT_NE(deaf.err.find("/nonexistent/g.sock"), std::string::npos) << deaf.err;
+  EXPECT_NE(test::content_of(path).find("/nonexistent/g.sock"), std::string::npos) << "and in the file";
 }
 
 TEST(ferry_gateway, listens_until_it_is_told_to_stop) {

@@ -27,12 +27,15 @@ struct stderr_log::parts {
 
 stderr_log::stderr_log(log_level threshold) : parts_(std::make_unique<parts>()) {
   parts_->lines.set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  parts_->lines.set_level(level_of(threshold));
+  set_threshold(threshold);
 }
 
 stderr_log::~stderr_log() = default;
 
+void stderr_log::set_threshold(log_level level) noexcept { parts_->lines.set_level(level_of(level)); }
+
 void stderr_log::write(log_level level, std::string_view component, std::string_view text) noexcept {
+  if (!parts_->lines.should_log(level_of(level))) return;
   if (auto* const bar = progress::shown()) bar->hide();
   parts_->lines.log(level_of(level), "{}: {}", component, text);
 }

@@ -219,6 +219,12 @@ const row k_rows[] = {
        c.pid_file = v;
        return true;
      }},
+    {{"log-file", "", "", "Where the log goes instead of standard error; opened again on SIGHUP"},
+     "a path",
+     [](configuration& c, std::string_view v) {
+       c.log_file = v;
+       return true;
+     }},
     {{"reuse-port", "ReusePort", "false", "Several gateways may listen on one port"},
      k_flag,
      [](configuration& c, std::string_view v) { return switch_of(v, c.service.reuse_port); }},

@@ -25,6 +25,7 @@ struct configuration {
   std::string admin_url;  ///< where operators ask; empty: nowhere
   std::string name;       ///< of this gateway: NAME.pid is its pid file; empty: there is none
   std::string pid_file;   ///< instead of NAME.pid
+  std::string log_file;   ///< instead of standard error
 };
 
 struct parameter {
