@@ -102,7 +102,8 @@ result<void> serve(const command_flags& flags, const gateway::configuration& wit
   boost::asio::io_context io(1);
   or_fail(net::make_ready(io));
   // All of it: the level may change, and the log knows it.
-  context where(io, {.buffers = with.memory, .log = &log, .level = log_level::trace});
+  context where(io, std::make_shared<buffer_pool>(with.pool_kind, with.slab_bytes, with.memory),
+                {.log = &log, .level = log_level::trace});
   const auto only_one = take_pid_file(with);
   if (!only_one) return only_one.error();
   auto opened = gateway::service::open(where, with.service);

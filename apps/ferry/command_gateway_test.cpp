@@ -149,6 +149,18 @@ class gateway_process : public ::testing::Test {
   std::optional<ferry::test::child> it;
 };
 
+TEST_F(gateway_process, counts_packets_above_the_largest_chunk_of_its_pool) {
+  start({"--admin-addr", ":0", "-MemPoolType", "sync", "-MemPoolMaxChunk", "4K", "-MemPoolPageSize=64K"});
+  const auto clients = port_on_next_line();
+  (void)port_on_next_line();
+  const auto admin = port_on_next_line();
+  const std::string above = "ferry_gateway_buffers_total{from=\"exact\"} ";
+  EXPECT_NE(page(admin, "/metrics").find(above + "0\n"), std::string::npos);
+  ferry::test::raw_tcp client(static_cast<std::uint16_t>(std::stoi(clients)));
+  client.send(std::string("\0\0\1\0\x05\0\0\0", 8) + std::string(20'000, 'x'));  // the beginning of 64 KiB
+  while (page(admin, "/metrics").find(above + "0\n") != std::string::npos) std::this_thread::yield();
+}
+
 TEST_F(gateway_process, shows_operators_its_numbers_and_who_is_there) {
   start({"--admin-addr", ":0"});
   const auto clients = port_on_next_line();

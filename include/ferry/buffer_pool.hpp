@@ -19,9 +19,16 @@ struct buffer_pool_options {
   std::size_t prefill_bytes = 0;          ///< bytes of each class that are allocated and touched at the start
 };
 
+/// How buffers that came back are kept. What is for what, with figures: docs/buffer-pools.md.
+enum class buffer_pool_kind : std::uint8_t {
+  atom,  ///< a lock-free stack for each size; the first of each size are cut from one slab of memory
+  sync,  ///< the same, and above it a few buffers of each size for each thread: at most 64 KiB of a size, or one buffer
+  chan,  ///< a bounded queue for each size; what finds it full is freed
+};
+
 struct buffer_pool_stats {
   std::uint64_t hits = 0;        ///< acquired from the pool
-  std::uint64_t misses = 0;      ///< acquired by a fresh allocation of a class size
+  std::uint64_t misses = 0;      ///< acquired as a buffer of a class size that nobody had
   std::uint64_t exact = 0;       ///< acquired above the largest class
   std::uint64_t refused = 0;     ///< not acquired, because of max_bytes
   std::uint64_t bytes_lent = 0;  ///< with callers now
@@ -67,16 +74,22 @@ class pooled_buffer {
   std::size_t capacity_ = 0;
 };
 
-/// Thread safety: every member may be called from any thread; no lock is taken.
+/// Thread safety: every member may be called from any thread; no lock is taken, and nobody waits for anybody.
 class buffer_pool {
  public:
+  /// Of the kind `atom`, without slabs: each buffer is allocated by itself.
   explicit buffer_pool(const buffer_pool_options& options = {});
+  /// @param slab_bytes  of memory for each size. atom, sync: taken at the start, used as it is needed, given back with
+  /// the pool, and not counted in max_kept; 0, or less than a buffer takes: none. chan: what is kept at most, two
+  /// buffers at least. Throws failure(bad_option) as the other one, and std::bad_alloc
+  buffer_pool(buffer_pool_kind kind, std::size_t slab_bytes, const buffer_pool_options& options = {});
   ~buffer_pool();  ///< buffers still on loan stay valid; the last one returned frees the rest
   buffer_pool(const buffer_pool&) = delete;
   buffer_pool& operator=(const buffer_pool&) = delete;
 
   /// A buffer of at least `size` bytes, uninitialised. Empty if the limit `max_bytes` or the system's memory is
-  /// reached. Most recently returned first, so that it is warm.
+  /// reached. Most recently returned first, so that it is warm; of the kind `chan` least recently. What other threads
+  /// keep of the kind `sync` is out of reach.
   [[nodiscard]] pooled_buffer acquire(std::size_t size) noexcept;
   [[nodiscard]] buffer_pool_stats stats() const noexcept;
 

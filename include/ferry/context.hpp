@@ -46,6 +46,8 @@ struct context_totals {
 class context {
  public:
   explicit context(boost::asio::io_context& io, const context_options& with = {});
+  /// With a pool of the caller's, of whatever kind, which others may use too; `with.buffers` says nothing then.
+  context(boost::asio::io_context& io, std::shared_ptr<buffer_pool> buffers, const context_options& with = {});
   /// A context for another io_context (another thread) that shares buffers, transports and inproc names with `other`.
   context(boost::asio::io_context& io, const context& other);
   /// Lets go of what is still under way; its handlers are not called.

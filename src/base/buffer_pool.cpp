@@ -2,25 +2,22 @@
 #include <ferry/errc.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/checked.hpp"
-#include "base/slot_stack.hpp"
+#include "base/size_class.hpp"
+#include "base/thread_cache.hpp"
 
 namespace ferry {
 namespace {
-
-constexpr std::size_t k_line = 64;  // alignment of every buffer; the header before a class buffer takes one line
-
-std::byte* allocate(std::size_t size) noexcept {
-  return static_cast<std::byte*>(::operator new (size, std::align_val_t{k_line}, std::nothrow));
-}
-void release(std::byte* memory) noexcept { ::operator delete (memory, std::align_val_t{k_line}); }
 
 [[noreturn]] void refuse(const std::string& text) { throw failure(errc::bad_option, 0, "buffer pool: " + text); }
 
@@ -30,7 +27,7 @@ std::vector<std::size_t> class_sizes(const buffer_pool_options& o) {
   if (o.min_buffer > o.max_buffer)
     refuse("min_buffer " + std::to_string(o.min_buffer) + " is above max_buffer " + std::to_string(o.max_buffer));
   const auto largest = round_up(std::max<std::size_t>(o.max_buffer, 1), o.page_size);
-  if (!largest || !checked_add(*largest, k_line))
+  if (!largest || !checked_add(*largest, k_pool_line))
     refuse("max_buffer " + std::to_string(o.max_buffer) + " does not fit into memory");
   std::vector<std::size_t> sizes;
   auto next = round_up(std::max<std::size_t>(o.min_buffer, 1), o.page_size);
@@ -43,26 +40,39 @@ std::vector<std::size_t> class_sizes(const buffer_pool_options& o) {
 
 namespace detail {
 
-/// Owns the kept buffers. Alive while the pool or one of its buffers is: every buffer, lent or kept, holds a reference,
-/// so lending one that was kept changes no count.
+/// Owns the kept buffers. Alive while the pool, one of its buffers or a thread's cache is: every buffer, lent or kept,
+/// holds a reference, so lending one that was kept changes no count.
 class pool_core {
  public:
-  explicit pool_core(const buffer_pool_options& options) : max_bytes_(options.max_bytes), max_kept_(options.max_kept) {
+  pool_core(buffer_pool_kind kind, std::size_t slab_bytes, const buffer_pool_options& options)
+      : max_bytes_(options.max_bytes), max_kept_(options.max_kept), is_cached_(kind == buffer_pool_kind::sync) {
     const auto sizes = class_sizes(options);
+    const bool queued = kind == buffer_pool_kind::chan;
     classes_ = std::make_unique<size_class[]>(sizes.size());
     class_count_ = sizes.size();
-    for (std::size_t i = 0; i < sizes.size(); ++i) classes_[i].size = sizes[i];
+    for (std::size_t i = 0; i < sizes.size(); ++i)
+      classes_[i].make(sizes[i], queued ? std::max<std::size_t>(slab_bytes / sizes[i], 2) : 0, queued ? 0 : slab_bytes);
+    for (std::size_t bits = 1; bits < first_for_.size(); ++bits)
+      first_for_[bits] = static_cast<std::uint8_t>(
+          std::lower_bound(sizes.begin(), sizes.end(), std::size_t{1} << (bits - 1)) - sizes.begin());
     for (std::size_t i = 0; i < sizes.size(); ++i) prefill(classes_[i], options.prefill_bytes / sizes[i]);
   }
   pool_core(const pool_core&) = delete;
   pool_core& operator=(const pool_core&) = delete;
 
   pooled_buffer acquire(std::size_t size) noexcept {
-    auto* fitting = class_for(size);
+    auto* const fitting = class_for(size);
     if (fitting == nullptr) return acquire_exact(size);
-    if (const auto index = fitting->kept.pop(slots_); index != slot_stack::k_none)
+    auto* const mine = cache();
+    if (mine != nullptr)
+      if (auto* const data = mine->take(number_of(*fitting), fitting->size)) return {this, data, fitting->size};
+    if (const auto index = fitting->pop(slots_); index != slot_stack::k_none)
       return {this, slots_[index].data, fitting->size};
     auto* data = make(*fitting);
+    if (data == nullptr && mine != nullptr && mine->bytes() != 0) {  // what this thread keeps may make room
+      flush(*mine);
+      data = make(*fitting);
+    }
     if (data == nullptr) {
       refused_.fetch_add(1, std::memory_order_relaxed);
       return {};
@@ -72,24 +82,40 @@ class pool_core {
   }
 
   void take_back(std::byte* data, std::size_t capacity) noexcept {
-    auto* fitting = class_for(capacity);
+    auto* const fitting = class_for(capacity);
     if (fitting == nullptr) {
-      release(data);
+      release_lines(data);
       forget(capacity);
       return;
     }
-    if (!may_keep(capacity) || !fitting->kept.push(slots_, slot_of(data))) destroy(data, capacity);
+    if (auto* const mine = is_closed() ? nullptr : cache())
+      return mine->put(number_of(*fitting), fitting->size, data, [&](std::byte* one) { give_back(*fitting, one); });
+    give_back(*fitting, data);
   }
 
-  /// The pool is gone: nothing is kept any more, and the last buffer that comes back ends the core.
-  void close() noexcept {
-    for (std::size_t i = 0; i < class_count_; ++i) {
-      for (auto index = classes_[i].kept.close(); index != slot_stack::k_none;) {
-        const auto next = slots_[index].next.load(std::memory_order_relaxed);
-        destroy(slots_[index].data, classes_[i].size);
-        index = next;
+  /// The pool is gone: nothing is kept any more, and the last buffer that comes back ends the core. What other threads
+  /// keep is freed when they end, or use another pool for the first time.
+  void close() noexcept;
+
+  [[nodiscard]] bool is_closed() const noexcept { return is_closed_.load(std::memory_order_relaxed); }
+
+  /// For the calling thread, until it leaves; holds a reference. Null: there is no memory.
+  [[nodiscard]] thread_cache* join() noexcept {
+    auto* found = caches_.load(std::memory_order_acquire);  // pairs with: the exchange below
+    while (found != nullptr && !found->claim()) found = found->next;
+    if (found == nullptr) {
+      found = new_cache();
+      if (found == nullptr) return nullptr;
+      found->next = caches_.load(std::memory_order_relaxed);
+      while (!caches_.compare_exchange_weak(found->next, found, std::memory_order_release, std::memory_order_relaxed)) {
       }
     }
+    references_.fetch_add(1, std::memory_order_relaxed);
+    return found;
+  }
+  void leave(thread_cache& mine) noexcept {
+    flush(mine);
+    mine.leave();
     drop_reference();
   }
 
@@ -101,37 +127,52 @@ class pool_core {
     now.bytes_kept = kept_bytes();
     for (std::size_t i = 0; i < class_count_; ++i) {
       const auto trimmed = classes_[i].trimmed.load(std::memory_order_acquire);  // pairs with: trim; never above pops
-      now.hits += classes_[i].kept.pops() - trimmed;
+      now.hits += classes_[i].pops() - trimmed;
     }
+    for (const auto* one = caches_.load(std::memory_order_acquire); one != nullptr; one = one->next)
+      now.hits += one->hits();
     const auto held = held_.load(std::memory_order_relaxed);
     now.bytes_lent = held > now.bytes_kept ? held - now.bytes_kept : 0;
     return now;
   }
 
  private:
-  struct alignas(k_line) size_class {
-    std::size_t size = 0;
-    slot_stack kept;
-    std::atomic<std::uint64_t> trimmed{0};  // popped to be freed, not to be lent
-  };
-
-  ~pool_core() = default;  // only drop_reference() ends it
+  // Only drop_reference() ends it.
+  ~pool_core() {
+    for (auto* one = caches_.load(std::memory_order_relaxed); one != nullptr;) delete std::exchange(one, one->next);
+  }
 
   [[nodiscard]] size_class* class_for(std::size_t size) noexcept {
-    for (std::size_t i = 0; i < class_count_; ++i)
+    for (std::size_t i = first_for_[static_cast<std::size_t>(std::bit_width(size))]; i < class_count_; ++i)
       if (size <= classes_[i].size) return &classes_[i];
     return nullptr;
+  }
+  [[nodiscard]] std::size_t number_of(const size_class& one) const noexcept {
+    return static_cast<std::size_t>(&one - classes_.get());
+  }
+
+  /// The calling thread's; null: this kind has none, or the thread none (any more).
+  [[nodiscard]] thread_cache* cache() noexcept;
+  [[nodiscard]] thread_cache* new_cache() const noexcept {
+    try {
+      return new thread_cache(class_count_);
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
+  void flush(thread_cache& mine) noexcept {
+    mine.empty([this](std::size_t number, std::byte* data) { give_back(classes_[number], data); });
   }
 
   // The line before a class buffer holds the number of its slot, which it has for life.
   [[nodiscard]] static std::uint32_t slot_of(const std::byte* data) noexcept {
     std::uint32_t index;
-    std::memcpy(&index, data - k_line, sizeof index);
+    std::memcpy(&index, data - k_pool_line, sizeof index);
     return index;
   }
 
   [[nodiscard]] pooled_buffer acquire_exact(std::size_t size) noexcept {
-    auto* data = reserve(size) ? allocate(size) : nullptr;
+    auto* data = reserve(size) ? allocate_lines(size) : nullptr;
     if (data == nullptr) {
       refused_.fetch_add(1, std::memory_order_relaxed);
       return {};
@@ -141,12 +182,13 @@ class pool_core {
     return {this, data, size};
   }
 
-  /// A fresh buffer of a class, or null.
+  /// A buffer of a class that nobody had, or null.
   [[nodiscard]] std::byte* make(size_class& fitting) noexcept {
     if (!reserve(fitting.size)) return nullptr;
     auto index = free_slots_.pop(slots_);
     if (index == slot_stack::k_none) index = slots_.add();
-    auto* memory = index == slot_table::k_max_slots ? nullptr : allocate(k_line + fitting.size);
+    auto* memory = index == slot_table::k_max_slots ? nullptr : fitting.cut();
+    if (memory == nullptr && index != slot_table::k_max_slots) memory = allocate_lines(k_pool_line + fitting.size);
     if (memory == nullptr) {
       if (index != slot_table::k_max_slots) static_cast<void>(free_slots_.push(slots_, index));
       held_.fetch_sub(fitting.size, std::memory_order_relaxed);
@@ -154,15 +196,23 @@ class pool_core {
     }
     references_.fetch_add(1, std::memory_order_relaxed);
     std::memcpy(memory, &index, sizeof index);
-    slots_[index].data = memory + k_line;
-    return memory + k_line;
+    slots_[index].data = memory + k_pool_line;
+    return memory + k_pool_line;
   }
 
-  void destroy(std::byte* data, std::size_t capacity) noexcept {
-    const auto index = slot_of(data);
-    release(data - k_line);
-    static_cast<void>(free_slots_.push(slots_, index));
-    forget(capacity);
+  /// Keeps it, if it may be kept.
+  void give_back(size_class& fitting, std::byte* data) noexcept {
+    const bool keep = fitting.is_of_slab(data) || may_keep(fitting.size);
+    if (!keep || !fitting.push(slots_, slot_of(data))) destroy(fitting, data);
+  }
+
+  void destroy(size_class& fitting, std::byte* data) noexcept {
+    if (!fitting.is_of_slab(data)) {
+      const auto index = slot_of(data);
+      release_lines(data - k_pool_line);
+      static_cast<void>(free_slots_.push(slots_, index));
+    }
+    forget(fitting.size);
   }
 
   void forget(std::size_t capacity) noexcept {
@@ -186,25 +236,32 @@ class pool_core {
   /// Frees one kept buffer, a large one first. False: none is kept.
   [[nodiscard]] bool trim() noexcept {
     for (auto i = class_count_; i-- > 0;) {
-      const auto index = classes_[i].kept.pop(slots_);
+      const auto index = classes_[i].pop_loose(slots_);
       if (index == slot_stack::k_none) continue;
       classes_[i].trimmed.fetch_add(1, std::memory_order_release);  // pairs with: stats
-      destroy(slots_[index].data, classes_[i].size);
+      destroy(classes_[i], slots_[index].data);
       return true;
     }
     return false;
   }
 
-  [[nodiscard]] std::uint64_t kept_bytes() const noexcept {
+  [[nodiscard]] std::uint64_t loose_bytes() const noexcept {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < class_count_; ++i) sum += classes_[i].kept.depth(slots_) * classes_[i].size;
+    for (std::size_t i = 0; i < class_count_; ++i) sum += classes_[i].loose_bytes(slots_);
+    return sum;
+  }
+  [[nodiscard]] std::uint64_t kept_bytes() const noexcept {
+    std::uint64_t sum = loose_bytes();
+    for (std::size_t i = 0; i < class_count_; ++i) sum += classes_[i].slab_bytes(slots_);
+    for (const auto* one = caches_.load(std::memory_order_acquire); one != nullptr; one = one->next)
+      sum += one->bytes();
     return sum;
   }
 
   // What is held in all bounds what is kept, and is cheap to read. Threads that return at the same instant may
   // together pass the limit, by one buffer each.
   [[nodiscard]] bool may_keep(std::size_t capacity) const noexcept {
-    return held_.load(std::memory_order_relaxed) <= max_kept_ || kept_bytes() + capacity <= max_kept_;
+    return held_.load(std::memory_order_relaxed) <= max_kept_ || loose_bytes() + capacity <= max_kept_;
   }
 
   void prefill(size_class& fitting, std::size_t count) noexcept {
@@ -212,22 +269,87 @@ class pool_core {
       auto* data = held_.load(std::memory_order_relaxed) + fitting.size <= max_bytes_ ? make(fitting) : nullptr;
       if (data == nullptr) return;
       std::memset(data, 0, fitting.size);
-      static_cast<void>(fitting.kept.push(slots_, slot_of(data)));
+      static_cast<void>(fitting.push(slots_, slot_of(data)));
     }
   }
 
   const std::size_t max_bytes_;
   const std::size_t max_kept_;
+  const bool is_cached_;
   std::unique_ptr<size_class[]> classes_;
   std::size_t class_count_ = 0;
+  // By the number of bits of a size: classes below this one are too small. There are at most 64 classes.
+  std::array<std::uint8_t, std::numeric_limits<std::size_t>::digits + 1> first_for_{};
   slot_table slots_;
   slot_stack free_slots_;
   std::atomic<std::uint64_t> references_{1};  // the pool's own, and one for each buffer that exists
   std::atomic<std::size_t> held_{0};          // bytes lent and kept
+  std::atomic<thread_cache*> caches_{nullptr};
+  std::atomic<bool> is_closed_{false};
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> exact_{0};
   std::atomic<std::uint64_t> refused_{0};
 };
+
+namespace {
+
+// Which cache the calling thread has of which pool. A thread that uses more pools than this has room for does without.
+class caches_of_thread {
+ public:
+  ~caches_of_thread();
+  [[nodiscard]] thread_cache* of(pool_core& pool) noexcept {
+    for (std::size_t i = 0; i < count_; ++i)
+      if (all_[i].pool == &pool) return all_[i].cache;
+    return add(pool);
+  }
+  void leave(const pool_core& pool) noexcept {
+    leave_if([&](const pool_core& one) { return &one == &pool; });
+  }
+
+ private:
+  struct entry {
+    pool_core* pool;
+    thread_cache* cache;
+  };
+  thread_cache* add(pool_core& pool) noexcept {
+    leave_if([](const pool_core& one) { return one.is_closed(); });
+    if (count_ == all_.size() || pool.is_closed()) return nullptr;
+    auto* const made = pool.join();
+    if (made != nullptr) all_[count_++] = {&pool, made};
+    return made;
+  }
+  template <class Which>
+  void leave_if(const Which& which) noexcept {
+    for (std::size_t i = count_; i-- > 0;) {
+      if (!which(*all_[i].pool)) continue;
+      const auto gone = std::exchange(all_[i], all_[--count_]);
+      gone.pool->leave(*gone.cache);
+    }
+  }
+  std::array<entry, 8> all_{};
+  std::size_t count_ = 0;
+};
+
+// Other objects of a thread may return buffers after its caches have gone.
+constinit thread_local bool thread_ends = false;
+thread_local caches_of_thread of_this_thread;
+
+caches_of_thread::~caches_of_thread() {
+  thread_ends = true;
+  leave_if([](const pool_core&) { return true; });
+}
+
+}  // namespace
+
+thread_cache* pool_core::cache() noexcept { return is_cached_ && !thread_ends ? of_this_thread.of(*this) : nullptr; }
+
+void pool_core::close() noexcept {
+  is_closed_.store(true, std::memory_order_relaxed);
+  if (is_cached_ && !thread_ends) of_this_thread.leave(*this);
+  for (std::size_t i = 0; i < class_count_; ++i)
+    classes_[i].close(slots_, [&](std::uint32_t index) { destroy(classes_[i], slots_[index].data); });
+  drop_reference();
+}
 
 void return_to_pool(pool_core* pool, std::byte* data, std::size_t capacity) noexcept {
   pool->take_back(data, capacity);
@@ -235,7 +357,9 @@ void return_to_pool(pool_core* pool, std::byte* data, std::size_t capacity) noex
 
 }  // namespace detail
 
-buffer_pool::buffer_pool(const buffer_pool_options& options) : core_(new detail::pool_core(options)) {}
+buffer_pool::buffer_pool(const buffer_pool_options& options) : buffer_pool(buffer_pool_kind::atom, 0, options) {}
+buffer_pool::buffer_pool(buffer_pool_kind kind, std::size_t slab_bytes, const buffer_pool_options& options)
+    : core_(new detail::pool_core(kind, slab_bytes, options)) {}
 buffer_pool::~buffer_pool() { core_->close(); }
 pooled_buffer buffer_pool::acquire(std::size_t size) noexcept { return core_->acquire(size); }
 buffer_pool_stats buffer_pool::stats() const noexcept { return core_->stats(); }

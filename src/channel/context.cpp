@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/container/flat_map.hpp>
 #include <functional>
+#include <utility>
 
 #include "net/capture_stream.hpp"
 #include "net/residents.hpp"
@@ -16,9 +17,12 @@ struct context::shared_parts {
 };
 
 context::context(boost::asio::io_context& io, const context_options& with)
+    : context(io, std::make_shared<buffer_pool>(with.buffers), with) {}
+
+context::context(boost::asio::io_context& io, std::shared_ptr<buffer_pool> buffers, const context_options& with)
     : io_(io),
       shared_(std::make_shared<shared_parts>()),
-      buffers_(std::make_shared<buffer_pool>(with.buffers)),
+      buffers_(std::move(buffers)),
       log_(with.log),
       level_(with.level),
       blocking_executor_(with.blocking_executor),

@@ -27,6 +27,17 @@ void level(samples& all, std::string name, std::uint64_t value, std::string help
   all.push_back(std::move(one));
 }
 
+void add_pool(samples& all, const buffer_pool& of) {
+  const auto now = of.stats();
+  const std::string acquired = "Buffers that were acquired.";
+  count(all, "buffers", now.hits, acquired, {{"from", "reuse"}});
+  count(all, "buffers", now.misses, acquired, {{"from", "new"}});
+  count(all, "buffers", now.exact, acquired, {{"from", "exact"}});
+  count(all, "buffers_refused", now.refused, "Buffers that were not acquired: the limit, or no memory.");
+  level(all, "buffer_bytes", now.bytes_lent, "Bytes of buffers.", {{"state", "lent"}});
+  level(all, "buffer_bytes", now.bytes_kept, "Bytes of buffers.", {{"state", "kept"}});
+}
+
 samples samples_of(const service& of) {
   const auto now = of.stats();
   const auto waiting = of.waiting();
@@ -106,6 +117,7 @@ std::string connections_of(const service& of) {
 std::string metrics_of(context& where, const service& of) {
   auto all = where.metrics().snapshot();
   for (auto& one : samples_of(of)) all.push_back(std::move(one));
+  add_pool(all, where.buffers());
   std::stable_sort(all.begin(), all.end(), [](const metric_sample& a, const metric_sample& b) {
     return std::tie(a.id.name, a.id.labels) < std::tie(b.id.name, b.id.labels);
   });

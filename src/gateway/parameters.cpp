@@ -366,10 +366,17 @@ const row k_rows[] = {
     {{"connect-address", "", "false", "Connect tells a server the address of the client, behind its arguments"},
      k_flag,
      [](configuration& c, std::string_view v) { return switch_of(v, c.service.connect_address); }},
-    {{"mem-pool-type", "MemPoolType", "atom",
-      "The kind of memory pool; of the original's three only this one is there"},
-     "atom",
-     [](configuration&, std::string_view v) { return v == "atom"; }},
+    {{"mem-pool-type", "MemPoolType", "atom", "The kind of memory pool (docs/buffer-pools.md)"},
+     "sync, atom or chan",
+     [](configuration& c, std::string_view v) {
+       c.pool_kind = v == "sync"   ? buffer_pool_kind::sync
+                     : v == "chan" ? buffer_pool_kind::chan
+                                   : buffer_pool_kind::atom;
+       return v == "sync" || v == "chan" || v == "atom";
+     }},
+    {{"mem-pool-page-size", "MemPoolPageSize", "1M", "Memory of each class of buffers that is kept in one piece"},
+     "a size of at most 1G (1M); 0: none",
+     [](configuration& c, std::string_view v) { return whole(option_unit::size, v, c.slab_bytes, 0, 1u << 30); }},
     {{"mem-pool-factor", "MemPoolFactor", "2", "Each class of buffers is this many times the one below"},
      "2 to 16",
      [](configuration& c, std::string_view v) { return whole(option_unit::count, v, c.memory.growth, 2, 16); }},

@@ -18,6 +18,8 @@ namespace ferry::gateway {
 struct configuration {
   settings service;
   buffer_pool_options memory{.min_buffer = 64, .max_buffer = 64 * 1024, .growth = 2, .page_size = 64};
+  buffer_pool_kind pool_kind = buffer_pool_kind::atom;
+  std::size_t slab_bytes = 1 << 20;                 ///< of each size, as buffer_pool has it
   duration stop_within = std::chrono::seconds(10);  ///< after SIGTERM: how long virtual connections may go on
   bool insecure = false;  ///< servers without a key may come from elsewhere than this host, operators too
   std::string key_file;   ///< whose content is service.server_key; read by the program

@@ -47,6 +47,8 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
     EXPECT_EQ(set.service.login_timeout, plain.service.login_timeout) << one.name;
     EXPECT_EQ(set.service.reuse_port, plain.service.reuse_port) << one.name;
     EXPECT_EQ(set.service.unpredictable_numbers, plain.service.unpredictable_numbers) << one.name;
+    EXPECT_EQ(set.pool_kind, plain.pool_kind) << one.name;
+    EXPECT_EQ(set.slab_bytes, plain.slab_bytes) << one.name;
     EXPECT_EQ(set.memory.growth, plain.memory.growth) << one.name;
     EXPECT_EQ(set.memory.min_buffer, plain.memory.min_buffer) << one.name;
     EXPECT_EQ(set.memory.max_buffer, plain.memory.max_buffer) << one.name;
@@ -55,6 +57,13 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
     EXPECT_EQ(set.service.login, plain.service.login) << one.name;
     EXPECT_EQ(set.service.connect_address, plain.service.connect_address) << one.name;
   }
+}
+
+TEST(gateway_parameters, choose_the_kind_of_memory_pool) {
+  EXPECT_EQ(with("MemPoolType", "sync").pool_kind, buffer_pool_kind::sync);
+  EXPECT_EQ(with("MemPoolType", "atom").pool_kind, buffer_pool_kind::atom);
+  EXPECT_EQ(with("mem-pool-type", "chan").pool_kind, buffer_pool_kind::chan);
+  EXPECT_EQ(with("MemPoolPageSize", "64K").slab_bytes, 65536u);
 }
 
 TEST(gateway_parameters, are_known_by_every_spelling) {
@@ -85,7 +94,7 @@ TEST(gateway_parameters, that_cannot_be_are_refused_with_what_to_write_and_chang
   const std::pair<const char*, const char*> wrong[] = {
       {"MaxPacket", "3"},         {"MaxPacket", "2G"},       {"MaxPacket", "-1"},       {"ClientMaxConn", "0"},
       {"ClientMaxConn", "x"},     {"ClientAddr", "host"},    {"ClientAddr", "host:x"},  {"ClientAddr", "host:"},
-      {"ClientIdleTimeout", "5"}, {"ReusePort", "maybe"},    {"ClientBufferSize", "1"}, {"MemPoolType", "chan"},
+      {"ClientIdleTimeout", "5"}, {"ReusePort", "maybe"},    {"ClientBufferSize", "1"}, {"MemPoolType", "slab"},
       {"when-full", "drop"},      {"ClientSnetEnable", "x"}, {"ClientSnetBuffer", "0"}, {"ClientSnetWaitTimeout", "0"},
       {"ClientAddr", ":1 host"},  {"server-auth", "md5"},    {"client-snet-form", "x"}};
   for (const auto& [name, value] : wrong) {

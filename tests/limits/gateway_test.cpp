@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -14,15 +15,19 @@
 namespace ferry::test {
 namespace {
 
-TEST(gateway_limits, no_heap_allocation_per_echo_through_a_gateway) {
+class gateway_limits : public ::testing::TestWithParam<buffer_pool_kind> {};
+
+TEST_P(gateway_limits, no_heap_allocation_per_echo_through_a_gateway) {
   boost::asio::io_context io{1};
-  context where(io);
+  const buffer_pool_options sizes{.min_buffer = 64, .max_buffer = 64 * 1024, .growth = 2, .page_size = 64};
+  context where(io, std::make_shared<buffer_pool>(GetParam(), 1 << 20, sizes));  // as the program makes it
+  context of_peers(io);
   gateway::settings with;
   with.clients.url = with.servers.url = "tcp://127.0.0.1:0";
   auto between = gateway::service::open(where, with);
   ASSERT_TRUE(between) << between.error().text();
-  auto serving = gateway_server::open(where, between->server_url(), 7, "");
-  auto asking = gateway_client::open(where, between->client_url());
+  auto serving = gateway_server::open(of_peers, between->server_url(), 7, "");
+  auto asking = gateway_client::open(of_peers, between->client_url());
   ASSERT_TRUE(serving && asking);
   channel there, here;
   serving->on_channel([&](channel one) {
@@ -55,6 +60,14 @@ TEST(gateway_limits, no_heap_allocation_per_echo_through_a_gateway) {
     EXPECT_LE(count_allocations().allocations - before, 10u) << "2000 echoes of " << size << " bytes, 4000 packets";
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(pools, gateway_limits,
+                         ::testing::Values(buffer_pool_kind::atom, buffer_pool_kind::sync, buffer_pool_kind::chan),
+                         [](const auto& one) {
+                           return one.param == buffer_pool_kind::atom   ? "atom"
+                                  : one.param == buffer_pool_kind::sync ? "sync"
+                                                                        : "chan";
+                         });
 
 }  // namespace
 }  // namespace ferry::test
