@@ -244,6 +244,16 @@ result<std::uint64_t> session_channel::commit_now() {
   return number;
 }
 
+// Exactly where it will be, so that a commit never finds the ring full, unless other threads have sent meanwhile.
+std::uint64_t session_channel::kept_end_behind(const message_view& m) {
+  auto& s = session();
+  if (const std::uint64_t tail = s.output().tail(); kept_.empty() || tail != kept_from_) {
+    kept_from_ = kept_end_ = tail;
+    for (const auto& one : kept_) kept_end_ = s.end_behind(kept_end_, {one.payload, one.kind, one.type});
+  }
+  return s.end_behind(kept_end_, m);
+}
+
 // What a transaction kept goes into the ring.
 bool session_channel::send_kept() {
   for (const auto& one : kept_)
@@ -271,7 +281,6 @@ void session_channel::forget_transaction() noexcept {
   broken_ = given_back_ = false;
   first_answer.drop();
   kept_.clear();
-  kept_bytes_ = 0;
 }
 
 result<void> session_channel::give_back() {
@@ -336,13 +345,12 @@ result<void> session_channel::try_send(const message_view& m) {
   if (joins()) {
     if (broken_) return connection_went();
     if (many_ || step_ == step::held) {
-      const auto& out = session().output();
-      const std::size_t record = ring_geometry::record_bytes(m.payload.size() + 16);
-      if (kept_bytes_ + 2 * record > out.data().size() - (out.tail() - session().look())) {
+      const std::uint64_t end = kept_end_behind(m);
+      if (!session().has_room_up_to(end)) {
         found_full();
         return no_room();
       }
-      kept_bytes_ += record;
+      kept_end_ = end;
       kept_.push_back({{m.payload.begin(), m.payload.end()}, m.kind, m.type});
     } else if (!session().send(m)) {
       found_full();

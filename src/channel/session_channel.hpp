@@ -164,6 +164,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
   [[nodiscard]] result<std::uint64_t> commit_now();
+  [[nodiscard]] std::uint64_t kept_end_behind(const message_view& m);
   [[nodiscard]] bool send_kept();
   void found_full();
   void went_out(bool disk_too);
@@ -205,7 +206,8 @@ class session_channel final : public link_channel {
   bool given_back_ = false;         // by the handler that runs
   bool held_back_ = false;          // the next input was given back, and waits for resume() or room
   std::vector<kept_message> kept_;  // outputs of an open transaction, except a handler's where senders=one
-  std::size_t kept_bytes_ = 0;
+  std::uint64_t kept_from_ = 0;     // the ring's tail, behind which they go
+  std::uint64_t kept_end_ = 0;      // where they will end
   std::array<std::byte, session::persistent_session::k_small> answer_room_;  // of a handler's first small answer
   bool was_full_ = false;
   bool flush_posted_ = false;

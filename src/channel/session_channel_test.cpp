@@ -168,6 +168,28 @@ TEST_P(sessions, make_one_step_of_several_messages_and_answers) {
   EXPECT_EQ(bobs().begin()->receive().error(), errc::would_block);
 }
 
+TEST_P(sessions, commit_all_that_a_transaction_was_allowed_to_send_wherever_the_ring_ends) {
+  change_ = [](options& o) { o.ring_bytes = 64 << 10; };
+  join();
+  std::size_t consumed = 0;
+  bob_.on_message([&](const message_view&) { consumed += 1; });
+  auto alices = persistent_session::of(alice_).value();
+  const std::string large(alices.info().max_message, 'l'), small(300, 's');
+  std::size_t sent = 0;
+  for (std::size_t round = 0; round < 40; ++round) {
+    send(std::string(round * 411, 'm'));  // so that the ring's end comes elsewhere each time
+    settle();
+    auto t = alices.begin().value();
+    std::size_t here = 0;
+    while (t.send(here == round % 4 ? large : small)) here += 1;
+    const auto done = t.commit();
+    ASSERT_TRUE(done) << "in round " << round << ": " << done.error().text();
+    sent += here + 1;
+    settle();
+  }
+  EXPECT_EQ(consumed, sent);
+}
+
 TEST_P(sessions, say_that_a_message_waits) {
   join();
   error_code told = errc::would_block;

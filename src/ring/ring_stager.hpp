@@ -57,12 +57,19 @@ class ring_stager {
   [[nodiscard]] std::byte* reserve(std::size_t size) noexcept {
     assert(size <= max_body());
     const std::uint64_t record = ring_geometry::record_bytes(size);
-    const std::uint64_t offset = tail_ & mask_;
-    at_ = offset + record > mask_ + 1 ? tail_ + (mask_ + 1 - offset) : tail_;
+    at_ = place(tail_, record);
     if (at_ + record + 8 > limit_) [[unlikely]]
       if (!look_again(at_ + record + 8)) return nullptr;
     return data_ + (at_ & mask_) + 8;
   }
+  /// Where a record ends that comes behind everything before `from`, a tail; for whoever keeps its records elsewhere
+  /// until their batch is closed.
+  [[nodiscard]] std::uint64_t end_behind(std::uint64_t from, std::size_t size) const noexcept {
+    const std::uint64_t record = ring_geometry::record_bytes(size);
+    return place(from, record) + record;
+  }
+  /// Whether reserve() has room for records up to that end.
+  [[nodiscard]] bool has_room_up_to(std::uint64_t end) noexcept { return end + 8 <= limit_ || look_again(end + 8); }
   /// The word that the next record will have.
   [[nodiscard]] std::uint64_t next_word(std::size_t size, ring_marks marks) const noexcept {
     return ring_word::k_present | word_bits(marks) |
@@ -163,6 +170,11 @@ class ring_stager {
  private:
   [[nodiscard]] std::uint64_t& word(std::uint64_t position) const noexcept {
     return *reinterpret_cast<std::uint64_t*>(data_ + (position & mask_));
+  }
+  /// Records do not wrap: one that does not fit before the end goes to the start, behind a pad.
+  [[nodiscard]] std::uint64_t place(std::uint64_t from, std::uint64_t record) const noexcept {
+    const std::uint64_t offset = from & mask_;
+    return offset + record > mask_ + 1 ? from + (mask_ + 1 - offset) : from;
   }
   void begin() noexcept {
     open_start_ = tail_;

@@ -40,9 +40,16 @@ class staged_layout {
     const auto pad = record > to_end ? to_end : 0;
     return producer_.tail() - line_.position.load() + pad + record + 8 <= ring;
   }
-  std::byte* reserve(std::size_t size) { return producer_.reserve(size); }
+  std::byte* reserve(std::size_t size) {
+    foreseen_ = producer_.end_behind(producer_.tail(), size);
+    const bool room = producer_.has_room_up_to(foreseen_);
+    std::byte* const to = producer_.reserve(size);
+    EXPECT_EQ(room, to != nullptr);
+    return to;
+  }
   void publish(std::size_t size) {
     producer_.stage(size, ring_marks::none);
+    EXPECT_LE(producer_.tail(), foreseen_);
     EXPECT_FALSE(unread_ == 0 && consumer_.something()) << "staged is not visible";
     const auto closed = producer_.close();
     EXPECT_FALSE(unread_ == 0 && consumer_.something()) << "closed is not visible";
@@ -94,6 +101,7 @@ class staged_layout {
   ring_stager<> producer_;
   held_consumer<> consumer_;
   std::size_t unread_ = 0;
+  std::uint64_t foreseen_ = 0;  // where the reserved record ends
 };
 
 /// A ring of the smallest size with a plain reader.

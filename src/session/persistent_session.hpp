@@ -144,6 +144,17 @@ class basic_persistent_session {
     stage(m.payload.size(), m.kind);
     return true;
   }
+  /// Where the message would end if it came behind everything before `from`, the ring's tail at first; for transactions
+  /// whose messages lie elsewhere until they are committed.
+  [[nodiscard]] std::uint64_t end_behind(std::uint64_t from, const message_view& m) const noexcept {
+    return out_.end_behind(from, head_bytes(m.type) + m.payload.size());
+  }
+  /// Whether send() has room for messages up to that end.
+  [[nodiscard]] bool has_room_up_to(std::uint64_t end) noexcept {
+    const bool fits = out_.has_room_up_to(end);
+    wants_room_ = wants_room_ || !fits;
+    return fits;
+  }
 
   // Transactions
   // ------------------------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class session_side {
     if (one_in_16() == 0) {
       open.abort();
     } else if (const auto done = open.commit(); !done) {
-      if (done.error() != errc::full && done.error() != errc::reset) give_up("commit: " + done.error().text());
+      if (done.error() != errc::reset) give_up("commit: " + done.error().text());
       open.abort();
     } else {
       at_once_ = 1 + one_in_16() % 6;
