@@ -110,7 +110,9 @@ struct session_door : std::enable_shared_from_this<session_door> {
     });
     one->from->async_hear([self = shared_from_this(), weak = std::weak_ptr(one)](result<net::heard_login> heard) {
       const auto still = weak.lock();
-      if (still && std::erase(self->guests, still) != 0) self->hear(*still, std::move(heard));
+      if (!still || std::erase(self->guests, still) == 0) return;
+      self->hear(*still, std::move(heard));
+      self->wait();  // where there were k_most_guests, nobody waits
     });
   }
 

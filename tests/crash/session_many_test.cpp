@@ -113,5 +113,38 @@ TEST_F(many_sessions, cost_little_while_they_are_idle_and_do_not_slow_down_the_o
   EXPECT_TRUE(turn([&] { return footprint::now().descriptors <= empty.descriptors + 1; }, "descriptors given back"));
 }
 
+TEST_F(many_sessions, that_come_back_all_at_once_leave_room_for_who_comes_next) {
+  constexpr std::size_t k_crowd = 64;  // as many as may be about to log in
+  listener at = listener::open(where, url("ipc", "server", "&connect_timeout=10m"), settings()).value();
+  std::vector<channel> all;
+  at.on_channel([&](channel one) { all.push_back(std::move(one)); });
+  const auto name = [](std::size_t i) { return "client" + std::to_string(i); };
+  for (std::size_t i = 0; i < k_crowd; ++i) {
+    raw_session_peer one(dir.file("meeting.sock"));
+    one.say(login_text(first_login(name(i))));
+    ASSERT_TRUE(turn([&] { return one.heard() && all.size() == i + 1; }, "an answer")) << i;
+  }
+  std::vector<raw_session_peer> crowd;
+  for (std::size_t i = 0; i < k_crowd; ++i) {
+    crowd.emplace_back(dir.file("meeting.sock"));
+    run_ready(io);  // it has come, and not said who it is
+  }
+  for (std::size_t i = 0; i < k_crowd; ++i) {
+    auto again = first_login(name(i));
+    again.epoch = 2;
+    again.peer_name = "server";
+    crowd[i].say(login_text(again));
+  }
+  raw_session_peer next(dir.file("meeting.sock"));
+  next.say(login_text(first_login("next")));
+  ASSERT_TRUE(turn([&] { return next.heard(); }, "an answer to the next one"));
+  ASSERT_TRUE(next.answer());
+  EXPECT_EQ(next.answer()->outcome, session::login_outcome::begun) << next.answer()->text;
+  for (auto& one : crowd) {
+    ASSERT_TRUE(turn([&] { return one.heard(); }, "an answer"));
+    EXPECT_EQ(one.answer()->outcome, session::login_outcome::resumed) << one.answer()->text;
+  }
+}
+
 }  // namespace
 }  // namespace ferry::test
