@@ -39,6 +39,18 @@ class killed : public session_crash, public ::testing::WithParamInterface<settin
     return turn([&] { return counter >= enough || has_ended(*server) || has_ended(*client); }, "steps") &&
            counter >= enough;
   }
+  /// What the system says of a process: that it sleeps, and in what, or how much processor time it has had.
+  [[nodiscard]] static std::string doing(const child& who) {
+    const std::string at = "/proc/" + std::to_string(who.pid());
+    std::string all;
+    for (const char* file : {"/stat", "/wchan", "/net/unix"}) {
+      std::ifstream from(at + file);
+      for (std::string line; std::getline(from, line);)
+        if (file != std::string_view("/net/unix") || line.find("meeting") != line.npos) all += line + "\n";
+      if (!all.ends_with('\n')) all += '\n';
+    }
+    return all;
+  }
   void kill(std::unique_ptr<child>& whom) {
     ASSERT_EQ(kill_and_reap(*whom), 137) << last_words(*whom);
     whom.reset();
@@ -47,7 +59,9 @@ class killed : public session_crash, public ::testing::WithParamInterface<settin
   /// After some more steps, or every third time somewhere between a start and the first messages: one, or both.
   void kill_somebody(const std::atomic<std::uint64_t>& counter) {
     if (std::uniform_int_distribution<int>(0, 2)(random) != 0) {
-      ASSERT_TRUE(moves(counter)) << "after " << kills << " kills: " << last_words(*server) << last_words(*client);
+      const auto moved = moves(counter);
+      ASSERT_TRUE(moved) << "after " << kills << " kills, at step " << counter.load() << "\nserver: " << doing(*server)
+                         << "\nclient: " << doing(*client) << last_words(*server) << last_words(*client);
     }
     turn_until_some_moment(microseconds(8000));
     const auto whom = std::uniform_int_distribution<int>(0, 2)(random);
