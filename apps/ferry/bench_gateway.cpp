@@ -48,6 +48,7 @@ void run_gateway(bench::child& me, const gateway_bench_plan& plan, gateway_board
   with.clients.send_queue = with.servers.send_queue = 10'000'000;
   with.client_max_conn = 1'000'000;
   with.server_key = k_key;
+  with.threads = plan.threads;
   auto made = gateway::service::open(mine.channels, with);
   if (!made) give_up(me, made.error());
   shared.gateway_pid = ::getpid();
@@ -86,6 +87,7 @@ result<void> check(const gateway_bench_plan& plan) {
   if (auto fine = bench::in_range("--clients", plan.clients, 1, 20'000); !fine) return fine;
   if (auto fine = bench::in_range("--virtual", plan.virtual_connections, 1, 1000); !fine) return fine;
   if (auto fine = bench::in_range("--window", plan.window, 1, 1000); !fine) return fine;
+  if (auto fine = bench::in_range("--threads", plan.threads, 1, gateway::k_most_threads); !fine) return fine;
   if (auto fine = bench::in_range("--size", plan.size, 16, 256u << 10); !fine) return fine;
   if (plan.work == gateway_work::idle && !plan.external.client_url.empty())
     return error(errc::misuse, "--idle: only a gateway of our own says how many clients it has");
@@ -112,7 +114,8 @@ result<gateway_bench_run> run_gateway_bench(const gateway_bench_plan& asked) {
     if (!two) return two.error();
     plan.pin = *two;
   }
-  const auto own = bench::core_of(plan.pin, &bench::core_pair::first);
+  // Several threads go where the system puts them.
+  const auto own = plan.threads > 1 ? std::nullopt : bench::core_of(plan.pin, &bench::core_pair::first);
   const auto others = bench::core_of(plan.pin, &bench::core_pair::second);
   const bool external = !plan.external.client_url.empty();
   const bench::shared<gateway_board> shared;

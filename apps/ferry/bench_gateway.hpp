@@ -34,7 +34,8 @@ struct gateway_bench_plan {
   std::size_t size = 64;                  ///< bytes of a message, 16 .. 256 KiB
   std::uint64_t rate = 0;                 ///< echoes begun in a second, of all together; 0: as many as come back
   std::chrono::nanoseconds duration = std::chrono::seconds(1);
-  bench::placement pin;  ///< first: the gateway; second: service and load
+  std::uint32_t threads = 1;  ///< of the gateway, 1 .. 256
+  bench::placement pin;       ///< first: the gateway, if it has one thread; second: service and load
   foreign_gateway external;
   bool with_relay = true;  ///< a bare relay follows under the same load; echo without a rate alone
 };

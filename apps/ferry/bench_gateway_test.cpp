@@ -29,6 +29,16 @@ auto run_until_some(gateway_bench_plan plan) {
   return run;
 }
 
+TEST(bench_gateway, counts_checked_echoes_through_a_gateway_on_several_threads) {
+  auto plan = brief();
+  plan.clients = 8;
+  plan.threads = 3;
+  plan.window = 4;
+  const auto run = run_until_some(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->echoes, 0u);
+}
+
 TEST(bench_gateway, counts_checked_echoes_and_the_processor_time_of_the_gateway_alone) {
   auto plan = brief();
   plan.clients = 3;

@@ -19,6 +19,7 @@ constexpr const char* k_examples =
     "  ferry bench gateway --clients 10 --virtual 4 --window 16 --json\n"
     "  ferry bench gateway --all                         every load of docs/performance.md, 64 B and 1 KiB\n"
     "  ferry bench gateway --clients 100 --window 4 --rate 20000\n"
+    "  ferry bench gateway --clients 100 --window 16 --threads 2\n"
     "  ferry bench gateway --dials                       virtual connections made and closed\n"
     "  ferry bench gateway --idle --clients 9000         memory of clients that say nothing\n"
     "  ferry bench gateway --client-url tcp://host:5000 --server-url tcp://host:5001 --key-file key\n"
@@ -30,7 +31,8 @@ struct load_flags {
   gateway_bench_plan plan;
   std::optional<std::chrono::nanoseconds> duration;
   std::string key_file;
-  std::uint64_t clients = 1, virtual_connections = 1, window = 1, size = 64, rate = 0, repeat = 1, pid = 0;
+  std::uint64_t clients = 1, virtual_connections = 1, window = 1, size = 64, threads = 1;
+  std::uint64_t rate = 0, repeat = 1, pid = 0;
   bool dials = false, idle = false, all = false, no_relay = false, json = false;
 };
 
@@ -52,6 +54,7 @@ boost::json::object as_json(const measured_run& one, const bench::machine& host)
   const auto& [plan, run] = one;
   boost::json::object all{
       {"name", "gateway"}, {"work", to_string(plan.work)}, {"clients", plan.clients}, {"machine", to_json(host)}};
+  if (plan.external.client_url.empty()) all["threads"] = plan.threads;
   if (plan.work == gateway_work::idle) {
     all["rss_bytes_per_client"] = run.bytes_per_client();
     return all;
@@ -133,6 +136,7 @@ int run(load_flags& flags) {
   plan.virtual_connections = static_cast<std::uint32_t>(flags.virtual_connections);
   plan.window = static_cast<std::uint32_t>(flags.window);
   plan.size = flags.size;
+  plan.threads = static_cast<std::uint32_t>(flags.threads);
   plan.rate = flags.rate;
   plan.duration = flags.duration.value_or(std::chrono::seconds(1));
   plan.external.pid = static_cast<int>(flags.pid);
@@ -161,6 +165,7 @@ void add_bench_gateway(command_line bench, int& exit_code) {
             1000);
   add_whole(command, "--window", flags->window, option_unit::count, 1, "Messages on the way on each (1)", 1000);
   add_whole(command, "--size", flags->size, option_unit::size, 16, "Bytes of a message (64)", 256u << 10);
+  add_whole(command, "--threads", flags->threads, option_unit::count, 1, "Threads of the gateway (1)", 256);
   add_whole(command, "--rate", flags->rate, option_unit::count, 1,
             "So many questions in a second; an echo's time counts from when its question was due");
   const flag dials =

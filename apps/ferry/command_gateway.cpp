@@ -110,8 +110,8 @@ result<void> serve(const command_flags& flags, const gateway::configuration& wit
   if (!opened) return opened.error();
   std::optional<gateway::admin_http> admin;
   if (!with.admin_url.empty()) {
-    auto made = gateway::admin_http::open(
-        where, with.admin_url, [&](std::string_view path) { return gateway::page_of(path, where, *opened); });
+    auto made = gateway::admin_http::open(where, with.admin_url,
+                                          [&](std::string_view path) { return gateway::page_of(path, *opened); });
     if (!made) return made.error().in("admin-addr");
     admin.emplace(std::move(*made));
   }
@@ -123,7 +123,7 @@ result<void> serve(const command_flags& flags, const gateway::configuration& wit
   const reloading on_hangup(io, flags, *opened, file);
   gateway::command_table commands;
   const auto prefix = operator_prefix(with);
-  gateway::add_standard_commands(commands, where, *opened, prefix);
+  gateway::add_standard_commands(commands, *opened, prefix);
   add_program_commands(commands, log, prefix, [&] { stop(k_longest_wait); });
   const command_file asked(io, prefix, commands);
   // Who reads these lines may stop it at once.

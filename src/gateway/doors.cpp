@@ -39,9 +39,30 @@ std::vector<std::string> words_of(std::string_view text) {
   }
 }
 
-result<void> doors::open(gateway_role role, const side_settings& side, const settings& all) {
-  for (const auto& url : words_of(side.url)) {
-    auto made = listen(role, url, side, all);
+struct doors::place {
+  std::string url;  // as it was asked for
+  endpoint at;
+  options with;
+  std::shared_ptr<stream_transport> transport;  // null: shm
+  bool messages = false;
+  bool shared = false;  // each thread listens there
+};
+
+result<void> doors::open(gateway_role role, const side_settings& side, const settings& all, const doors* beside) {
+  const auto asked = words_of(side.url);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    auto at = find(asked[i], side, all);
+    if (!at) return at.error();
+    if (beside != nullptr) {
+      if (!at->shared) continue;
+      at->at.port = beside->port_of(role, i);
+    } else if (at->shared && !at->with.reuse_port && at->at.port != 0) {
+      // Others who listen there must be noticed, as where there is one thread: that port is theirs.
+      const auto alone = listen(role, *at, side, all);
+      if (!alone) return alone.error();
+    }
+    at->with.reuse_port = at->with.reuse_port || at->shared;
+    auto made = listen(role, *at, side, all);
     if (!made) return made.error();
     auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
     one->at = std::move(*made);
@@ -52,9 +73,10 @@ result<void> doors::open(gateway_role role, const side_settings& side, const set
   return {};
 }
 
-result<std::unique_ptr<acceptor>> doors::listen(gateway_role role, const std::string& url, const side_settings& side,
-                                                const settings& all) {
-  options with;
+result<doors::place> doors::find(const std::string& url, const side_settings& side, const settings& all) const {
+  place made;
+  made.url = url;
+  auto& with = made.with;
   for (const auto& word : words_of(side.options)) {
     const auto equals = std::min(word.size(), word.find('='));
     if (const auto wrong = set_option(with, word.substr(0, equals),
@@ -62,24 +84,44 @@ result<std::unique_ptr<acceptor>> doors::listen(gateway_role role, const std::st
       return error(wrong->unknown ? errc::unknown_option : errc::bad_option, wrong->text);
   }
   if (side.resume.kind == resume_kind::token) with.tls_min = tls_version_kind::tls_1_3;
-  const auto at = parse_url(url, with, where_.schemes());
+  auto at = parse_url(url, with, where_.schemes());
   if (!at) return at.error();
+  made.at = std::move(*at);
   with.reuse_port = with.reuse_port || all.reuse_port;
-  const auto transport = where_.transport(at->scheme);
-  const bool messages = !transport || transport->shape() == stream_shape::messages;
+  made.transport = where_.transport(made.at.scheme);
+  made.messages = !made.transport || made.transport->shape() == stream_shape::messages;
+  // A client that comes again must find its stream, so such streams have one thread.
+  const bool resumes = !made.messages && side.resume.kind != resume_kind::off;
+  const auto& scheme = made.at.scheme;
+  made.shared = all.threads > 1 && !resumes &&
+                (scheme == "tcp" || scheme == "tls" || scheme == "ws" || scheme == "wss" || scheme == "ws+raw" ||
+                 scheme == "wss+raw");
+  return made;
+}
+
+result<std::unique_ptr<acceptor>> doors::listen(gateway_role role, const place& where, const side_settings& side,
+                                                const settings& all) {
+  const auto& [url, at, asked, transport, messages, shared] = where;
   if (transport && transport->shape() == stream_shape::local)
     return error(errc::unsupported, url + ": nobody else reaches what is inside of this process");
   if (messages) {
+    auto with = asked;
     with.max_message = all.max_packet;
     with.send_queue_bytes = std::max<std::size_t>(k_message_queue, all.max_packet);
     with.max_connections = all.max_members;
-    return listen_for_messages(where_, *at, with, role == gateway_role::server);
+    return listen_for_messages(where_, at, with, role == gateway_role::server);
   }
-  if (side.resume.kind == resume_kind::token && (at->scheme != "tls" || with.tls_min != tls_version_kind::tls_1_3))
+  if (side.resume.kind == resume_kind::token && (at.scheme != "tls" || asked.tls_min != tls_version_kind::tls_1_3))
     return error(errc::unsupported, url + ": streams that a token resumes need tls:// and TLS 1.3");
-  auto made = transport->listen(where_, *at, with);
+  auto made = transport->listen(where_, at, asked);
   if (!made) return made.error();
   return accept_resumable(where_, std::move(*made), side.resume, resumed_);
+}
+
+std::uint16_t doors::port_of(gateway_role role, std::size_t index) const {
+  options unused;
+  const auto bound = parse_url(urls(role).at(index), unused, where_.schemes());
+  return bound ? bound->port : 0;
 }
 
 void doors::close() noexcept {

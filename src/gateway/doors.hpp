@@ -37,9 +37,12 @@ class doors {
   doors(const doors&) = delete;
   doors& operator=(const doors&) = delete;
 
-  /// Listens at each URL of that side. @return as of stream_transport::listen and listener::open | unsupported: a
-  /// gateway does not listen on that transport, or not so | bad_option
-  [[nodiscard]] result<void> open(session::gateway_role role, const side_settings& side, const settings& all);
+  /// Listens at each URL of that side.
+  /// @param beside  the doors of the first of several threads, which have bound the ports: this thread listens at those
+  /// that several can share. Null: these are the first @return as of stream_transport::listen and listener::open |
+  /// unsupported: a gateway does not listen on that transport, or not so | bad_option
+  [[nodiscard]] result<void> open(session::gateway_role role, const side_settings& side, const settings& all,
+                                  const doors* beside = nullptr);
   /// Nobody arrives any more.
   void close() noexcept;
   /// As they were bound, in the order of the settings.
@@ -48,8 +51,12 @@ class doors {
 
  private:
   struct door;
-  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const std::string& url,
+  // What one URL comes to.
+  struct place;
+  [[nodiscard]] result<place> find(const std::string& url, const side_settings& side, const settings& all) const;
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const place& at,
                                                          const side_settings& side, const settings& all);
+  [[nodiscard]] std::uint16_t port_of(session::gateway_role role, std::size_t index) const;
   void wait(const std::shared_ptr<door>& which);
   void accept_some(const std::shared_ptr<door>& which);
 

@@ -3,6 +3,7 @@
 
 #include <ferry/context.hpp>
 #include <ferry/error.hpp>
+#include <ferry/metrics.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -46,10 +47,12 @@ struct member_view {
   bool is_without_one = false;  ///< its stream waits for another connection
 };
 
-/// Runs on the context's io_context, on one thread. Both must outlive it.
+/// Runs on the context's io_context, and on threads of its own if the settings ask for more than one. Members are
+/// called on the thread that turns that io_context; they may wait for the other threads, for as long as one turn of an
+/// event loop takes. The context must outlive it.
 class service {
  public:
-  /// Listens for both. @return as of doors::open
+  /// Listens for both. @return as of doors::open | bad_option: so many threads cannot be
   [[nodiscard]] static result<service> open(context& where, const settings& with);
   service(service&&) noexcept;
   service& operator=(service&&) noexcept;
@@ -66,10 +69,14 @@ class service {
   [[nodiscard]] std::vector<member_view> members(std::size_t most) const;
   /// What waits for all of them: packets, bytes.
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> waiting() const;
+  /// What the contexts of all threads list; of several threads each has a label `thread`.
+  [[nodiscard]] std::vector<metric_sample> metrics() const;
+  /// Of which all threads take.
+  [[nodiscard]] const buffer_pool& buffers() const noexcept;
   [[nodiscard]] bool is_stopping() const noexcept;
   /// From now on these settings hold: limits, times, keys, what happens when a queue is full. Members stay, also above
   /// a limit. @return names of what has changed and stays as it was until the next start: addresses, sizes of buffers,
-  /// resumable streams, max-packet, numbering
+  /// resumable streams, max-packet, threads, numbering
   std::vector<std::string> change(const settings& with);
 
   /// Takes nobody new and refuses dials; when the last virtual connection has ended, or after `within`, tells both ends

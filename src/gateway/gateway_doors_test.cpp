@@ -59,8 +59,13 @@ class message_peer {
 std::string message(std::uint32_t connection, std::string_view text) { return packet(connection, text).substr(4); }
 std::string said(const command& what) { return wire(what).substr(4); }
 
-class gateway_doors : public test::gateway_service {
+// Alike, on however many threads the gateway runs.
+class gateway_doors : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
  protected:
+  void open(settings with = {}) {
+    with.threads = GetParam();
+    test::gateway_service::open(with);
+  }
   codec::gateway::challenge challenge_of(peer& who) {
     EXPECT_TRUE(run_until(
         io, [&] { return who.socket().received().size() >= 8; }, "the challenge"));
@@ -80,7 +85,10 @@ class gateway_doors : public test::gateway_service {
   }
 };
 
-TEST_F(gateway_doors, let_a_browser_reach_a_server_in_shared_memory) {
+INSTANTIATE_TEST_SUITE_P(on_threads, gateway_doors, ::testing::Values(1u, 3u),
+                         [](const auto& one) { return std::to_string(one.param); });
+
+TEST_P(gateway_doors, let_a_browser_reach_a_server_in_shared_memory) {
   const test::temp_dir place;
   settings with;
   with.clients.url = "tcp://127.0.0.1:0 ws://127.0.0.1:0/gateway";
@@ -118,7 +126,7 @@ TEST_F(gateway_doors, let_a_browser_reach_a_server_in_shared_memory) {
   EXPECT_EQ(plain.next_command(), command::close(2));
 }
 
-TEST_F(gateway_doors, close_who_sends_messages_that_are_no_packets) {
+TEST_P(gateway_doors, close_who_sends_messages_that_are_no_packets) {
   settings with;
   with.clients.url = "ws://127.0.0.1:0/";
   open(with);
@@ -135,7 +143,7 @@ TEST_F(gateway_doors, close_who_sends_messages_that_are_no_packets) {
   EXPECT_EQ(it->stats().breaches, 3u);
 }
 
-TEST_F(gateway_doors, hold_back_what_a_message_peer_does_not_read_within_the_limits) {
+TEST_P(gateway_doors, hold_back_what_a_message_peer_does_not_read_within_the_limits) {
   settings with;
   with.clients.url = "ws://127.0.0.1:0/";
   with.clients.send_queue_bytes = 256 * 1024;
@@ -159,7 +167,7 @@ TEST_F(gateway_doors, hold_back_what_a_message_peer_does_not_read_within_the_lim
   EXPECT_EQ(s.next_command(), command::close(1));
 }
 
-TEST_F(gateway_doors, let_servers_in_by_hmac_and_prove_that_they_know_the_key_too) {
+TEST_P(gateway_doors, let_servers_in_by_hmac_and_prove_that_they_know_the_key_too) {
   open();
   peer& one = knocking();
   const auto expected = login_with_hmac(one, 7, test::k_gateway_key);
@@ -172,7 +180,7 @@ TEST_F(gateway_doors, let_servers_in_by_hmac_and_prove_that_they_know_the_key_to
   EXPECT_EQ(it->stats().wrong_proofs, 1u);
 }
 
-TEST_F(gateway_doors, take_md5_no_more_where_hmac_is_asked_for) {
+TEST_P(gateway_doors, take_md5_no_more_where_hmac_is_asked_for) {
   settings with;
   with.login = login_kind::hmac;
   open(with);
@@ -184,7 +192,7 @@ TEST_F(gateway_doors, take_md5_no_more_where_hmac_is_asked_for) {
   EXPECT_NE(one.next(), "");
 }
 
-TEST_F(gateway_doors, know_which_ids_a_key_is_good_for) {
+TEST_P(gateway_doors, know_which_ids_a_key_is_good_for) {
   settings with;
   with.server_keys = parse_server_keys("# of two teams\n1,5-7 one\n\n * any key with blanks\n", "keys").value();
   open(with);
@@ -211,7 +219,7 @@ TEST(server_keys, that_cannot_be_read_say_the_line_and_no_secret) {
   EXPECT_FALSE(parse_server_keys("# nothing\n", "keys"));
 }
 
-TEST_F(gateway_doors, shut_out_an_address_that_failed_too_often) {
+TEST_P(gateway_doors, shut_out_an_address_that_failed_too_often) {
   settings with;
   with.servers.per_address.max_failures = 2;
   open(with);
@@ -227,7 +235,7 @@ TEST_F(gateway_doors, shut_out_an_address_that_failed_too_often) {
   (void)client();  // clients have limits of their own
 }
 
-TEST_F(gateway_doors, turn_away_who_has_too_many_connections_from_one_address) {
+TEST_P(gateway_doors, turn_away_who_has_too_many_connections_from_one_address) {
   settings with;
   with.clients.per_address.max_connections = 2;
   open(with);
@@ -241,7 +249,21 @@ TEST_F(gateway_doors, turn_away_who_has_too_many_connections_from_one_address) {
   client();
 }
 
-TEST_F(gateway_doors, tell_a_server_where_a_client_comes_from_if_that_is_wished) {
+TEST_P(gateway_doors, are_not_opened_where_another_gateway_listens_unless_both_share_the_port) {
+  open();
+  auto second = test::local();
+  second.threads = GetParam();
+  second.clients.url = it->client_url();
+  EXPECT_EQ(service::open(where, second).error(), errc::address_in_use);
+  it.reset();
+  EXPECT_TRUE(service::open(where, second));
+  second.reuse_port = true;
+  auto one = service::open(where, second);
+  auto other = service::open(where, second);
+  EXPECT_TRUE(one && other);
+}
+
+TEST_P(gateway_doors, tell_a_server_where_a_client_comes_from_if_that_is_wished) {
   settings with;
   with.connect_address = true;
   with.clients.url = "tcp://127.0.0.1:0?proxy_protocol=accept";

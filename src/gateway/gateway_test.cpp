@@ -19,9 +19,18 @@ using test::run_until;
 using test::wire;
 using peer = test::gateway_peer;
 
-class gateway_service : public test::gateway_service {};
+// Alike, on however many threads it runs.
+class gateway_service : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+ protected:
+  void open(settings with = {}) {
+    with.threads = GetParam();
+    test::gateway_service::open(with);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(on_threads, gateway_service, ::testing::Values(1u, 3u),
+                         [](const auto& one) { return std::to_string(one.param); });
 
-TEST_F(gateway_service, says_byte_for_byte_what_was_recorded) {
+TEST_P(gateway_service, says_byte_for_byte_what_was_recorded) {
   open();
   std::map<std::string, peer*> sides;
   sides["server"] = &server(7);
@@ -42,7 +51,7 @@ TEST_F(gateway_service, says_byte_for_byte_what_was_recorded) {
   EXPECT_EQ(heard, 12u);
 }
 
-TEST_F(gateway_service, carries_messages_of_every_size_both_ways_whole_and_in_order) {
+TEST_P(gateway_service, carries_messages_of_every_size_both_ways_whole_and_in_order) {
   open();
   peer& s = server(7);
   peer& c = client();
@@ -73,7 +82,7 @@ TEST_F(gateway_service, carries_messages_of_every_size_both_ways_whole_and_in_or
   EXPECT_EQ(it->stats().forwarded, 22u);
 }
 
-TEST_F(gateway_service, takes_packets_in_pieces_of_every_size) {
+TEST_P(gateway_service, takes_packets_in_pieces_of_every_size) {
   open();
   peer& s = server(7);
   peer& c = client();
@@ -91,7 +100,7 @@ TEST_F(gateway_service, takes_packets_in_pieces_of_every_size) {
   }
 }
 
-TEST_F(gateway_service, forwards_what_was_sent_before_a_close_before_the_close) {
+TEST_P(gateway_service, forwards_what_was_sent_before_a_close_before_the_close) {
   open();
   peer& s = server(7);
   peer& c = client();
@@ -101,7 +110,7 @@ TEST_F(gateway_service, forwards_what_was_sent_before_a_close_before_the_close) 
   EXPECT_EQ(s.next_command(), command::close(number));
 }
 
-TEST_F(gateway_service, closes_who_breaks_the_protocol_and_nobody_else) {
+TEST_P(gateway_service, closes_who_breaks_the_protocol_and_nobody_else) {
   open();
   peer& s = server(7);
   peer& good = client();
@@ -134,7 +143,7 @@ TEST_F(gateway_service, closes_who_breaks_the_protocol_and_nobody_else) {
   EXPECT_EQ(s.next(), packet(number, "still"));
 }
 
-TEST_F(gateway_service, closes_a_server_with_a_wrong_proof_without_a_word) {
+TEST_P(gateway_service, closes_a_server_with_a_wrong_proof_without_a_word) {
   open();
   peer& one = knocking();
   login(one, 7, "Sekrit");
@@ -144,7 +153,7 @@ TEST_F(gateway_service, closes_a_server_with_a_wrong_proof_without_a_word) {
   EXPECT_EQ(it->stats().servers, 0u);
 }
 
-TEST_F(gateway_service, closes_a_server_that_does_not_log_in_in_time) {
+TEST_P(gateway_service, closes_a_server_that_does_not_log_in_in_time) {
   settings with;
   with.login_timeout = std::chrono::milliseconds(50);
   open(with);
@@ -156,7 +165,7 @@ TEST_F(gateway_service, closes_a_server_that_does_not_log_in_in_time) {
   EXPECT_EQ(it->stats().idle, 2u);
 }
 
-TEST_F(gateway_service, closes_who_is_idle_and_keeps_who_pings) {
+TEST_P(gateway_service, closes_who_is_idle_and_keeps_who_pings) {
   settings with;
   with.clients.idle_timeout = std::chrono::milliseconds(300);
   open(with);
@@ -173,7 +182,7 @@ TEST_F(gateway_service, closes_who_is_idle_and_keeps_who_pings) {
   EXPECT_TRUE(pinging.is_well());
 }
 
-TEST_F(gateway_service, refuses_dials_above_the_limit_of_a_client) {
+TEST_P(gateway_service, refuses_dials_above_the_limit_of_a_client) {
   settings with;
   with.client_max_conn = 2;
   open(with);
@@ -185,7 +194,7 @@ TEST_F(gateway_service, refuses_dials_above_the_limit_of_a_client) {
   EXPECT_EQ(c.next_command(), command::refuse(7));
 }
 
-TEST_F(gateway_service, turns_away_who_comes_above_the_limit) {
+TEST_P(gateway_service, turns_away_who_comes_above_the_limit) {
   settings with;
   with.max_members = 2;
   open(with);
@@ -196,7 +205,7 @@ TEST_F(gateway_service, turns_away_who_comes_above_the_limit) {
   EXPECT_EQ(it->stats().turned_away, 1u);
 }
 
-TEST_F(gateway_service, closes_a_client_that_does_not_read_and_nobody_waits_for_it) {
+TEST_P(gateway_service, closes_a_client_that_does_not_read_and_nobody_waits_for_it) {
   settings with;
   with.clients.send_queue_bytes = 256 * 1024;
   open(with);
@@ -217,7 +226,7 @@ TEST_F(gateway_service, closes_a_client_that_does_not_read_and_nobody_waits_for_
   EXPECT_TRUE(good.is_well());
 }
 
-TEST_F(gateway_service, closes_a_client_whose_packets_are_too_many) {
+TEST_P(gateway_service, closes_a_client_whose_packets_are_too_many) {
   settings with;
   with.clients.send_queue = 100;
   open(with);
@@ -234,7 +243,7 @@ TEST_F(gateway_service, closes_a_client_whose_packets_are_too_many) {
   EXPECT_EQ(it->stats().slow, 1u);
 }
 
-TEST_F(gateway_service, holds_a_client_back_while_a_server_does_not_read_and_loses_nothing) {
+TEST_P(gateway_service, holds_a_client_back_while_a_server_does_not_read_and_loses_nothing) {
   settings with;
   with.when_full = overflow::pause;
   with.servers.send_queue_bytes = 256 * 1024;
@@ -272,7 +281,7 @@ TEST_F(gateway_service, holds_a_client_back_while_a_server_does_not_read_and_los
   EXPECT_TRUE(c.is_well());
 }
 
-TEST_F(gateway_service, tells_everybody_when_a_server_with_many_virtual_connections_vanishes) {
+TEST_P(gateway_service, tells_everybody_when_a_server_with_many_virtual_connections_vanishes) {
   settings with;
   with.client_max_conn = 1000;
   open(with);
@@ -290,7 +299,7 @@ TEST_F(gateway_service, tells_everybody_when_a_server_with_many_virtual_connecti
   EXPECT_EQ(it->stats().connections, 0u);
 }
 
-TEST_F(gateway_service, keeps_a_server_reachable_that_comes_again_before_its_old_connection_ends) {
+TEST_P(gateway_service, keeps_a_server_reachable_that_comes_again_before_its_old_connection_ends) {
   open();
   peer& before = server(7);
   peer& again = server(7);
@@ -300,7 +309,7 @@ TEST_F(gateway_service, keeps_a_server_reachable_that_comes_again_before_its_old
   dial(client(), again, 7);
 }
 
-TEST_F(gateway_service, stops_when_the_last_virtual_connection_has_ended) {
+TEST_P(gateway_service, stops_when_the_last_virtual_connection_has_ended) {
   open();
   peer& s = server(7);
   peer& c = client();
@@ -319,7 +328,7 @@ TEST_F(gateway_service, stops_when_the_last_virtual_connection_has_ended) {
   EXPECT_TRUE(c.is_closed());
 }
 
-TEST_F(gateway_service, stops_after_the_time_given_and_tells_both_ends) {
+TEST_P(gateway_service, stops_after_the_time_given_and_tells_both_ends) {
   open();
   peer& s = server(7);
   peer& c = client();
@@ -332,7 +341,7 @@ TEST_F(gateway_service, stops_after_the_time_given_and_tells_both_ends) {
   EXPECT_EQ(s.next_command(), command::close(number));
 }
 
-TEST_F(gateway_service, says_when_it_cannot_listen) {
+TEST_P(gateway_service, says_when_it_cannot_listen) {
   settings with = local();
   with.clients.url = "inproc://x";
   EXPECT_EQ(service::open(where, with).error(), errc::unsupported);

@@ -49,7 +49,7 @@ std::string member::text() const {
 }
 
 void member::read() {
-  if (reading_ || state_ == state::doomed || waits_for != nullptr) return;
+  if (reading_ || state_ == state::doomed || waits_in != nullptr || holds != 0) return;
   reading_ = true;
   if (rest_)
     carrier_->async_read({rest_.data() + rest_size_, rest_.capacity() - rest_size_});
@@ -126,7 +126,7 @@ std::size_t member::take_packets(bytes data) {
       owner_.doom(*this, next.error());
       return data.size();
     }
-    const auto whom = same ? result<member*>(here.to) : owner_.sort(*this, *next);
+    const auto whom = same ? result<session::gateway_member*>(here.to) : owner_.sort(*this, *next);
     if (!whom || *whom != here.to) {
       if (!hand_on(here)) return here.begin;
       here = {data, here.at, here.at, 0, whom ? *whom : nullptr, next->connection};
@@ -147,9 +147,7 @@ std::size_t member::take_packets(bytes data) {
 
 bool member::hand_on(run& what) {
   if (what.packets == 0) return true;
-  if (!what.to->is_doomed() &&
-      !owner_.forward(*this, *what.to, what.data.subspan(what.begin, what.at - what.begin), what.packets))
-    return false;
+  if (!owner_.forward(*this, *what.to, what.data.subspan(what.begin, what.at - what.begin), what.packets)) return false;
   what.begin = what.at;
   what.packets = 0;
   return true;
@@ -172,8 +170,10 @@ void member::keep(bytes rest) {
 }
 
 void member::go_on() {
-  waits_for = nullptr;
-  if (state_ == state::doomed) return;
+  waits_in = nullptr;
+  // Somebody on another thread may have stopped a member that was being read: it has kept nothing but the beginning of
+  // a packet, of which the rest comes into that place.
+  if (state_ == state::doomed || holds != 0 || reading_) return;
   if (rest_) {
     auto whole = std::move(rest_);
     take({whole.data(), std::exchange(rest_size_, 0)});
@@ -190,7 +190,7 @@ bool member::has_room() const noexcept {
   return queue_.packets() <= side_.send_queue / 2 && queue_.size() <= side_.send_queue_bytes / 2;
 }
 
-bool member::send(bytes packets, std::size_t count) {
+bool member::send(bytes packets, std::size_t count, bool above_limit) {
   if (state_ == state::doomed) return true;
   if (packets.size() >= k_large && queue_.empty() && !waiting_writable_) {
     const bytes all[] = {packets};
@@ -207,7 +207,7 @@ bool member::send(bytes packets, std::size_t count) {
       wait_writable();
     return true;
   }
-  if (!fits(packets.size(), count)) {
+  if (!above_limit && !fits(packets.size(), count)) {
     flush();
     if (state_ == state::doomed) return true;
     if (!fits(packets.size(), count) && !queue_.empty()) return false;
@@ -215,6 +215,10 @@ bool member::send(bytes packets, std::size_t count) {
   if (!queue_.append(owner_.buffers(), packets, count)) {
     owner_.doom(*this, error(errc::no_memory, "no room for what has to be sent"));
     return true;
+  }
+  if (above_limit) {
+    packets_above_ += count;
+    bytes_above_ += packets.size();
   }
   if (!waiting_writable_) owner_.flush_later(*this);
   return true;
@@ -224,7 +228,8 @@ bool member::send(const codec::gateway::command& what, bytes more) {
   if (state_ == state::doomed) return true;
   const auto wire = encode(what);
   if (!fits(wire.size + more.size(), 1)) flush();
-  if (queue_.packets() >= side_.send_queue + k_commands_above || queue_.size() >= side_.send_queue_bytes + (1u << 20))
+  if (queue_.packets() >= side_.send_queue + packets_above_ + k_commands_above ||
+      queue_.size() >= side_.send_queue_bytes + bytes_above_ + (1u << 20))
     return false;
   if (!more.empty()) {
     const auto length = load_le<std::uint32_t>(wire.data.data());
@@ -258,10 +263,9 @@ void member::wait_writable() {
 void member::on_writable() {
   waiting_writable_ = false;
   flush();
-  if (!held_back.empty() && has_room()) {
-    const auto all = std::exchange(held_back, {});
-    for (member* const one : all) one->go_on();
-  }
+  if (!has_room()) return;
+  packets_above_ = bytes_above_ = 0;
+  if (!held_back.empty() || !held_far.empty()) owner_.drained(*this);
 }
 
 void member::end() {

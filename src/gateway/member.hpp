@@ -29,12 +29,14 @@ class member_owner {
   /// A whole packet came from it.
   virtual void heard(member& who) = 0;
   /// A packet came. @return protocol: a breach of it | null: not for anybody else | whom it is for
-  virtual result<member*> sort(member& from, const codec::gateway::packet& what) = 0;
+  virtual result<session::gateway_member*> sort(member& from, const codec::gateway::packet& what) = 0;
   /// That many whole packets of one virtual connection or several, for one member. @return false: `from` must wait, and
   /// nothing was taken
-  virtual bool forward(member& from, member& to, bytes packets, std::size_t count) = 0;
+  virtual bool forward(member& from, session::gateway_member& to, bytes packets, std::size_t count) = 0;
   /// Is over. Ended later, from the event loop: who calls this may go on.
   virtual void doom(member& who, error why) = 0;
+  /// Half of its queue is free again, and somebody waits for that.
+  virtual void drained(member& who) = 0;
   /// Has something to send that may wait until what came at once has been read.
   virtual void flush_later(member& who) = 0;
   [[nodiscard]] virtual const settings& with() const noexcept = 0;
@@ -77,7 +79,8 @@ class member final : public session::gateway_member, public stream_events, publi
 
   /// For its end: now, or from flush() on. @return false: the queue is full, even after what could be sent was sent;
   /// nothing was taken
-  [[nodiscard]] bool send(bytes packets, std::size_t count);
+  /// @param above_limit  true: it is taken whatever the limit says, and leaves to commands what is theirs
+  [[nodiscard]] bool send(bytes packets, std::size_t count, bool above_limit = false);
   /// A command of the gateway. @return false: as of send(); a few are taken above the limit
   /// @param more  bytes behind its arguments, at most k_most_more
   static constexpr std::size_t k_most_more = 64;
@@ -87,7 +90,10 @@ class member final : public session::gateway_member, public stream_events, publi
 
   /// Who cannot be read until this one has sent some of what waits. Told to go on by the owner.
   std::vector<member*> held_back;
-  member* waits_for = nullptr;
+  /// The same of those on other threads: through whom, and for which virtual connection.
+  std::vector<std::pair<session::gateway_member*, std::uint32_t>> held_far;
+  std::vector<member*>* waits_in = nullptr;  ///< with whom this one waits
+  std::size_t holds = 0;                     ///< members on other threads that it waits for
   /// Half of the queue is free again.
   [[nodiscard]] bool has_room() const noexcept;
   /// Goes on with what was read before it had to wait.
@@ -112,7 +118,7 @@ class member final : public session::gateway_member, public stream_events, publi
     std::size_t begin = 0;  ///< of the first one
     std::size_t at = 0;     ///< behind the last one
     std::size_t packets = 0;
-    member* to = nullptr;  ///< null: not for a member
+    session::gateway_member* to = nullptr;  ///< null: not for a member
     std::uint32_t connection = 0;
   };
   /// @return bytes used up
@@ -132,6 +138,7 @@ class member final : public session::gateway_member, public stream_events, publi
   pooled_buffer rest_;                  // of a packet that has not come as a whole, or that has to wait
   std::size_t rest_size_ = 0;
   send_queue queue_;
+  std::size_t packets_above_ = 0, bytes_above_ = 0;  // taken above the limit since there was room
   codec::gateway::challenge asked_{};
   state state_ = state::up;
   bool reading_ = false;

@@ -114,10 +114,10 @@ std::string connections_of(const service& of) {
   return made + "]}\n";
 }
 
-std::string metrics_of(context& where, const service& of) {
-  auto all = where.metrics().snapshot();
+std::string metrics_of(const service& of) {
+  auto all = of.metrics();
   for (auto& one : samples_of(of)) all.push_back(std::move(one));
-  add_pool(all, where.buffers());
+  add_pool(all, of.buffers());
   std::stable_sort(all.begin(), all.end(), [](const metric_sample& a, const metric_sample& b) {
     return std::tie(a.id.name, a.id.labels) < std::tie(b.id.name, b.id.labels);
   });
@@ -126,8 +126,8 @@ std::string metrics_of(context& where, const service& of) {
 
 }  // namespace
 
-http_page page_of(std::string_view path, context& where, const service& of) {
-  if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_of(where, of)};
+http_page page_of(std::string_view path, const service& of) {
+  if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_of(of)};
   if (path == "/connections") return {200, "application/json", connections_of(of)};
   if (path == "/healthz") return {of.is_stopping() ? 503 : 200, {}, of.is_stopping() ? "stopping\n" : "ok\n"};
   return {404, {}, "there are /metrics, /healthz and /connections\n"};

@@ -2,8 +2,6 @@
 /// What a gateway shows to operators: numbers for Prometheus, whether it is well, who is there. Source:
 /// docs/gateway.md.
 
-#include <ferry/context.hpp>
-
 #include <string_view>
 
 #include "gateway/admin_http.hpp"
@@ -14,6 +12,6 @@ namespace ferry::gateway {
 inline constexpr std::size_t k_most_shown = 10'000;  ///< members on /connections
 
 /// /metrics, /healthz, /connections.
-[[nodiscard]] http_page page_of(std::string_view path, context& where, const service& of);
+[[nodiscard]] http_page page_of(std::string_view path, const service& of);
 
 }  // namespace ferry::gateway

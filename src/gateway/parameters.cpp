@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <thread>
 
 #include "channel/option_value.hpp"
 #include "channel/wording.hpp"
@@ -92,6 +93,13 @@ bool addresses(std::string_view text, std::string& into) {
   }
   if (all.empty()) return false;
   into = std::move(all);
+  return true;
+}
+
+// "4"; "auto" or 0: as many as there are cores.
+bool threads(std::string_view text, std::uint32_t& into) {
+  if (text != "auto" && !whole(option_unit::count, text, into, 0, k_most_threads)) return false;
+  if (text == "auto" || into == 0) into = std::clamp(std::thread::hardware_concurrency(), 1u, k_most_threads);
   return true;
 }
 
@@ -225,6 +233,9 @@ const row k_rows[] = {
        c.log_file = v;
        return true;
      }},
+    {{"threads", "", "1", "It runs on so many threads; auto: as many as there are cores"},
+     "a number, 1 to 256, or auto",
+     [](configuration& c, std::string_view v) { return threads(v, c.service.threads); }},
     {{"reuse-port", "ReusePort", "false", "Several gateways may listen on one port"},
      k_flag,
      [](configuration& c, std::string_view v) { return switch_of(v, c.service.reuse_port); }},

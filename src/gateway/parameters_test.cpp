@@ -45,6 +45,7 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
     EXPECT_EQ(set.service.max_connections, plain.service.max_connections) << one.name;
     EXPECT_EQ(set.service.max_arriving, plain.service.max_arriving) << one.name;
     EXPECT_EQ(set.service.login_timeout, plain.service.login_timeout) << one.name;
+    EXPECT_EQ(set.service.threads, plain.service.threads) << one.name;
     EXPECT_EQ(set.service.reuse_port, plain.service.reuse_port) << one.name;
     EXPECT_EQ(set.service.unpredictable_numbers, plain.service.unpredictable_numbers) << one.name;
     EXPECT_EQ(set.pool_kind, plain.pool_kind) << one.name;
@@ -73,6 +74,13 @@ TEST(gateway_parameters, are_known_by_every_spelling) {
     EXPECT_EQ(with(name, "sekrit").service.server_key, "sekrit") << name;
   for (const auto& one : parameter_table())
     EXPECT_EQ(canonical_parameter_name(one.seed.empty() ? one.name : one.seed), one.name);
+}
+
+TEST(gateway_parameters, take_a_number_of_threads_or_one_for_each_core) {
+  EXPECT_EQ(with("threads", "3").service.threads, 3u);
+  for (const char* all : {"auto", "0"}) EXPECT_GE(with("threads", all).service.threads, 1u);
+  configuration made;
+  for (const char* wrong : {"-1", "257", "many", ""}) EXPECT_FALSE(set_parameter(made, "threads", wrong)) << wrong;
 }
 
 TEST(gateway_parameters, take_sizes_durations_and_addresses_as_the_original_does) {

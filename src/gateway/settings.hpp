@@ -21,6 +21,8 @@ enum class overflow : std::uint8_t {
           ///< server that waited for it would keep all its other clients waiting
 };
 
+inline constexpr std::uint32_t k_most_threads = 256;
+
 /// Of all clients, or of all servers.
 struct side_settings {
   std::string url;                 ///< where they arrive: tcp, ipc, tls, ws, wss, shm; several: with blanks between
@@ -34,6 +36,7 @@ struct side_settings {
 };
 
 struct settings {
+  std::uint32_t threads = 1;              ///< that it runs on, 1 .. k_most_threads
   std::uint32_t max_packet = 512 * 1024;  ///< largest `length` of a packet
   bool reuse_port = false;                ///< several gateways may listen on one port
   side_settings clients{.url = "tcp://*:0"};

@@ -54,7 +54,7 @@ std::string connections_and_threads(const service& of) {
 }
 
 // Who waits for whom: queues by what is in them, and how long packets were under way.
-std::string block_text(context& where, const service& of) {
+std::string block_text(const service& of) {
   const auto now = of.stats();
   const auto [packets, bytes] = of.waiting();
   std::string text = std::to_string(packets) + " packets (" + std::to_string(bytes) + " bytes) wait; held back " +
@@ -64,13 +64,13 @@ std::string block_text(context& where, const service& of) {
   std::stable_sort(all.begin(), all.end(),
                    [](const member_view& a, const member_view& b) { return a.waiting_bytes > b.waiting_bytes; });
   for (const auto& one : all) text += line_of(one);
-  auto samples = where.metrics().snapshot();
+  auto samples = of.metrics();
   std::erase_if(samples, [](const metric_sample& one) { return one.kind != metric_kind::histogram; });
   return text + prometheus_text(samples);
 }
 
-std::string memory_text(context& where) {
-  const auto pool = where.buffers().stats();
+std::string memory_text(const service& of) {
+  const auto pool = of.buffers().stats();
   const auto all = os::view_of_allocator();
   return "pool: " + std::to_string(pool.bytes_lent) + " bytes lent, " + std::to_string(pool.bytes_kept) + " kept; " +
          std::to_string(pool.hits) + " buffers used again, " + std::to_string(pool.misses) + " made, " +
@@ -86,7 +86,7 @@ result<std::string> report_path(const std::string& prefix, std::string_view kind
   return prefix + "." + std::string(kind) + ".prof";
 }
 
-void add_standard_commands(command_table& to, context& where, const service& of, std::string prefix) {
+void add_standard_commands(command_table& to, const service& of, std::string prefix) {
   const auto report = [&to, prefix = std::move(prefix)](const std::string& kind, const char* help,
                                                         std::function<std::string()> text) {
     to.add({"lookup " + kind, "", help,
@@ -98,12 +98,12 @@ void add_standard_commands(command_table& to, context& where, const service& of,
             }});
   };
   report("heap", "What the pool and the allocator hold",
-         [&where] { return memory_text(where) + os::allocator_details(); });
+         [&of] { return memory_text(of) + os::allocator_details(); });
   report("threadcreate", "Threads of this process", threads_text);
   report("goroutine", "All connections and threads", [&of] { return connections_and_threads(of); });
-  report("block", "What waits, for whom, and how long packets took", [&where, &of] { return block_text(where, of); });
+  report("block", "What waits, for whom, and how long packets took", [&of] { return block_text(of); });
   to.add({"lookup gc", "", "What the pool and the allocator hold, in the log",
-          [&where](command_table::words) -> result<std::string> { return memory_text(where); }});
+          [&of](command_table::words) -> result<std::string> { return memory_text(of); }});
   to.add({"connections", "", "Who is there, in the log",
           [&of](command_table::words) -> result<std::string> { return connections_in_log(of); }});
 }

@@ -16,7 +16,7 @@ class standard_commands : public test::gateway_service {
  protected:
   void begin() {
     open();
-    add_standard_commands(table, where, *it, place.file("g"));
+    add_standard_commands(table, *it, place.file("g"));
   }
   std::string ask(const std::string& line) {
     const auto answer = table.run(line);
@@ -84,7 +84,7 @@ TEST_F(standard_commands, show_whose_queue_is_full) {
 
 TEST_F(standard_commands, that_need_a_file_say_so_where_there_is_no_name) {
   open();
-  add_standard_commands(table, where, *it, "");
+  add_standard_commands(table, *it, "");
   EXPECT_TRUE(has(ask("lookup heap"), "--name")) << ask("lookup heap");
   EXPECT_TRUE(has(ask("connections"), "0 clients"));
 }

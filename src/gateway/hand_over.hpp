@@ -1,0 +1,79 @@
+#pragma once
+/// What one thread of a gateway hands to another, without a lock: all that a turn of its event loop brought, at once.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/time.hpp"
+#include "session/virtual_connections.hpp"
+
+namespace ferry::gateway {
+
+struct batch {
+  enum class kind : std::uint8_t {
+    packets,       ///< of virtual connections of one role's members, `size` bytes of whole packets
+    dial,          ///< a virtual connection begins; `size` bytes of the address of who dialled
+    close,         ///< a half of it ended
+    hold,          ///< the end over there must not be read: the end here does not read
+    go_on,         ///< it may be read again
+    ask_for_room,  ///< say `room` when all that comes before has been taken
+    room,
+  };
+  struct note {
+    kind what = kind::packets;
+    session::gateway_role of = session::gateway_role::client;  ///< role of the end here
+    std::uint32_t number = 0;
+    std::uint32_t from = 0, remote = 0;  ///< dial: IDs of who dialled, and of who is dialled
+    std::size_t size = 0;                ///< bytes of `data` that are its own, in order
+  };
+  std::size_t from = 0;  ///< thread
+  time_point began{};    ///< of the turn
+  std::vector<note> notes;
+  std::vector<std::byte> data;
+  batch* next = nullptr;  // in a mailbox
+
+  void clear() {
+    constexpr std::size_t kept = 512 * 1024;
+    notes.clear();
+    data.clear();
+    if (data.capacity() > kept) data = {};
+  }
+};
+
+/// Any thread puts batches in, one takes all of them out.
+class mailbox {
+ public:
+  mailbox() = default;
+  mailbox(const mailbox&) = delete;
+  mailbox& operator=(const mailbox&) = delete;
+  ~mailbox() {
+    for (batch* one = take(); one != nullptr;) delete std::exchange(one, one->next);
+  }
+  /// @return true: it was empty, so nobody has woken the one who takes
+  [[nodiscard]] bool put(std::unique_ptr<batch> one) noexcept {
+    batch* const added = one.release();
+    batch* below = top_.load(std::memory_order_relaxed);
+    do added->next = below;
+    while (!top_.compare_exchange_weak(below, added, std::memory_order_release, std::memory_order_relaxed));
+    return below == nullptr;  // not added->next: it may have been taken by now
+  }
+  /// The caller's from now on, by `next`, whoever was put in first first. Null: there are none.
+  [[nodiscard]] batch* take() noexcept {
+    batch* all = top_.exchange(nullptr, std::memory_order_acquire);  // pairs with: put
+    batch* ordered = nullptr;
+    while (all != nullptr) {
+      batch* const one = std::exchange(all, all->next);
+      one->next = ordered;
+      ordered = one;
+    }
+    return ordered;
+  }
+
+ private:
+  std::atomic<batch*> top_{nullptr};
+};
+
+}  // namespace ferry::gateway
