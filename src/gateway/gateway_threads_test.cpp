@@ -105,6 +105,7 @@ class gateway_threads : public test::gateway_service {
   void open(settings with = {}) {
     with.threads = 4;
     with.client_max_conn = 1000;
+    with.clients.idle_timeout = with.servers.idle_timeout = std::chrono::hours(1);  // machines may be slow
     test::gateway_service::open(with);
     clients_at = port_of(it->client_url());
     servers_at = port_of(it->server_url());
@@ -284,6 +285,7 @@ TEST_F(gateway_threads, hold_clients_back_while_a_server_does_not_read_and_lose_
       EXPECT_EQ(came->message, std::to_string(next[came->connection]++) + std::string(50'000, 'x'));
       --rest;
     }
+    while (running != 1) std::this_thread::yield();  // the clients look whether they are well
   });
   EXPECT_TRUE(test::run_until(
       io, [&] { return there.load(); }, "the server"));
