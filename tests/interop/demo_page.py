@@ -42,7 +42,8 @@ def talk(demo, home):
                 return 0
         return 1
     finally:
-        browser_peer.end(browser)
+        os.killpg(browser.pid, signal.SIGKILL)  # with all its helpers
+        browser.wait()
 
 
 def main():
