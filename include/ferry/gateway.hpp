@@ -26,6 +26,26 @@ enum class gateway_login : std::uint8_t {
   hmac,  ///< HMAC-SHA-256, and the gateway has to prove the same before anything is sent: where it is one of Ferry's
 };
 
+/// How the connection to a gateway goes on when it breaks. The gateway must be set up for the same.
+enum class gateway_resume : std::uint8_t {
+  off,
+  token,       ///< by a random token, over TLS 1.3 (tls:// alone); at the gateway: client-resume, server-resume
+  snet,        ///< as snet of the original does; it protects nothing. At the gateway: client-snet-enable, ...
+  snet_older,  ///< its older form
+};
+
+/// Virtual connections live on in a stream that outlives its connections; nothing is lost. The stream ends when there
+/// is no other connection within `wait`, or when more was on its way than `history_bytes`: what both systems hold of a
+/// connection (socket_send_buffer here, what the gateway's receives) should fit into that.
+struct gateway_resume_options {
+  using duration = options::duration;
+  gateway_resume kind = gateway_resume::off;
+  bool encrypt = false;                                   ///< snet: with RC4, as the gateway says
+  std::size_t history_bytes = 1u << 20;                   ///< of what was sent last, to be sent again; 1 at least
+  duration wait = std::chrono::seconds(60);               ///< for another connection; the gateway has a time of its own
+  duration handshake_timeout = std::chrono::seconds(10);  ///< of one attempt to make another one
+};
+
 struct gateway_options {
   using duration = options::duration;
 
@@ -36,12 +56,16 @@ struct gateway_options {
   duration dial_timeout = std::chrono::seconds(10);  ///< from the call to the answer; 0: for ever
   gateway_overflow when_full = gateway_overflow::pause;
   gateway_login login = gateway_login::md5;  ///< of a server
+  /// Of tcp, tls and ipc. The next attempt after a loss comes at once, further ones as link.reconnect_... say; a ping
+  /// that is not answered in time starts one too, after on_ping_timeout, instead of giving the connection up. While
+  /// there is no connection, link.write_timeout is longer by `wait`.
+  gateway_resume_options resume;
 
   duration gateway_idle_time = std::chrono::seconds(30);  ///< the gateway's, for this role; 0: it has none
   duration ping_interval = std::chrono::seconds(10);  ///< a ping when nothing was sent for so long; below the idle time
   duration ping_timeout{};                            ///< that an answer may take; 0: as long as an interval
-  /// Called before the connection is given up because a ping was not answered; set it where ping_timeout is set, and
-  /// only there. On the context's thread; may call anything.
+  /// Called before the connection is given up, or resumed, because a ping was not answered; set it where ping_timeout
+  /// is set, and only there. On the context's thread; may call anything.
   std::function<void()> on_ping_timeout;
 
   /// Of the connection to the gateway; options in the URL come on top. `batch_bytes` are read at once;
@@ -173,6 +197,12 @@ class gateway_peer {
   static void start_close(const std::shared_ptr<detail::gateway_parts>& of, detail::send_completion done);
   std::shared_ptr<detail::gateway_parts> parts_;
 };
+
+/// Streams over connections of `below` as `with` says, for gateway_client::on and gateway_server::on; what is made with
+/// `open` needs only gateway_options::resume. They only connect; a stream whose last connection is lost makes another
+/// one by itself until it is closed. @param with  not `off`
+[[nodiscard]] std::shared_ptr<stream_transport> resumable_streams(std::shared_ptr<stream_transport> below,
+                                                                  const gateway_resume_options& with);
 
 /// Dials servers; servers may dial it. The gateway gives it its ID.
 class gateway_client : public gateway_peer {

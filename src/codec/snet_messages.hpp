@@ -41,9 +41,9 @@ struct opening {
   digest proof{};
 };
 
-/// A message that fits into this many bytes, whichever it is.
+/// A message that fits into this many bytes, whichever it is; those of resume_token.hpp too.
 struct message {
-  std::array<std::byte, 41> data{};
+  std::array<std::byte, 48> data{};
   std::size_t size = 0;
   [[nodiscard]] bytes view() const noexcept { return bytes(data).first(size); }
 };

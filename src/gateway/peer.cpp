@@ -6,6 +6,7 @@
 #include "channel/printed_url.hpp"
 #include "gateway/peer_channel.hpp"
 #include "gateway/peer_parts.hpp"
+#include "gateway/peer_resume.hpp"
 #include "net/event_loop.hpp"
 
 namespace ferry {
@@ -29,6 +30,8 @@ result<void> check(const gateway_options& with) {
     return bad("ping_timeout without ping_interval: there is no ping that could be answered too late");
   if ((with.ping_timeout > none) != static_cast<bool>(with.on_ping_timeout))
     return bad("ping_timeout and on_ping_timeout go together: set both, or neither");
+  if (with.resume.history_bytes == 0 || with.resume.wait < none || with.resume.handshake_timeout <= none)
+    return bad("resume: a history of 1 byte at least, and times above 0");
   if (with.link.session != session_kind::none) return bad("session: a gateway keeps none; leave it out");
   if (with.link.senders != senders_kind::one) return bad("senders=many: a gateway's peer is for one thread");
   if (with.link.framing != framing_kind::automatic && with.link.framing != framing_kind::u32)
@@ -44,6 +47,37 @@ parts started(context& where, detail::gateway_route to, const gateway_options& w
   return {made.get(), [made](detail::gateway_parts*) { made->close(); }};
 }
 
+gateway::resume_settings resume_settings_of(const gateway_resume_options& with) {
+  gateway::resume_settings made;
+  made.kind = with.kind == gateway_resume::token ? gateway::resume_kind::token : gateway::resume_kind::snet;
+  made.stream.form = with.kind == gateway_resume::snet_older ? codec::snet::form::older : codec::snet::form::newer;
+  made.stream.encrypt = with.encrypt;
+  made.stream.history_bytes = with.history_bytes;
+  made.handshake_timeout = with.handshake_timeout;
+  made.wait = with.wait;
+  return made;
+}
+
+// Streams that outlive their connections, where that is asked for and can be.
+result<void> make_resumable(context& where, detail::gateway_route& to, const gateway_resume_options& with) {
+  if (with.kind == gateway_resume::off) return {};
+  const bool streams = to.transport && to.transport->shape() == stream_shape::plain;
+  if (!streams || (with.kind == gateway_resume::token && to.where.scheme != "tls"))
+    return error(errc::bad_option,
+                 "resume: " + to.where.scheme +
+                     (streams ? " hides no token; use tls" : " has no streams that could be resumed"));
+  if (with.kind != gateway_resume::token)
+    where.log(log_level::warn, "gateway",
+              [&] { return to.url + ": streams resumed as snet does protect nothing; a token over tls is better"; });
+  const auto made = gateway::resuming(std::move(to.transport), resume_settings_of(with));
+  to.transport = made;
+  to.renew = [weak = std::weak_ptr(made)] {
+    const auto kept = weak.lock();
+    return kept && kept->renew();
+  };
+  return {};
+}
+
 result<parts> opened(context& where, std::string_view url, const gateway_options& asked,
                      std::optional<gateway::server_identity> server) {
   auto with = asked;
@@ -51,8 +85,10 @@ result<parts> opened(context& where, std::string_view url, const gateway_options
   if (!at) return at.error();
   if (const auto fine = check(with); !fine) return fine.error();
   if (const auto ready = net::make_ready(where.io()); !ready) return ready.error();
-  return started(where, {printed_url(at->text(), with.link), *at, where.transport(at->scheme), true, std::move(server)},
-                 with);
+  detail::gateway_route to{
+      printed_url(at->text(), with.link), *at, where.transport(at->scheme), true, std::move(server), {}};
+  if (const auto fine = make_resumable(where, to, with.resume); !fine) return fine.error();
+  return started(where, std::move(to), with);
 }
 
 result<parts> on_stream(context& where, std::shared_ptr<stream> connected, const gateway_options& with,
@@ -60,7 +96,14 @@ result<parts> on_stream(context& where, std::shared_ptr<stream> connected, const
   if (const auto fine = check(with); !fine) return fine.error();
   if (const auto ready = net::make_ready(where.io()); !ready) return ready.error();
   const auto url = "stream:" + connected->peer().text();
-  return started(where, {url, {}, gateway::once(std::move(connected)), false, std::move(server)}, with);
+  std::function<bool()> renew;
+  if (const auto resumes = std::dynamic_pointer_cast<gateway::resumable>(connected))
+    renew = [weak = std::weak_ptr(resumes)] {
+      const auto kept = weak.lock();
+      return kept && kept->renew();
+    };
+  return started(where, {url, {}, gateway::once(std::move(connected)), false, std::move(server), std::move(renew)},
+                 with);
 }
 
 gateway::server_identity identity(std::uint32_t id, std::string_view key, const gateway_options& with) {
@@ -69,6 +112,11 @@ gateway::server_identity identity(std::uint32_t id, std::string_view key, const 
 }
 
 }  // namespace
+
+std::shared_ptr<stream_transport> resumable_streams(std::shared_ptr<stream_transport> below,
+                                                    const gateway_resume_options& with) {
+  return gateway::resuming(std::move(below), resume_settings_of(with));
+}
 
 std::optional<gateway_address> gateway_address_of(const channel& one) noexcept {
   const auto* const impl = one.shared_impl().get();

@@ -34,6 +34,7 @@ gateway_parts::gateway_parts(context& where, gateway_route to, const gateway_opt
       timer_(where.io()) {
   auto link = std::make_shared<options>(with.link);
   link->reconnect = false;
+  if (route_.renew && link->write_timeout > duration::zero()) link->write_timeout += with.resume.wait;
   virtual_options_ = [&] {
     auto all = std::make_shared<options>(*link);
     all->max_message = wire::max_message(with.max_packet);
@@ -384,7 +385,10 @@ void gateway_parts::act(const session::gateway_event& event) {
   }
   const auto life = life_;
   if (const auto tell = with_.on_ping_timeout) tell();
-  if (life == life_) lost(error(errc::timeout, "the gateway did not answer a ping in time"));
+  if (life != life_) return;
+  if (!route_.renew || !route_.renew()) return lost(error(errc::timeout, "the gateway did not answer a ping in time"));
+  peer_.on_up(now());
+  arm();
 }
 
 void gateway_parts::deliver(const session::gateway_event& event) {

@@ -16,6 +16,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <deque>
+#include <functional>
 #include <list>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct gateway_route {
   std::shared_ptr<stream_transport> transport;  ///< null: shm
   bool again = false;                           ///< it can be used more than once
   std::optional<gateway::server_identity> server;
+  std::function<bool()> renew;  ///< gives up the connection for another one below the same stream; empty: it cannot
 };
 
 class gateway_parts final : public std::enable_shared_from_this<gateway_parts>,

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/resumable_stream.hpp"
 #include "net/guests.hpp"
 #include "os/random.hpp"
 #include "session/resume_token.hpp"
@@ -22,42 +23,14 @@ namespace {
 namespace asio = boost::asio;
 using session::snet_stream;
 
-constexpr std::size_t k_at_once = 16 * 1024;  // bytes that one write takes
-
-// One connection, and whoever has it: first its handshake, then the stream that it belongs to.
-class connection final : private stream_events, public std::enable_shared_from_this<connection> {
- public:
-  explicit connection(std::shared_ptr<stream> below_) : below(std::move(below_)) {}
-  void begin() { below->attach(*this, shared_from_this()); }
-  void close() noexcept {
-    user = nullptr;
-    below->close();
-  }
-
-  const std::shared_ptr<stream> below;
-  stream_events* user = nullptr;
-
- private:
-  void on_read(result<std::size_t> outcome) override {
-    const auto kept = shared_from_this();
-    if (user != nullptr) user->on_read(std::move(outcome));
-  }
-  void on_writable() override {
-    const auto kept = shared_from_this();
-    if (user != nullptr) user->on_writable();
-  }
-};
-
-class resumable_stream;
-
 // The streams of one acceptor.
-struct home final : std::enable_shared_from_this<home> {
+struct home final : resumable_owner, std::enable_shared_from_this<home> {
   home(asio::io_context& io_, const resume_settings& with_, std::shared_ptr<resume_counts> counted_)
       : io(io_), with(with_), counted(std::move(counted_)), timer(io_) {}
 
-  void lost(resumable_stream& who);
-  void found(resumable_stream& who) noexcept;
-  void remove(resumable_stream& who) noexcept;
+  void lost(resumable_stream& who) override;
+  void found(resumable_stream& who) noexcept override;
+  void left(resumable_stream& who) noexcept override;
   void arm();
   void look();
   [[nodiscard]] std::uint64_t free_id() const noexcept {
@@ -73,233 +46,23 @@ struct home final : std::enable_shared_from_this<home> {
   asio::steady_timer timer;
 };
 
-class resumable_stream final : public stream,
-                               public resumable,
-                               private stream_events,
-                               public std::enable_shared_from_this<resumable_stream> {
- public:
-  resumable_stream(std::shared_ptr<home> at, std::unique_ptr<snet_stream> core)
-      : home_(std::move(at)), core_(std::move(core)) {
-    home_->all.emplace(core_->id(), this);
-  }
-  ~resumable_stream() override { leave(); }
-
-  [[nodiscard]] snet_stream& core() noexcept { return *core_; }
-  [[nodiscard]] bool is_waiting() const noexcept override { return on_ == nullptr && !fault_; }
-  [[nodiscard]] const std::string& certificate() const noexcept { return certificate_; }
-
-  // A connection for it: the first, or another one. @param early  bytes of the stream that came with the handshake
-  void adopt(std::shared_ptr<connection> on, bytes early, const snet_stream::replay& lacking) {
-    if (on_) std::exchange(on_, nullptr)->close();
-    on_ = std::move(on);
-    on_->user = this;
-    peer_ = on_->below->peer();
-    if (peer_.tls) certificate_ = peer_.tls->certificate_sha256;
-    early_.assign(early.begin(), early.end());
-    owed_.assign(lacking.first.begin(), lacking.first.end());
-    owed_.insert(owed_.end(), lacking.second.begin(), lacking.second.end());
-    owed_begin_ = 0;
-    home_->found(*this);
-    if (into_) read_on();
-    if (push() && writable_wanted_) tell_later();
-  }
-
-  // The connection is over, the stream is not.
-  void lose() noexcept {
-    if (!on_) return;
-    std::exchange(on_, nullptr)->close();
-    early_.clear();
-    owed_.clear();
-    owed_begin_ = 0;
-    ++home_->counted->broken;
-    home_->lost(*this);
-  }
-
-  void give_up(error why) {
-    lose();
-    home_->remove(*this);
-    fault_ = std::move(why);
-    if (into_ || writable_wanted_) tell_later();
-  }
-
-  // stream
-
-  void attach(stream_events& events, std::shared_ptr<void> owner) override {
-    events_ = &events;
-    owner_ = std::move(owner);
-  }
-  [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override {
-    if (!early_.empty()) return take_early(into);
-    if (fault_) return *fault_;
-    if (!on_) return errc::would_block;
-    const auto came = on_->below->try_read(into);
-    if (came) core_->receive(into.first(*came));
-    if (came || came.error() == errc::would_block) return came;
-    lose();
-    return errc::would_block;
-  }
-  [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override {
-    if (fault_) return *fault_;
-    if (!push()) return errc::would_block;
-    std::size_t taken = 0;
-    for (bytes one : from) {
-      while (!one.empty()) {
-        const auto part = one.first(std::min(one.size(), k_at_once));
-        owed_.resize(part.size());  // empty until here
-        core_->write(part, owed_);
-        taken += part.size();
-        one = one.subspan(part.size());
-        if (!push()) return taken;  // what is left of it is owed, or in the history
-      }
-    }
-    return taken;
-  }
-  void async_read(mutable_bytes into) override {
-    into_ = into;
-    if (!early_.empty() || fault_)
-      tell_later();
-    else if (on_)
-      read_on();
-  }
-  void async_wait_writable() override {
-    writable_wanted_ = true;
-    if (fault_ || (on_ && owed_.empty())) tell_later();
-  }
-  result<void> shutdown_write() override {
-    ending_ = true;
-    push();
-    return {};
-  }
-  void close() noexcept override {
-    const auto kept = std::exchange(owner_, nullptr);
-    events_ = nullptr;
-    into_.reset();
-    leave();
-  }
-  [[nodiscard]] peer_info peer() const override { return peer_; }
-  [[nodiscard]] std::string local_address() const override { return on_ ? on_->below->local_address() : std::string(); }
-
- private:
-  friend struct home;
-
-  void leave() noexcept {
-    if (on_) std::exchange(on_, nullptr)->close();
-    if (core_) home_->remove(*this);
-  }
-  void read_on() {
-    if (early_.empty())
-      on_->below->async_read(*into_);
-    else
-      tell_later();
-  }
-  std::size_t take_early(mutable_bytes into) noexcept {
-    const auto size = std::min(into.size(), early_.size());
-    std::memcpy(into.data(), early_.data(), size);
-    early_.erase(early_.begin(), early_.begin() + static_cast<std::ptrdiff_t>(size));
-    core_->receive(into.first(size));
-    return size;
-  }
-  // @return true: all that was owed is on its way, and there is a connection
-  bool push() noexcept {
-    while (on_ && owed_begin_ < owed_.size()) {
-      const bytes rest[] = {bytes(owed_).subspan(owed_begin_)};
-      const auto sent = on_->below->try_write(rest);
-      if (sent) {
-        owed_begin_ += *sent;
-      } else if (sent.error() == errc::would_block) {
-        if (!std::exchange(waits_below_, true)) on_->below->async_wait_writable();
-        return false;
-      } else {
-        lose();
-      }
-    }
-    if (!on_) return false;
-    owed_.clear();
-    owed_begin_ = 0;
-    if (ending_) (void)on_->below->shutdown_write();
-    return true;
-  }
-  // From the event loop, never from inside of a call.
-  void tell_later() {
-    if (std::exchange(told_, true)) return;
-    asio::post(home_->io, [weak = weak_from_this()] {
-      const auto self = weak.lock();
-      if (!self) return;
-      self->told_ = false;
-      self->tell();
-    });
-  }
-  void tell() {
-    if (events_ != nullptr && into_ && !early_.empty())
-      events_->on_read(take_early(*std::exchange(into_, std::nullopt)));
-    else if (events_ != nullptr && into_ && fault_)
-      fail_read();
-    if (events_ != nullptr && writable_wanted_ && (fault_ || (on_ && owed_.empty()))) {
-      writable_wanted_ = false;
-      events_->on_writable();
-    }
-  }
-  void fail_read() {
-    into_.reset();
-    events_->on_read(*fault_);
-  }
-
-  // stream_events of the connection
-
-  void on_read(result<std::size_t> outcome) override {
-    const auto kept = shared_from_this();
-    if (!outcome) return lose();
-    const auto into = std::exchange(into_, std::nullopt);
-    core_->receive(into->first(*outcome));
-    if (events_ != nullptr) events_->on_read(outcome);
-  }
-  void on_writable() override {
-    const auto kept = shared_from_this();
-    waits_below_ = false;
-    if (push() && writable_wanted_ && events_ != nullptr) {
-      writable_wanted_ = false;
-      events_->on_writable();
-    }
-  }
-
-  std::shared_ptr<home> home_;
-  std::unique_ptr<snet_stream> core_;
-  std::shared_ptr<connection> on_;  // null: it waits for one, or is broken
-  peer_info peer_;
-  std::string certificate_;       // of the client, by its fingerprint
-  std::vector<std::byte> early_;  // came with the handshake, not received yet
-  std::vector<std::byte> owed_;   // written, not taken by the connection yet
-  std::size_t owed_begin_ = 0;
-  std::optional<mutable_bytes> into_;  // of the read that was asked for
-  std::optional<error> fault_;
-  bool waits_below_ = false;  // for room in the connection
-  bool writable_wanted_ = false;
-  bool ending_ = false;
-  bool told_ = false;  // tell() is about to be called
-  bool listed_ = false;
-  std::list<resumable_stream*>::iterator place_;  // among those who wait, if `listed_`
-  time_point since_{};
-  stream_events* events_ = nullptr;
-  std::shared_ptr<void> owner_;
-};
-
 void home::lost(resumable_stream& who) {
-  who.waits_below_ = false;
-  who.since_ = std::chrono::steady_clock::now();
-  who.place_ = waiting.insert(waiting.end(), &who);
-  who.listed_ = true;
+  ++counted->broken;
+  who.since = std::chrono::steady_clock::now();
+  who.place = waiting.insert(waiting.end(), &who);
+  who.listed = true;
   if (waiting.size() == 1) arm();
 }
 void home::found(resumable_stream& who) noexcept {
-  if (std::exchange(who.listed_, false)) waiting.erase(who.place_);
+  if (std::exchange(who.listed, false)) waiting.erase(who.place);
 }
-void home::remove(resumable_stream& who) noexcept {
+void home::left(resumable_stream& who) noexcept {
   found(who);
-  if (const auto at = all.find(who.core_->id()); at != all.end() && at->second == &who) all.erase(at);
+  if (const auto at = all.find(who.core().id()); at != all.end() && at->second == &who) all.erase(at);
 }
 void home::arm() {
   if (waiting.empty()) return;
-  timer.expires_at(waiting.front()->since_ + with.wait);
+  timer.expires_at(waiting.front()->since + with.wait);
   timer.async_wait([weak = weak_from_this()](const error_code& failed) {
     if (failed) return;
     if (const auto self = weak.lock()) self->look();
@@ -307,7 +70,7 @@ void home::arm() {
 }
 void home::look() {
   const auto over = std::chrono::steady_clock::now() - with.wait;
-  while (!waiting.empty() && waiting.front()->since_ <= over) {
+  while (!waiting.empty() && waiting.front()->since <= over) {
     ++counted->given_up;
     waiting.front()->give_up(error(errc::timeout, "its connection broke, and it did not come again in time"));
   }
@@ -348,7 +111,9 @@ class handshake_by final : public handshake {
 class resuming_guest final : public net::guest, private stream_events, public session::snet_streams {
  public:
   resuming_guest(std::shared_ptr<home> at, std::shared_ptr<stream> arrived)
-      : home_(std::move(at)), on_(std::make_shared<connection>(std::move(arrived))), who_(on_->below->peer().text()) {
+      : home_(std::move(at)),
+        on_(std::make_shared<resumable_connection>(std::move(arrived))),
+        who_(on_->below->peer().text()) {
     const auto& with = home_->with;
     const auto id = home_->free_id();
     if (with.kind == resume_kind::token) {
@@ -412,7 +177,8 @@ class resuming_guest final : public net::guest, private stream_events, public se
     auto done = std::exchange(done_, nullptr);
     if (auto fresh = machine_->take()) {
       ++home_->counted->made;
-      const auto made = std::make_shared<resumable_stream>(home_, std::move(fresh));
+      const auto made = std::make_shared<resumable_stream>(home_->io, home_, std::move(fresh));
+      home_->all.emplace(made->core().id(), made.get());
       made->adopt(std::exchange(on_, nullptr), early, {});
       return done(std::shared_ptr<stream>(made));
     }
@@ -447,7 +213,7 @@ class resuming_guest final : public net::guest, private stream_events, public se
   }
 
   std::shared_ptr<home> home_;
-  std::shared_ptr<connection> on_;  // null once handed on
+  std::shared_ptr<resumable_connection> on_;  // null once handed on
   std::string who_;
   std::unique_ptr<handshake> machine_;
   std::shared_ptr<resumable_stream> known_;  // somebody who knows its key comes for it

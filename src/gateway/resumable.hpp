@@ -43,6 +43,9 @@ struct resume_counts {
 class resumable {
  public:
   [[nodiscard]] virtual bool is_waiting() const noexcept = 0;
+  /// Gives up the connection for another one, or does not wait any longer before it tries to get one. @return false: it
+  /// is broken, or closed
+  virtual bool renew() noexcept = 0;
 
  protected:
   ~resumable() = default;

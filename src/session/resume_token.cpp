@@ -123,4 +123,30 @@ codec::snet::message token_accepting::farewell() const noexcept {
   return refused_ == resume_answer::status::good ? codec::snet::message{} : answer(refused_);
 }
 
+codec::snet::message token_connecting::begin() const noexcept {
+  codec::snet::message made;
+  const auto said = encode(asked_, made.size);
+  std::memcpy(made.data.data(), said.data(), made.size);
+  return made;
+}
+
+result<snet_step> token_connecting::on_bytes(bytes in) {
+  if (in.size() < resume_answer::k_bytes) return snet_step{};
+  const auto said = decode_resume_answer(in, stream_ == nullptr);
+  if (!said) return said.error();
+  if (said->is != resume_answer::status::good)
+    return error(errc::refused, said->is == resume_answer::status::unknown
+                                    ? "the server does not know this resumable stream any more"
+                                    : "the server lacks more of this resumable stream than can be sent again");
+  const snet_step step{resume_answer::k_bytes, {}, true};
+  if (stream_ == nullptr) {
+    made_ = std::make_unique<snet_stream>(options_, said->token.id, said->token.key, snet_end::client);
+    return step;
+  }
+  const auto found = stream_->resume(said->has);
+  if (!found) return found.error();
+  replay_ = *found;
+  return step;
+}
+
 }  // namespace ferry::session

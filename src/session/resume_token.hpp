@@ -84,4 +84,34 @@ class token_accepting {
   snet_stream::replay replay_;
 };
 
+/// The client's side of one connection; used as snet_connecting is.
+class token_connecting {
+ public:
+  /// A new stream.
+  explicit token_connecting(const snet_options& options) noexcept : options_(options) { options_.encrypt = false; }
+  /// Another connection for `stream`, which must outlive this, and whose last connection is closed.
+  token_connecting(const snet_options& options, snet_stream& stream) noexcept
+      : token_connecting(options, stream, resume_opening::wish::again) {}
+
+  /// What to send first.
+  [[nodiscard]] codec::snet::message begin() const noexcept;
+  /// @return refused: the server does not know the stream any more | protocol: an answer that is none, or counts that
+  /// cannot be | truncated: as of snet_stream::resume(). After an error the stream is dead.
+  [[nodiscard]] result<snet_step> on_bytes(bytes in);
+  /// After `done`, of a new stream: it.
+  [[nodiscard]] std::unique_ptr<snet_stream> take() noexcept { return std::move(made_); }
+  /// After `done`, of another connection: what the peer has not got, as of now.
+  [[nodiscard]] const snet_stream::replay& replay() const noexcept { return replay_; }
+
+ private:
+  token_connecting(const snet_options& options, snet_stream& stream, resume_opening::wish what) noexcept
+      : options_(options), stream_(&stream), asked_{0, what, {stream.id(), stream.key()}, stream.counts()} {}
+
+  snet_options options_;
+  snet_stream* stream_ = nullptr;
+  resume_opening asked_;
+  std::unique_ptr<snet_stream> made_;
+  snet_stream::replay replay_;
+};
+
 }  // namespace ferry::session

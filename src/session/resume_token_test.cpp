@@ -109,6 +109,51 @@ TEST_F(token_resumption, refuses_openings_that_mean_nothing) {
     EXPECT_EQ(refusal_of(as_bytes(other)), status::good);
 }
 
+// What the client's machine says to what this server answers, which may be cut anywhere.
+TEST_F(token_resumption, is_asked_for_and_understood_by_a_client) {
+  token_connecting fresh({});
+  token_accepting here({}, k_fresh, streams);
+  const auto given = here.on_bytes(fresh.begin().view());
+  ASSERT_TRUE(given && given->done);
+  for (std::size_t cut = 0; cut < given->send.size; ++cut)
+    EXPECT_EQ(fresh.on_bytes(given->send.view().first(cut))->consumed, 0u) << cut;
+  ASSERT_TRUE(fresh.on_bytes(given->send.view())->done);
+  const auto client = fresh.take();
+  streams.all[k_fresh.id] = here.take();
+  EXPECT_EQ(client->id(), k_fresh.id);
+  EXPECT_EQ(client->key(), k_fresh.key);
+  write(*client, "question");
+  receive(stream(), "ques");
+  write(stream(), "answer");
+
+  token_connecting next({}, *client);
+  token_accepting there({}, {7, {}}, streams);
+  const auto told = there.on_bytes(next.begin().view());
+  ASSERT_TRUE(told && told->done);
+  const auto step = next.on_bytes(told->send.view());
+  ASSERT_TRUE(step && step->done);
+  EXPECT_EQ(std::string(as_text(next.replay().first)) + std::string(as_text(next.replay().second)), "tion");
+  EXPECT_EQ(std::string(as_text(there.replay().first)) + std::string(as_text(there.replay().second)), "answer");
+}
+
+TEST_F(token_resumption, client_is_told_why_it_cannot_go_on) {
+  snet_stream other({}, 4711, {}, snet_end::client);
+  token_connecting unknown({}, other);
+  token_accepting here({}, {7, {}}, streams);
+  EXPECT_FALSE(here.on_bytes(unknown.begin().view()));
+  EXPECT_EQ(unknown.on_bytes(here.farewell().view()).error(), errc::refused);
+  snet_stream ahead({}, k_fresh.id, k_fresh.key, snet_end::client);
+  receive(ahead, "what was never said");
+  token_connecting impossible({}, ahead);
+  token_accepting there({}, {7, {}}, streams);
+  EXPECT_FALSE(there.on_bytes(impossible.begin().view()));
+  EXPECT_EQ(impossible.on_bytes(there.farewell().view()).error(), errc::refused);
+  token_connecting forged({}, ahead);
+  codec::snet::message less;
+  less.size = resume_answer::k_bytes;
+  EXPECT_EQ(forged.on_bytes(less.view()).error(), errc::protocol) << "it says that it wrote less than came";
+}
+
 TEST(resume_answer, with_a_status_that_nobody_knows_is_a_breach) {
   std::array<std::byte, resume_answer::k_bytes> wire{};
   wire[0] = std::byte{3};

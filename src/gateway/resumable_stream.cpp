@@ -1,0 +1,211 @@
+#include "gateway/resumable_stream.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstring>
+#include <utility>
+
+namespace ferry::gateway {
+namespace {
+
+constexpr std::size_t k_at_once = 16 * 1024;  // bytes that one write takes
+
+}  // namespace
+
+void resumable_connection::on_read(result<std::size_t> outcome) {
+  const auto kept = shared_from_this();
+  if (user != nullptr) user->on_read(std::move(outcome));
+}
+
+void resumable_connection::on_writable() {
+  const auto kept = shared_from_this();
+  if (user != nullptr) user->on_writable();
+}
+
+void resumable_stream::adopt(std::shared_ptr<resumable_connection> on, bytes early,
+                             const session::snet_stream::replay& lacking) {
+  if (on_) std::exchange(on_, nullptr)->close();
+  on_ = std::move(on);
+  on_->user = this;
+  peer_ = on_->below->peer();
+  if (peer_.tls) certificate_ = peer_.tls->certificate_sha256;
+  early_.assign(early.begin(), early.end());
+  owed_.assign(lacking.first.begin(), lacking.first.end());
+  owed_.insert(owed_.end(), lacking.second.begin(), lacking.second.end());
+  owed_begin_ = 0;
+  waits_below_ = false;
+  home_->found(*this);
+  if (into_) read_on();
+  if (push() && writable_wanted_) tell_later();
+}
+
+void resumable_stream::lose() noexcept {
+  if (!on_) return;
+  std::exchange(on_, nullptr)->close();
+  early_.clear();
+  owed_.clear();
+  owed_begin_ = 0;
+  waits_below_ = false;
+  home_->lost(*this);
+}
+
+bool resumable_stream::renew() noexcept {
+  if (left_) return false;
+  lose();
+  home_->hurry(*this);
+  return true;
+}
+
+void resumable_stream::give_up(error why) {
+  if (fault_) return;
+  lose();
+  fault_ = std::move(why);
+  if (!std::exchange(left_, true)) home_->left(*this);
+  if (into_ || writable_wanted_) tell_later();
+}
+
+void resumable_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
+  events_ = &events;
+  owner_ = std::move(owner);
+}
+
+result<std::size_t> resumable_stream::try_read(mutable_bytes into) noexcept {
+  if (!early_.empty()) return take_early(into);
+  if (fault_) return *fault_;
+  if (!on_) return errc::would_block;
+  const auto came = on_->below->try_read(into);
+  if (came) core_->receive(into.first(*came));
+  if (came || came.error() == errc::would_block) return came;
+  lose();
+  return errc::would_block;
+}
+
+result<std::size_t> resumable_stream::try_write(std::span<const bytes> from) noexcept {
+  if (fault_) return *fault_;
+  if (!push()) return errc::would_block;
+  std::size_t taken = 0;
+  for (bytes one : from) {
+    while (!one.empty()) {
+      const auto part = one.first(std::min(one.size(), k_at_once));
+      owed_.resize(part.size());  // empty until here
+      core_->write(part, owed_);
+      taken += part.size();
+      one = one.subspan(part.size());
+      if (!push()) return taken;  // what is left of it is owed, or in the history
+    }
+  }
+  return taken;
+}
+
+void resumable_stream::async_read(mutable_bytes into) {
+  into_ = into;
+  if (!early_.empty() || fault_)
+    tell_later();
+  else if (on_)
+    read_on();
+}
+
+void resumable_stream::async_wait_writable() {
+  writable_wanted_ = true;
+  if (fault_ || (on_ && owed_.empty())) tell_later();
+}
+
+result<void> resumable_stream::shutdown_write() {
+  ending_ = true;
+  (void)push();
+  return {};
+}
+
+void resumable_stream::close() noexcept {
+  const auto kept = std::exchange(owner_, nullptr);
+  events_ = nullptr;
+  into_.reset();
+  leave();
+}
+
+void resumable_stream::leave() noexcept {
+  if (on_) std::exchange(on_, nullptr)->close();
+  if (!std::exchange(left_, true)) home_->left(*this);
+}
+
+void resumable_stream::read_on() {
+  if (early_.empty())
+    on_->below->async_read(*into_);
+  else
+    tell_later();
+}
+
+std::size_t resumable_stream::take_early(mutable_bytes into) noexcept {
+  const auto size = std::min(into.size(), early_.size());
+  std::memcpy(into.data(), early_.data(), size);
+  early_.erase(early_.begin(), early_.begin() + static_cast<std::ptrdiff_t>(size));
+  core_->receive(into.first(size));
+  return size;
+}
+
+// @return true: all that was owed is on its way, and there is a connection
+bool resumable_stream::push() noexcept {
+  while (on_ && owed_begin_ < owed_.size()) {
+    const bytes rest[] = {bytes(owed_).subspan(owed_begin_)};
+    const auto sent = on_->below->try_write(rest);
+    if (sent) {
+      owed_begin_ += *sent;
+    } else if (sent.error() == errc::would_block) {
+      if (!std::exchange(waits_below_, true)) on_->below->async_wait_writable();
+      return false;
+    } else {
+      lose();
+    }
+  }
+  if (!on_) return false;
+  owed_.clear();
+  owed_begin_ = 0;
+  if (ending_) (void)on_->below->shutdown_write();
+  return true;
+}
+
+// From the event loop, never from inside of a call.
+void resumable_stream::tell_later() {
+  if (std::exchange(told_, true)) return;
+  boost::asio::post(io_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->told_ = false;
+    self->tell();
+  });
+}
+
+void resumable_stream::tell() {
+  if (events_ != nullptr && into_ && !early_.empty())
+    events_->on_read(take_early(*std::exchange(into_, std::nullopt)));
+  else if (events_ != nullptr && into_ && fault_)
+    fail_read();
+  if (events_ != nullptr && writable_wanted_ && (fault_ || (on_ && owed_.empty()))) {
+    writable_wanted_ = false;
+    events_->on_writable();
+  }
+}
+
+void resumable_stream::fail_read() {
+  into_.reset();
+  events_->on_read(*fault_);
+}
+
+void resumable_stream::on_read(result<std::size_t> outcome) {
+  const auto kept = shared_from_this();
+  if (!outcome) return lose();
+  const auto into = std::exchange(into_, std::nullopt);
+  core_->receive(into->first(*outcome));
+  if (events_ != nullptr) events_->on_read(outcome);
+}
+
+void resumable_stream::on_writable() {
+  const auto kept = shared_from_this();
+  waits_below_ = false;
+  if (push() && writable_wanted_ && events_ != nullptr) {
+    writable_wanted_ = false;
+    events_->on_writable();
+  }
+}
+
+}  // namespace ferry::gateway
