@@ -179,6 +179,7 @@ result<void> client::parts::dial() {
     if (started) break;
     why = started.error();
   }
+  how.wakes->add(fd_.get());
   enter(phase::dialing);
   return {};
 }
@@ -372,6 +373,7 @@ bool client::parts::wait(std::chrono::milliseconds within) {
 // Life ----------------------------------------------------------------------------------------------------------------
 
 void client::parts::poll_tcp(std::int64_t now) {
+  how.wakes->drain();
   if (now_in != phase::idle && now_in != phase::up) {
     if (!since_) since_ = now;
     advance();
@@ -425,6 +427,9 @@ void client::poll_shm() {
   if (parts_->at.where_in_life() == link::state::moving) return parts_->at.leave();
   parts_->at.poll_shm([this](const message& m) { on_server_msg(m); });
 }
+void client::disconnect() noexcept { parts_->stop(); }
+int client::descriptor() noexcept { return parts_->how.wakes->descriptor(); }
+bool client::take_heard() noexcept { return parts_->how.wakes->take_heard(); }
 void client::stop() {
   parts_->stop();
   parts_->at.release();

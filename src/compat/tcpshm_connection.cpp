@@ -18,6 +18,7 @@ const std::string& connection::local_name() const noexcept { return link_->how()
 const std::string& connection::remote_name() const noexcept { return link_->remote_name(); }
 bool connection::uses_shm() const noexcept { return link_->uses_shm(); }
 connection::progress connection::where() const noexcept { return link_->where(); }
+std::size_t connection::unacknowledged_bytes() const noexcept { return link_->unacknowledged(); }
 std::uint64_t connection::discarded() const noexcept { return link_->discarded(); }
 
 }  // namespace ferry::compat::tcpshm

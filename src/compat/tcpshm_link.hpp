@@ -81,6 +81,8 @@ class link {
   [[nodiscard]] virtual const message* front() = 0;
   virtual void pop() noexcept = 0;
   [[nodiscard]] virtual connection::progress where() const noexcept = 0;
+  /// Bytes of what was pushed, as they lie in the queue or the ring, that the peer is not known to have consumed.
+  [[nodiscard]] virtual std::size_t unacknowledged() const noexcept = 0;
   [[nodiscard]] std::uint64_t discarded() const noexcept { return discarded_; }
   void close();
   [[nodiscard]] bool is_closed() const noexcept {

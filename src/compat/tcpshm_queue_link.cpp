@@ -130,6 +130,11 @@ connection::progress queue_link::where() const noexcept {
   return {};
 }
 
+std::size_t queue_link::unacknowledged() const noexcept {
+  if (rings_) return rings_->out.unread_bytes();
+  return queue_ ? queue_->at.unacknowledged_bytes() : 0;
+}
+
 // Joining -------------------------------------------------------------------------------------------------------------
 
 join_outcome queue_link::join_now() {

@@ -20,6 +20,7 @@ class queue_link final : public link {
   [[nodiscard]] const message* front() override;
   void pop() noexcept override;
   [[nodiscard]] connection::progress where() const noexcept override;
+  [[nodiscard]] std::size_t unacknowledged() const noexcept override;
   void tend(std::int64_t now) override;
   void release() noexcept override;
 

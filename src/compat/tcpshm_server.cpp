@@ -141,6 +141,7 @@ result<void> server::parts::listen(const std::string& address, std::uint16_t at)
   ::setsockopt(listening.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::bind(listening.get(), here.get(), here.size) != 0 || ::listen(listening.get(), SOMAXCONN) != 0)
     return error::from_errno(errno, "listen on " + here.text());
+  how.wakes->add(listening.get());
   const auto bound = os::local_address(listening.get());
   if (!bound) return bound.error();
   const std::string text = bound->text();
@@ -168,6 +169,7 @@ void server::parts::stop() noexcept {
 }
 
 void server::parts::poll_ctl(std::int64_t at) {
+  how.wakes->drain();
   now_ = at;
   // First, so that who has gone does not stand in the way of its own return.
   for (auto& [name, one] : members_) tend(*one);
@@ -186,6 +188,7 @@ void server::parts::accept_all(int fd, bool over_shm) {
       ferry::options with;
       with.no_delay = how.with.no_delay;
       os::tune_connected(got->fd.get(), got->peer.family(), with);
+      how.wakes->add(got->fd.get());
       const auto who = os::identify_peer(got->fd.get(), got->peer);
       newcomers_.push_back({std::move(got->fd), who.text(), over_shm, {}, now_});
       accept_failure_ = 0;
@@ -202,6 +205,7 @@ void server::parts::accept_all(int fd, bool over_shm) {
 void server::parts::hear(newcomer& from) {
   const auto heard = from.in.hear(from.fd.get(), login_bytes(how), from.over_shm);
   if (heard && *heard) {
+    how.wakes->heard();  // what follows takes several polls
     if (auto who = decode_visitor(from.in, from.over_shm, how)) log_in(from, std::move(*who));
     from.fd.reset();
   } else if (!heard || now_ - from.since >= how.with.new_connection_timeout) {
@@ -368,6 +372,12 @@ server::~server() = default;
 bool server::start(const std::string& address, std::uint16_t port) { return parts_->start(address, port); }
 std::uint16_t server::port() const noexcept { return parts_->port; }
 void server::stop() { parts_->stop(); }
+void server::stop_listening() noexcept {
+  parts_->listening.reset();
+  parts_->listening_shm.reset();
+}
+int server::descriptor() noexcept { return parts_->how.wakes->descriptor(); }
+bool server::take_heard() noexcept { return parts_->how.wakes->take_heard(); }
 void server::poll_ctl(std::int64_t now) { parts_->poll_ctl(now); }
 
 void server::poll_tcp(std::int64_t now, std::size_t group) {

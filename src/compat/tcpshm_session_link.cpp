@@ -156,6 +156,12 @@ connection::progress session_link::where() const noexcept {
   return {session().input().sequence(), session().output().sequence()};
 }
 
+std::size_t session_link::unacknowledged() const noexcept {
+  if (!store_) return 0;
+  const auto& out = session().output();
+  return out.tail() - out.seen();
+}
+
 void session_link::commit_open() noexcept {
   if (!session().open()) return;
   (void)session().commit();

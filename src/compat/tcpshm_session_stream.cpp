@@ -80,6 +80,7 @@ void session_stream::fill() {
     last_received_ = now_;
     quiet_ = asked_ = false;
     quiet_polls_ = 0;
+    how_->wakes->heard();
   } else if (got.error() == errc::end_of_stream) {
     gone_ = ending{"the peer has closed the connection"};
   } else if (got.error() != errc::would_block) {

@@ -96,7 +96,8 @@ result<settings> check(std::string directory, std::string name, const options& w
                   {with.name_size, with.login_data_bytes, with.answer_data_bytes, with.data_alignment, order},
                   std::move(directory),
                   std::move(name),
-                  with.speaks == protocol::ferry ? std::make_shared<buffer_pool>() : nullptr};
+                  with.speaks == protocol::ferry ? std::make_shared<buffer_pool>() : nullptr,
+                  std::make_shared<wake_set>()};
 }
 
 }  // namespace ferry::compat::tcpshm

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "codec/tcpshm_messages.hpp"
+#include "compat/tcpshm_wake.hpp"
 
 namespace ferry::compat::tcpshm {
 
@@ -19,6 +20,7 @@ struct settings {
   std::string directory;
   std::string local_name;
   std::shared_ptr<buffer_pool> buffers;  ///< of protocol::ferry
+  std::shared_ptr<wake_set> wakes;
 };
 
 /// @return bad_option, with value and limit; also of the name | bad_address: no directory

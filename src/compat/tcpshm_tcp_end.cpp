@@ -36,6 +36,7 @@ void tcp_end::fill() {
   if (got) {
     end_ += *got;
     last_received_ = now_;
+    how_->wakes->heard();
   } else if (got.error() == errc::end_of_stream) {
     gone_ = ending{"the peer has closed the connection"};
   } else if (got.error() != errc::would_block) {

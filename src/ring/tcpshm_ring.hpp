@@ -14,6 +14,7 @@
 #include <ferry/bytes.hpp>
 #include <ferry/error.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -108,6 +109,11 @@ class tcpshm_ring_producer {
   [[nodiscard]] bool corrupt() const noexcept { return corrupt_; }
   /// Messages that attach() found in it.
   [[nodiscard]] std::uint32_t found() const noexcept { return found_; }
+  /// What was pushed and lies before the peer, in whole blocks; the whole ring if the peer's index cannot be.
+  [[nodiscard]] std::size_t unread_bytes() const noexcept {
+    const auto read = ring_.read_index().load(std::memory_order_acquire);
+    return std::size_t{std::min(write_ - read, ring_.blocks())} * k_tcpshm_block;
+  }
   /// In blocks; changes with each push.
   [[nodiscard]] std::uint32_t position() const noexcept { return write_; }
 

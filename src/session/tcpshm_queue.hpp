@@ -132,6 +132,8 @@ class basic_tcpshm_queue {
   /// One more of the peer's messages is consumed, for good.
   void consumed() noexcept { put_ack(ack_ + 1); }
 
+  /// With the padding of the messages.
+  [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept { return (at_.write - at_.read) * k_block; }
   [[nodiscard]] range_type range() const noexcept { return {ack_, at_.sequence, end_}; }
   /// Number of the next message that we want.
   [[nodiscard]] std::uint32_t ack() const noexcept { return ack_; }

@@ -180,6 +180,9 @@ class connection {
     friend bool operator==(const progress&, const progress&) = default;
   };
   [[nodiscard]] progress where() const noexcept;
+  /// Of what was pushed, as it lies in the queue file or the ring: what the peer is not known to have consumed. 0
+  /// before a login has opened them.
+  [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept;
   /// Messages that were queued and thrown away, as the peer began anew; counted since the object was made.
   [[nodiscard]] std::uint64_t discarded() const noexcept;
 
@@ -228,6 +231,16 @@ class client {
   void poll_tcp(std::int64_t now);
   /// To be called often if use_shm.
   void poll_shm();
+  /// Ends the connection, or the login that is under way, without callbacks; the queue takes messages as before.
+  void disconnect() noexcept;
+
+  /// For event loops: readable when a poll may find something, but for what lies in shared memory, whose peers ring no
+  /// bell, and for timeouts. To be asked for before connecting, and then one thread polls everything. Owned by this.
+  /// @return -1: no descriptors are left
+  [[nodiscard]] int descriptor() noexcept;
+  /// Whether polls have received bytes since it was asked: poll again before waiting for descriptor().
+  [[nodiscard]] bool take_heard() noexcept;
+
   /// Ends the connection and gives the files back. No callbacks, and no other thread polls. May connect again.
   void stop();
 
@@ -265,6 +278,12 @@ class server {
   [[nodiscard]] std::uint16_t port() const noexcept;
   /// Ends all connections, whose references are valid no more. No callbacks, and no other thread polls.
   void stop();
+
+  /// Nobody new is accepted; connections go on.
+  void stop_listening() noexcept;
+  /// As client's; to be asked for before start().
+  [[nodiscard]] int descriptor() noexcept;
+  [[nodiscard]] bool take_heard() noexcept;
 
   // To be called often; each one by one thread, which may be the same for several.
   void poll_ctl(std::int64_t now);
