@@ -26,6 +26,7 @@ enum class ws_delivery_kind : std::uint8_t { whole, pieces };
 enum class ws_mask_kind : std::uint8_t { automatic, on, off };
 enum class idle_policy_kind : std::uint8_t { disconnect, ping };
 enum class tls_version_kind : std::uint8_t { tls_1_2, tls_1_3 };
+enum class compat_kind : std::uint8_t { none, tcpshm };
 enum class proxy_protocol_kind : std::uint8_t { off, accept };
 
 struct tls_info;
@@ -70,6 +71,17 @@ struct options {
   std::string dir;                               ///< where the files of sessions lie; empty: the system's place
   std::uint32_t max_sessions = 1024;             ///< that a listening end keeps files of
   duration heartbeat = seconds(10);              ///< of silence, until the peer of a session is asked whether it lives
+
+  // tcpshm's protocol (docs/compat-tcpshm.md); both ends need the same of those marked (*)
+  compat_kind compat = compat_kind::none;      ///< tcpshm: a session in tcpshm's bytes and files (*)
+  std::size_t tcpshm_queue_bytes = 1u << 20;   ///< of the queue file, or of each of the two rings (there *)
+  std::uint32_t tcpshm_name_size = 16;         ///< of names, with the zero that ends them (*)
+  std::uint32_t tcpshm_login_data_bytes = 1;   ///< user data in a login (*)
+  std::uint32_t tcpshm_answer_data_bytes = 1;  ///< user data in the answer (*)
+  std::uint32_t tcpshm_data_alignment = 1;     ///< of both as C structs: 1, 2, 4 or 8 (*)
+  bool tcpshm_big_endian = false;              ///< byte order over TCP (*)
+  std::uint32_t tcpshm_plain_type = 65535;     ///< of messages without a type, over there
+  std::string login_data;                      ///< what this end says of itself in its login, or its answer
 
   // TLS (docs/tls.md)
   std::string tls_certificate;  ///< PEM file: our certificate and what leads to its CA; several, separated by commas

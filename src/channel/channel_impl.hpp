@@ -92,6 +92,7 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   [[nodiscard]] virtual bool could_pull() const { return false; }
   /// Whether a message that is delivered now goes to somebody who waits for it, not into the queue.
   [[nodiscard]] bool somebody_takes() const noexcept { return handlers_.message || !receivers_.empty(); }
+  [[nodiscard]] bool has_message_handler() const noexcept { return handlers_.message != nullptr; }
   /// Whether somebody waits until what is queued was taken.
   [[nodiscard]] bool flush_wanted() const noexcept { return !flushes_.empty(); }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.

@@ -2,6 +2,7 @@
 #include <ferry/listener.hpp>
 #include <ferry/url.hpp>
 
+#include <array>
 #include <boost/asio/dispatch.hpp>
 
 #include "channel/fail.hpp"
@@ -10,6 +11,7 @@
 #include "channel/ring_channel.hpp"
 #include "channel/session_channel.hpp"
 #include "channel/stream_channel.hpp"
+#include "channel/tcpshm_channel.hpp"
 #include "net/capture_stream.hpp"
 #include "net/event_loop.hpp"
 
@@ -18,6 +20,20 @@ namespace {
 
 /// Records travel through memory there, not bytes through a stream.
 bool is_ring(const endpoint& where) { return where.scheme == "shm"; }
+
+bool is_tcpshm(const options& with) { return with.compat == compat_kind::tcpshm; }
+
+/// tcpshm's programs meet at a port in shared memory too.
+result<void> find_host_and_port(endpoint& where) {
+  if (!is_ring(where)) return {};
+  options none;
+  const std::array<std::string, 1> tcp{"tcp"};
+  auto parsed = parse_url("tcp://" + where.path, none, tcp);
+  if (!parsed) return error(errc::bad_url, "shm://" + where.path + ": with compat=tcpshm, write shm://HOST:PORT");
+  where.host = std::move(parsed->host);
+  where.port = parsed->port;
+  return {};
+}
 
 struct target {
   endpoint where;
@@ -31,6 +47,10 @@ result<target> look_up(context& in, endpoint where, std::shared_ptr<const option
   if (!transport && !is_ring(where))
     return error(errc::unknown_scheme, "no transport has the scheme '" + where.scheme + "'");
   if (const auto ready = net::make_ready(in.io()); !ready) return ready.error();
+  if (is_tcpshm(*with)) {
+    if (const auto found = find_host_and_port(where); !found) return found.error();
+    return target{std::move(where), std::move(transport), std::move(with)};
+  }
   if (!with->capture.empty() && is_ring(where))
     return error(errc::unsupported,
                  "shm: what lies in shared memory goes through no stream that could be captured; use another "
@@ -55,6 +75,11 @@ result<target> look_up(context& in, std::string_view url, const options& with) {
 
 result<channel> prepared(context& where, target to) {
   std::string text = printed_url(to.where.text(), *to.with);
+  if (is_tcpshm(*to.with)) {
+    auto made = detail::make_tcpshm_connecting(where, std::move(text), to.with, to.where);
+    if (!made) return made.error();
+    return detail::hold(*made);
+  }
   if (to.with->session == session_kind::persistent) {
     auto there = std::make_unique<detail::session_destination>();
     if (is_ring(to.where))
@@ -73,6 +98,7 @@ result<channel> prepared(context& where, target to) {
 }
 
 result<std::unique_ptr<detail::arrivals>> arrivals_at(context& where, const target& at) {
+  if (is_tcpshm(*at.with)) return detail::tcpshm_arrivals(where, at.where, at.with);
   const bool persistent = at.with->session == session_kind::persistent;
   if (is_ring(at.where) && !persistent) return detail::ring_arrivals(where, at.where.path, at.with);
   if (is_ring(at.where)) {

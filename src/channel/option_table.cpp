@@ -17,12 +17,12 @@
 namespace ferry {
 namespace {
 
-using field =
-    std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*, double options::*,
-                 bool options::*, framing_kind options::*, senders_kind options::*, session_kind options::*,
-                 durable_kind options::*, tls_verify_kind options::*, tls_version_kind options::*,
-                 proxy_protocol_kind options::*, ws_delivery_kind options::*, ws_mask_kind options::*,
-                 idle_policy_kind options::*, std::string options::*, std::vector<std::uint32_t> options::*>;
+using field = std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*,
+                           double options::*, bool options::*, framing_kind options::*, senders_kind options::*,
+                           session_kind options::*, durable_kind options::*, tls_verify_kind options::*,
+                           tls_version_kind options::*, proxy_protocol_kind options::*, compat_kind options::*,
+                           ws_delivery_kind options::*, ws_mask_kind options::*, idle_policy_kind options::*,
+                           std::string options::*, std::vector<std::uint32_t> options::*>;
 
 /// What a value may be: min .. max in bytes, nanoseconds, things or permission bits (numbers: as they are).
 struct limits {
@@ -131,6 +131,27 @@ constexpr std::array k_rows{
     option("heartbeat", duration, "Sessions", "ipc, tcp, tls", &o::heartbeat, {k_millisecond, k_day, "off"},
            "After so much silence the peer of a session is asked whether it is there; three times that, and the "
            "connection is lost."),
+
+    option("compat", choice, "tcpshm", "tcp, shm", &o::compat, {},
+           "`tcpshm`: a persistent session that speaks tcpshm's protocol. On shm the URL is shm://HOST:PORT then."),
+    option(
+        "tcpshm_queue_bytes", size, "tcpshm", "tcp, shm", &o::tcpshm_queue_bytes, {2048, k_gib},
+        "The queue of what this end sends: the file of a tcp channel, or each of both rings, of which both ends need "
+        "the same size: a power of two. A message takes at most half of it."),
+    option("tcpshm_name_size", count, "tcpshm", "tcp, shm", &o::tcpshm_name_size, {2, 64},
+           "Bytes of a name in a login, with the zero that ends it. Both ends need the same."),
+    option("tcpshm_login_data_bytes", count, "tcpshm", "tcp, shm", &o::tcpshm_login_data_bytes, {1, 1024},
+           "Bytes of the client's user data in a login, sizeof of a C struct. Both ends need the same."),
+    option("tcpshm_answer_data_bytes", count, "tcpshm", "tcp, shm", &o::tcpshm_answer_data_bytes, {1, 1024},
+           "Bytes of the server's user data in its answer. Both ends need the same."),
+    option("tcpshm_data_alignment", count, "tcpshm", "tcp, shm", &o::tcpshm_data_alignment, {1, 8},
+           "The alignment of both structs: 1, 2, 4 or 8. Both ends need the same."),
+    option("tcpshm_big_endian", flag, "tcpshm", "tcp", &o::tcpshm_big_endian, {},
+           "Whether numbers on the wire have the most significant byte first. Both ends need the same."),
+    option("tcpshm_plain_type", count, "tcpshm", "tcp, shm", &o::tcpshm_plain_type, {1, 65535},
+           "The type that a message without one has over there, where 0 is taken."),
+    option("login_data", text, "tcpshm", "tcp, shm", &o::login_data, {0, 0, {}, "at most 1024 bytes"},
+           "What this end says of itself in its login, or in its answer; the peer finds it in peer_info::login_data."),
 
     option("tls_certificate", text, "TLS", "tls", &o::tls_certificate, {0, 0, {}, k_files_form},
            "Our certificate and those that lead to its CA; listening needs one. With several, the name that is asked "
@@ -283,6 +304,8 @@ constexpr std::array<std::string_view, 3> k_ws_masks{"automatic", "on", "off"};
 constexpr std::array<std::string_view, 2> k_idle_policies{"disconnect", "ping"};
 constexpr std::array<std::string_view, 2> k_proxy_protocols{"off", "accept"};
 constexpr std::array<std::string_view, 2> k_flags{"on", "off"};
+constexpr std::array<std::string_view, 2> k_compats{"none", "tcpshm"};
+static_assert(std::size_t(compat_kind::tcpshm) + 1 == k_compats.size());
 static_assert(std::size_t(framing_kind::typed) + 1 == k_framings.size());
 static_assert(std::size_t(senders_kind::many) + 1 == k_senders.size());
 static_assert(std::size_t(session_kind::persistent) + 1 == k_sessions.size());
@@ -303,6 +326,7 @@ constexpr auto names_of(ws_delivery_kind) { return std::span<const std::string_v
 constexpr auto names_of(ws_mask_kind) { return std::span<const std::string_view>(k_ws_masks); }
 constexpr auto names_of(idle_policy_kind) { return std::span<const std::string_view>(k_idle_policies); }
 constexpr auto names_of(tls_version_kind) { return std::span<const std::string_view>(k_tls_versions); }
+constexpr auto names_of(compat_kind) { return std::span<const std::string_view>(k_compats); }
 constexpr auto names_of(proxy_protocol_kind) { return std::span<const std::string_view>(k_proxy_protocols); }
 
 template <class... Functions>
@@ -329,6 +353,7 @@ std::span<const std::string_view> words_of(const row& r) {
                                [](ws_mask_kind options::*) { return names_of(ws_mask_kind{}); },
                                [](idle_policy_kind options::*) { return names_of(idle_policy_kind{}); },
                                [](tls_version_kind options::*) { return names_of(tls_version_kind{}); },
+                               [](compat_kind options::*) { return names_of(compat_kind{}); },
                                [](proxy_protocol_kind options::*) { return names_of(proxy_protocol_kind{}); },
                                [](auto) { return std::span<const std::string_view>(); }},
                     r.where);
@@ -415,6 +440,7 @@ bool is_directory_name(std::string_view text) {
 }
 
 constexpr std::size_t k_max_text = 4096;
+constexpr std::size_t k_max_login_data = 1024;
 constexpr std::size_t k_max_ws_text = 8192;
 
 /// What goes into a request's head: nothing that would end a line. Headers are lines.
@@ -435,6 +461,7 @@ bool is_judged_elsewhere(std::string options::*at) {
 bool is_text_for(std::string options::*at, std::string_view text) {
   if (at == &o::socket_owner) return is_owner(text);
   if (at == &o::as || at == &o::peer) return text.empty() || session::check_name(text, "");
+  if (at == &o::login_data) return text.size() <= k_max_login_data;
   if (at == &o::tls_pin) return net::parse_tls_pins(text).has_value();
   if (at == &o::proxy_from) return net::parse_address_ranges(text).has_value();
   if (at == &o::tls_alpn) return net::tls_protocol_list(text).has_value();
@@ -574,6 +601,8 @@ std::optional<option_problem> check_options(const options& all) {
     return bad_value(*find_row("ring_bytes"), get_option(all, "ring_bytes"), "must be a power of two; ");
   if (all.session == session_kind::persistent && all.as.empty())
     return option_problem{false, "session=persistent: needs the name of this end, as=NAME, under which it comes back"};
+  if (all.compat == compat_kind::none && !all.login_data.empty())
+    return option_problem{false, "login_data: only a session with compat=tcpshm says it"};
   constexpr std::array<std::pair<std::string_view, std::string_view>, 2> k_ordered{{
       {"send_queue_low_bytes", "send_queue_bytes"},
       {"receive_queue_low_bytes", "receive_queue_bytes"},

@@ -41,6 +41,15 @@ struct sample {
 };
 const std::string k_pin(64, 'a');
 const std::map<std::string, std::vector<sample>> k_samples{
+    {"compat", {{"tcpshm", "tcpshm"}}},
+    {"tcpshm_queue_bytes", {{"2048", "2KiB"}, {"64KiB", "64KiB"}}},
+    {"tcpshm_name_size", {{"32", "32"}}},
+    {"tcpshm_login_data_bytes", {{"8", "8"}}},
+    {"tcpshm_answer_data_bytes", {{"1024", "1024"}}},
+    {"tcpshm_data_alignment", {{"4", "4"}}},
+    {"tcpshm_big_endian", {{"on", "on"}}},
+    {"tcpshm_plain_type", {{"1", "1"}}},
+    {"login_data", {{"trader 7", "trader 7"}}},
     {"max_message", {{"1", "1"}, {"1048576", "1MiB"}, {"1GiB", "1GiB"}}},
     {"framing", {{"U32", "u32"}, {"typed", "typed"}, {"varint", "varint"}, {"automatic", "automatic"}}},
     {"deliver_empty", {{"no", "off"}, {"true", "on"}}},

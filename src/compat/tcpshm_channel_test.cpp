@@ -1,0 +1,248 @@
+// Channels with compat=tcpshm, at both ends, and with the poll API at one of them, whose bytes are the original's.
+#include <ferry/channel.hpp>
+#include <ferry/listener.hpp>
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+
+#include "testing/tcpshm_pair.hpp"
+
+namespace ferry::test {
+namespace {
+
+class tcpshm_channel : public ::testing::TestWithParam<const char*> {
+ protected:
+  [[nodiscard]] bool is_shm() const { return std::string_view(GetParam()) == "shm"; }
+  [[nodiscard]] options settings(const std::string& as) const {
+    options o;
+    o.session = session_kind::persistent;
+    o.compat = compat_kind::tcpshm;
+    o.as = as;
+    o.dir = dir_.path();
+    o.reconnect = true;
+    o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    o.heartbeat = std::chrono::minutes(1);
+    if (change_) change_(o);
+    return o;
+  }
+  void listen() {
+    listening_ = listener::open(where_, std::string(GetParam()) + "://127.0.0.1:0", settings(server_name_)).value();
+    listening_.on_channel([this](channel one) {
+      server_ = std::move(one);
+      arrivals_ += 1;
+      server_.on_message([this](const message_view& m) {
+        received_.push_back(std::to_string(m.type) + " " + std::string(m.text()));
+        if (echoes_) echo(m.text(), m.type);
+      });
+      server_.on_drain([this] {
+        const auto late = std::exchange(late_, {});
+        server_.resume();
+        for (const auto& [text, type] : late) echo(text, type);
+      });
+    });
+    listening_.on_error([this](const error& why) { errors_.push_back(why.text()); });
+  }
+  void echo(std::string_view text, std::uint16_t type) {
+    if (server_.try_send(as_bytes(text), message_kind::binary, type)) return;
+    late_.emplace_back(text, type);
+    server_.pause();
+  }
+  void connect() {
+    client_ = channel::open(where_, listening_.url(), settings(client_name_)).value();
+    client_.on_message(
+        [this](const message_view& m) { answers_.push_back(std::to_string(m.type) + " " + std::string(m.text())); });
+  }
+  void join() {
+    listen();
+    connect();
+    ASSERT_TRUE(turn([&] { return server_ && client_.state() == channel_state::up; }, "both ends"));
+  }
+  [[nodiscard]] ::testing::AssertionResult client_comes_again() {
+    return turn(
+        [&] {
+          auto again = channel::open(where_, listening_.url(), settings(client_name_));
+          if (again) client_ = *again;
+          return again.has_value();
+        },
+        "the files of the one that was cut");
+  }
+  [[nodiscard]] std::uint16_t port() const {
+    const std::string url = listening_.url();
+    return static_cast<std::uint16_t>(std::stoul(url.substr(url.rfind(':') + 1)));
+  }
+  /// As the poll API has it.
+  [[nodiscard]] static tcpshm::options polled() {
+    tcpshm::options o;
+    o.connection_timeout = o.heartbeat_interval = o.new_connection_timeout = 1'000'000;
+    return o;
+  }
+  template <class Predicate>
+  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
+    return run_until(io_, std::move(done), awaited, std::chrono::seconds(60));
+  }
+
+  const std::string client_name_ = unique_name("c");
+  const std::string server_name_ = unique_name("s");
+  const clean_rings rings_{client_name_, server_name_};
+  temp_dir dir_;
+  boost::asio::io_context io_;
+  context where_{io_};
+  std::function<void(options&)> change_;
+  bool echoes_ = false;
+  std::vector<std::pair<std::string, std::uint16_t>> late_;  // there was no room for it
+  int arrivals_ = 0;
+  std::vector<std::string> received_, answers_, errors_;
+  listener listening_;
+  channel client_, server_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, tcpshm_channel, ::testing::Values("tcp", "shm"),
+                         [](const auto& one) { return std::string(one.param); });
+
+TEST_P(tcpshm_channel, carries_messages_of_all_sizes_and_types_both_ways_and_in_order) {
+  echoes_ = true;
+  join();
+  std::vector<std::string> wanted;
+  const auto send = [&](const std::string& text, std::uint16_t type) {
+    ASSERT_TRUE(turn([&] { return client_.try_send(as_bytes(text), message_kind::binary, type).has_value(); }, "room"));
+    wanted.push_back(std::to_string(type) + " " + text);
+  };
+  send("", 0);
+  send("plain", 0);
+  send("typed", 4711);
+  for (std::size_t i = 0; i < 300; ++i) send(std::string(i * 211 % 65'000, static_cast<char>('a' + i % 26)), 0);
+  send(std::string(65'527, 'l'), 1);
+  ASSERT_TRUE(turn([&] { return answers_.size() == wanted.size(); }, "all answers"));
+  EXPECT_EQ(received_, wanted);
+  EXPECT_EQ(answers_, wanted);
+  EXPECT_EQ(client_.try_send(as_bytes(std::string(65'528, 'x'))).error(), errc::message_too_large);
+  EXPECT_EQ(client_.try_send(as_bytes("x"), message_kind::binary, 65'535).error(), errc::unsupported);
+}
+
+TEST_P(tcpshm_channel, sends_again_what_was_not_acknowledged_when_one_end_was_cut_and_nothing_twice) {
+  join();
+  ASSERT_TRUE(client_.try_send("1"));
+  ASSERT_TRUE(turn([&] { return received_.size() == 1; }, "a message"));
+  server_.pause();
+  ASSERT_TRUE(client_.try_send("2"));
+  run_ready(io_);
+  client_.cut();
+  client_ = {};
+  ASSERT_TRUE(turn([&] { return server_.state() == channel_state::waiting; }, "the news"));
+  ASSERT_TRUE(server_.try_send("while you were away"));
+  ASSERT_TRUE(client_comes_again());
+  client_.on_message([this](const message_view& m) { answers_.emplace_back(m.text()); });
+  server_.resume();
+  ASSERT_TRUE(turn([&] { return received_.size() == 2 && answers_.size() == 1; }, "what was queued"));
+  ASSERT_TRUE(client_.try_send("3"));
+  ASSERT_TRUE(turn([&] { return received_.size() == 3; }, "one more"));
+  EXPECT_EQ(received_, (std::vector<std::string>{"0 1", "0 2", "0 3"}));
+  EXPECT_EQ(arrivals_, 1) << "it is the same channel";
+}
+
+TEST_P(tcpshm_channel, ends_clean_once_the_peer_has_everything) {
+  join();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(client_.try_send("x"));
+  std::optional<close_report> report;
+  client_.async_close([&](error_code, const close_report& told) { report = told; });
+  ASSERT_TRUE(turn([&] { return report.has_value(); }, "the end"));
+  EXPECT_TRUE(report->clean()) << report->reason.text();
+  EXPECT_EQ(received_.size(), 100u);
+}
+
+TEST_P(tcpshm_channel, tells_full_and_then_that_there_is_room) {
+  change_ = [](options& o) { o.tcpshm_queue_bytes = 8192; };
+  join();
+  server_.pause();
+  std::size_t sent = 0, drained = 0;
+  client_.on_drain([&] { drained += 1; });
+  const std::string text(500, 'x');
+  while (client_.try_send(text)) sent += 1;
+  EXPECT_GT(sent, 8u);
+  run_ready(io_);
+  EXPECT_EQ(drained, 0u);
+  server_.resume();
+  ASSERT_TRUE(turn([&] { return drained == 1 && received_.size() == sent; }, "room"));
+}
+
+TEST_P(tcpshm_channel, says_what_it_is_in_its_login_and_in_its_answer) {
+  change_ = [this](options& o) {
+    o.tcpshm_login_data_bytes = 8;
+    o.tcpshm_answer_data_bytes = 4;
+    o.login_data = o.as == client_name_ ? "trader" : "v2";
+  };
+  join();
+  EXPECT_EQ(server_.peer().login_data, std::string("trader\0\0", 8));
+  EXPECT_EQ(client_.peer().login_data, std::string("v2\0\0", 4));
+}
+
+TEST_P(tcpshm_channel, answers_a_client_of_the_poll_api) {
+  echoes_ = true;
+  listen();
+  auto with = polled();
+  noting_client polls(dir_.file("polls"), client_name_, with);
+  ASSERT_TRUE(polls.start_connect(is_shm(), "127.0.0.1", port()));
+  const auto poll = [&](auto done) {
+    return turn(
+        [&] {
+          polls.poll_tcp(++polls.now);
+          if (is_shm()) polls.poll_shm();
+          return done();
+        },
+        "the poll API");
+  };
+  ASSERT_TRUE(poll([&] { return !polls.notes.empty(); }));
+  EXPECT_EQ(polls.notes.front(), "success: " + server_name_);
+  EXPECT_FALSE(polls.say("one", 7));
+  EXPECT_FALSE(polls.say("plain", 65'535));
+  ASSERT_TRUE(poll([&] { return polls.messages.size() == 2; }));
+  EXPECT_EQ(polls.messages, (told{"7 one", "65535 plain"}));
+  EXPECT_EQ(received_, (std::vector<std::string>{"7 one", "0 plain"}));
+}
+
+TEST_P(tcpshm_channel, talks_to_a_server_of_the_poll_api) {
+  noting_server polls(dir_.file("polls"), server_name_, polled());
+  polls.echoes = true;
+  ASSERT_TRUE(polls.start("127.0.0.1", 0));
+  std::int64_t now = 0;
+  const auto poll = [&](auto done) {
+    return turn(
+        [&] {
+          polls.poll_ctl(++now);
+          polls.poll_tcp(now);
+          polls.poll_shm();
+          return done();
+        },
+        "the poll API");
+  };
+  client_ = channel::open(where_, std::string(GetParam()) + "://127.0.0.1:" + std::to_string(polls.port()),
+                          settings(client_name_))
+                .value();
+  client_.on_message([this](const message_view& m) { answers_.emplace_back(m.text()); });
+  ASSERT_TRUE(poll([&] { return client_.state() == channel_state::up; }));
+  ASSERT_TRUE(client_.try_send("hello"));
+  ASSERT_TRUE(poll([&] { return answers_.size() == 1; }));
+  EXPECT_EQ(answers_.front(), "hello");
+}
+
+TEST_P(tcpshm_channel, says_what_does_not_go_together_with_it) {
+  const auto refusal = [&](auto change) {
+    auto with = settings("me");
+    change(with);
+    const auto made = listener::open(where_, std::string(GetParam()) + "://127.0.0.1:0", with);
+    return made ? std::string() : made.error().text();
+  };
+  EXPECT_NE(refusal([](options& o) { o.session = session_kind::none; }).find("session=persistent"), std::string::npos);
+  EXPECT_NE(refusal([](options& o) { o.durable = durable_kind::disk; }).find("durable=disk"), std::string::npos);
+  EXPECT_NE(refusal([](options& o) { o.senders = senders_kind::many; }).find("senders=many"), std::string::npos);
+  EXPECT_NE(refusal([](options& o) { o.framing = framing_kind::u32; }).find("framing"), std::string::npos);
+  EXPECT_NE(refusal([](options& o) { o.as = "a-name-of-17-chars"; }).find("name_size"), std::string::npos);
+  EXPECT_EQ(listener::open(where_, "ipc://" + dir_.file("s"), settings("me")).error(), errc::unsupported);
+  EXPECT_NE(listener::open(where_, "shm://orders", settings("me")).error().text().find("shm://HOST:PORT"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace ferry::test
