@@ -45,7 +45,9 @@ class tcpshm_channel : public ::testing::TestWithParam<const char*> {
     listening_.on_error([this](const error& why) { errors_.push_back(why.text()); });
   }
   void echo(std::string_view text, std::uint16_t type) {
-    if (server_.try_send(as_bytes(text), message_kind::binary, type)) return;
+    const auto sent = server_.try_send(as_bytes(text), message_kind::binary, type);
+    if (sent) return;
+    ASSERT_EQ(sent.error(), errc::full) << sent.error().text();
     late_.emplace_back(text, type);
     server_.pause();
   }
