@@ -5,6 +5,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
+#include <system_error>
 #include <thread>
 
 #include "gateway/shard.hpp"
@@ -56,8 +57,13 @@ class worker {
 
   [[nodiscard]] result<void> make_ready() { return net::make_ready(io_); }
   [[nodiscard]] const std::shared_ptr<shard>& part() const noexcept { return part_; }
-  void start() {
-    thread_ = std::thread([this] { io_.run(); });
+  [[nodiscard]] result<void> start() {
+    try {
+      thread_ = std::thread([this] { io_.run(); });
+    } catch (const std::system_error& failed) {
+      return error(errc::busy, "no thread can be started", failed.code().value());
+    }
+    return {};
   }
   /// Closes all that is there, and waits for the thread.
   void end() noexcept {
@@ -110,7 +116,8 @@ class service::parts {
       for (const auto& one : all) one->meet(all);
     for (const auto& one : all)
       if (const auto done = one->listen(one == first_ ? nullptr : first_.get()); !done) return done;
-    for (const auto& one : workers_) one->start();
+    for (const auto& one : workers_)
+      if (const auto started = one->start(); !started) return started;
     return {};
   }
   void close() noexcept {

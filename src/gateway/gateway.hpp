@@ -53,6 +53,7 @@ struct member_view {
 class service {
  public:
   /// Listens for both. @return as of doors::open | bad_option: so many threads cannot be
+  /// | busy: the system gives no thread
   [[nodiscard]] static result<service> open(context& where, const settings& with);
   service(service&&) noexcept;
   service& operator=(service&&) noexcept;

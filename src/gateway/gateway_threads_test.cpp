@@ -301,6 +301,17 @@ TEST_F(gateway_threads, hold_clients_back_while_a_server_does_not_read_and_lose_
     });
   EXPECT_TRUE(test::run_until(
       io, [&] { return it->stats().held_back >= 4; }, "the limit"));
+  // Whoever is not held back would go on.
+  std::uint64_t before = 0;
+  int quiet = 0;
+  EXPECT_TRUE(test::run_until(
+      io,
+      [&] {
+        const auto now = it->stats().forwarded_bytes;
+        quiet = std::exchange(before, now) == now ? quiet + 1 : 0;
+        return quiet == 20;
+      },
+      "quiet"));
   EXPECT_LT(it->waiting().second, 32u << 20);
   read = true;
   wait_for_all();

@@ -36,10 +36,11 @@ struct batch {
   batch* next = nullptr;  // in a mailbox
 
   void clear() {
-    constexpr std::size_t kept = 512 * 1024;
+    constexpr std::size_t kept_notes = 4096, kept_bytes = 512 * 1024;
     notes.clear();
     data.clear();
-    if (data.capacity() > kept) data = {};
+    if (notes.capacity() > kept_notes) std::vector<note>().swap(notes);
+    if (data.capacity() > kept_bytes) std::vector<std::byte>().swap(data);
   }
 };
 
