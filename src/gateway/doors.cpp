@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/client_check.hpp"
 #include "gateway/message_door.hpp"
 
 namespace ferry::gateway {
@@ -65,7 +66,7 @@ result<void> doors::open(gateway_role role, const side_settings& side, const set
     auto made = listen(role, *at, side, all);
     if (!made) return made.error();
     auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
-    one->at = std::move(*made);
+    one->at = role == gateway_role::client ? check_clients(where_, std::move(*made), all.check) : std::move(*made);
     one->url = one->at->local_url();
     one->role = role;
     wait(one);

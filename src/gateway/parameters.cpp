@@ -159,6 +159,12 @@ bool limit_of_address(configuration& c, std::string_view text) {
   return whole(option_unit::count, text, (c.service.*which).per_address.*limit, 0);
 }
 
+template <std::string configuration::*member>
+bool any_text(configuration& c, std::string_view text) {
+  c.*member = text;
+  return true;
+}
+
 constexpr side k_clients = &settings::clients;
 constexpr side k_servers = &settings::servers;
 
@@ -198,16 +204,10 @@ const row k_rows[] = {
      }},
     {{"server-auth-key-file", "", "", "A file with the key of servers; without its last line end"},
      "a path",
-     [](configuration& c, std::string_view v) {
-       c.key_file = v;
-       return true;
-     }},
+     any_text<&configuration::key_file>},
     {{"server-keys-file", "", "", "A file of keys and the IDs that each is good for: lines of IDS KEY"},
      "a path",
-     [](configuration& c, std::string_view v) {
-       c.keys_file = v;
-       return true;
-     }},
+     any_text<&configuration::keys_file>},
     {{"admin-addr", "", "", "Where operators ask for /metrics, /healthz and /connections; :PORT is on 127.0.0.1"},
      "HOST:PORT, :PORT or a URL (tcp://127.0.0.1:9090, ipc:///run/gateway-admin.sock)",
      [](configuration& c, std::string_view v) {
@@ -221,18 +221,10 @@ const row k_rows[] = {
        return v.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
               std::string_view::npos;
      }},
-    {{"pid-file", "", "", "Where its process id goes instead"},
-     "a path",
-     [](configuration& c, std::string_view v) {
-       c.pid_file = v;
-       return true;
-     }},
+    {{"pid-file", "", "", "Where its process id goes instead"}, "a path", any_text<&configuration::pid_file>},
     {{"log-file", "", "", "Where the log goes instead of standard error; opened again on SIGHUP"},
      "a path",
-     [](configuration& c, std::string_view v) {
-       c.log_file = v;
-       return true;
-     }},
+      any_text<&configuration::log_file>},
     {{"threads", "", "1", "It runs on so many threads; auto: as many as there are cores"},
      "a number, 1 to 256, or auto",
      [](configuration& c, std::string_view v) { return threads(v, c.service.threads); }},
@@ -337,6 +329,22 @@ const row k_rows[] = {
     {{"client-rate-per-address", "", "0", "New connections of one address a second"},
      k_limit,
      limit_of_address<k_clients, &address_limits::per_second>},
+    {{"client-check-command", "", "", "A program that is asked about each client: status 0 lets it in"},
+     "a program and its arguments, with blanks between",
+     [](configuration& c, std::string_view v) {
+       c.service.check.command = v;
+       return true;
+     }},
+    {{"client-check-timeout", "", "5s", "How long it may take; then the client is turned away"},
+     k_wait,
+     [](configuration& c, std::string_view v) {
+       return span_of_time(v, c.service.check.timeout) && c.service.check.timeout > duration::zero();
+     }},
+    {{"client-check-at-once", "", "16", "How many of them run at a time, for each thread"},
+     "a whole number of 1 to 1024",
+     [](configuration& c, std::string_view v) {
+       return whole(option_unit::count, v, c.service.check.at_once, 1, 1024);
+     }},
     {{"server-options", "", "", "Options of the URLs of servers that do not stand in them (tls_certificate=FILE)"},
      k_options,
      more_options<k_servers>},

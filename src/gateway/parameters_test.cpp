@@ -48,6 +48,7 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
     EXPECT_EQ(set.service.threads, plain.service.threads) << one.name;
     EXPECT_EQ(set.service.reuse_port, plain.service.reuse_port) << one.name;
     EXPECT_EQ(set.service.unpredictable_numbers, plain.service.unpredictable_numbers) << one.name;
+    EXPECT_EQ(set.service.check, plain.service.check) << one.name;
     EXPECT_EQ(set.pool_kind, plain.pool_kind) << one.name;
     EXPECT_EQ(set.slab_bytes, plain.slab_bytes) << one.name;
     EXPECT_EQ(set.memory.growth, plain.memory.growth) << one.name;

@@ -9,6 +9,7 @@
 
 #include "base/time.hpp"
 #include "gateway/address_book.hpp"
+#include "gateway/client_check.hpp"
 #include "gateway/resumable.hpp"
 #include "gateway/server_keys.hpp"
 
@@ -46,6 +47,7 @@ struct settings {
                         .send_queue_bytes = 64u << 20,
                         .resume = {.stream = {.history_bytes = 1u << 20}},
                         .per_address = {.max_failures = 10}};
+  client_check_settings check;              ///< of clients, before they are members
   std::uint32_t client_max_conn = 16;       ///< virtual connections of a client; above: its dials are refused
   std::uint32_t max_connections = 1 << 20;  ///< virtual connections of all
   std::uint32_t max_members = 1 << 16;      ///< clients and servers; above: closed as they come

@@ -43,6 +43,7 @@ std::vector<std::string> keep_what_cannot_change(settings& next, const settings&
     keep(one.resume, old.resume, of + "snet-...", one.resume == old.resume);
   }
   keep(next.max_packet, now.max_packet, "max-packet", next.max_packet == now.max_packet);
+  keep(next.check, now.check, "client-check-...", next.check == now.check);
   keep(next.threads, now.threads, "threads", next.threads == now.threads);
   keep(next.reuse_port, now.reuse_port, "reuse-port", next.reuse_port == now.reuse_port);
   keep(next.unpredictable_numbers, now.unpredictable_numbers, "unpredictable-numbers",
