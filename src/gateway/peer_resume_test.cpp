@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 using fault = network_fault::kind;
 
 constexpr const char* k_key = "sekrit";
+constexpr std::size_t k_history = 64 * 1024;  // what is on the way fits, and it begins anew often
 constexpr std::uint64_t k_many = test::k_checks_addresses || test::k_checks_threads ? 100 : 1000;
 
 std::uint16_t port_of(const std::string& url) {
@@ -55,13 +56,14 @@ class resuming_peers : public ::testing::Test {
   static gateway::resume_settings snet(codec::snet::form form = codec::snet::form::newer, bool encrypt = false) {
     gateway::resume_settings made;
     made.kind = gateway::resume_kind::snet;
-    made.stream = {form, encrypt, 1u << 20};
+    made.stream = {form, encrypt, k_history};
     return made;
   }
   static gateway_options resuming(gateway_resume kind, bool encrypt = false) {
     gateway_options with;
     with.resume.kind = kind;
     with.resume.encrypt = encrypt;
+    with.resume.history_bytes = k_history;
     with.link.reconnect_base = with.link.reconnect_max = 1ms;
     return with;
   }
