@@ -15,8 +15,8 @@
 namespace ferry {
 namespace {
 
-using ::testing::HasSubstr;
 using test::run_until;
+using ::testing::HasSubstr;
 
 constexpr const char* k_key = "sekrit";
 
@@ -34,8 +34,7 @@ class gateway_tls_doors : public ::testing::Test {
     with.clients.url = "wss://127.0.0.1:0/gateway";
     with.clients.options = "tls_certificate=" + file("gateway");
     with.servers.url = "tls://127.0.0.1:0";
-    with.servers.options =
-        "tls_certificate=" + file("gateway") + " tls_ca=" + file("gateway") + ".ca tls_verify=yes";
+    with.servers.options = "tls_certificate=" + file("gateway") + " tls_ca=" + file("gateway") + ".ca tls_verify=yes";
     with.server_key = k_key;
     with.login = gateway::login_kind::hmac;
     auto made = gateway::service::open(where, with);

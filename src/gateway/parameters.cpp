@@ -224,7 +224,7 @@ const row k_rows[] = {
     {{"pid-file", "", "", "Where its process id goes instead"}, "a path", any_text<&configuration::pid_file>},
     {{"log-file", "", "", "Where the log goes instead of standard error; opened again on SIGHUP"},
      "a path",
-      any_text<&configuration::log_file>},
+     any_text<&configuration::log_file>},
     {{"threads", "", "1", "It runs on so many threads; auto: as many as there are cores"},
      "a number, 1 to 256, or auto",
      [](configuration& c, std::string_view v) { return threads(v, c.service.threads); }},

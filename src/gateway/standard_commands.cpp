@@ -97,8 +97,7 @@ void add_standard_commands(command_table& to, const service& of, std::string pre
               return *path + " is written";
             }});
   };
-  report("heap", "What the pool and the allocator hold",
-         [&of] { return memory_text(of) + os::allocator_details(); });
+  report("heap", "What the pool and the allocator hold", [&of] { return memory_text(of) + os::allocator_details(); });
   report("threadcreate", "Threads of this process", threads_text);
   report("goroutine", "All connections and threads", [&of] { return connections_and_threads(of); });
   report("block", "What waits, for whom, and how long packets took", [&of] { return block_text(of); });
