@@ -105,14 +105,14 @@ bool threads(std::string_view text, std::uint32_t& into) {
 
 using side = side_settings settings::*;
 
-template <side which>
-bool snet_enable(configuration& c, std::string_view text) {
+template <side which, resume_kind this_one>
+bool resume_by(configuration& c, std::string_view text) {
   bool on = false;
   auto& kind = (c.service.*which).resume.kind;
   if (!switch_of(text, on)) return false;
   if (on)
-    kind = resume_kind::snet;
-  else if (kind == resume_kind::snet)
+    kind = this_one;
+  else if (kind == this_one)
     kind = resume_kind::off;
   return true;
 }
@@ -121,17 +121,6 @@ bool snet_form(configuration& c, std::string_view text) {
   using codec::snet::form;
   (c.service.*which).resume.stream.form = text == "older" ? form::older : form::newer;
   return text == "older" || text == "newer";
-}
-template <side which>
-bool token_resume(configuration& c, std::string_view text) {
-  bool on = false;
-  auto& kind = (c.service.*which).resume.kind;
-  if (!switch_of(text, on)) return false;
-  if (on)
-    kind = resume_kind::token;
-  else if (kind == resume_kind::token)
-    kind = resume_kind::off;
-  return true;
 }
 template <side which>
 bool snet_encrypt(configuration& c, std::string_view text) {
@@ -165,6 +154,11 @@ bool any_text(configuration& c, std::string_view text) {
   return true;
 }
 
+bool key_of_servers(configuration& c, std::string_view text) {
+  c.service.server_key = text;
+  return true;
+}
+
 constexpr side k_clients = &settings::clients;
 constexpr side k_servers = &settings::servers;
 
@@ -192,16 +186,8 @@ const row k_rows[] = {
      [](configuration& c, std::string_view v) { return addresses(v, c.service.servers.url); }},
     {{"server-auth-password", "ServerAuthPassword", "", "The key that servers prove to know", true},
      "a text",
-     [](configuration& c, std::string_view v) {
-       c.service.server_key = v;
-       return true;
-     }},
-    {{"server-auth-key", "ServerAuthKey", "", "The same, by its other name", true},
-     "a text",
-     [](configuration& c, std::string_view v) {
-       c.service.server_key = v;
-       return true;
-     }},
+     key_of_servers},
+    {{"server-auth-key", "ServerAuthKey", "", "The same, by its other name", true}, "a text", key_of_servers},
     {{"server-auth-key-file", "", "", "A file with the key of servers; without its last line end"},
      "a path",
      any_text<&configuration::key_file>},
@@ -306,7 +292,7 @@ const row k_rows[] = {
      more_options<k_clients>},
     {{"client-snet-enable", "ClientSnetEnable", "false", "Streams that outlive connections, compatible and insecure"},
      k_flag,
-     snet_enable<k_clients>},
+     resume_by<k_clients, resume_kind::snet>},
     {{"client-snet-form", "", "newer", "Which of the two handshakes there are"}, k_form, snet_form<k_clients>},
     {{"client-snet-encrypt", "ClientSnetEncrypt", "false", "With RC4, which hides nothing from who tries"},
      k_flag,
@@ -322,7 +308,7 @@ const row k_rows[] = {
      snet_wait_timeout<k_clients>},
     {{"client-resume", "", "false", "The same by a token, over TLS 1.3: recommended; buffer and times as above"},
      k_flag,
-     token_resume<k_clients>},
+     resume_by<k_clients, resume_kind::token>},
     {{"client-max-per-address", "", "0", "Connections of one address at a time"},
      k_limit,
      limit_of_address<k_clients, &address_limits::max_connections>},
@@ -350,7 +336,7 @@ const row k_rows[] = {
      more_options<k_servers>},
     {{"server-snet-enable", "ServerSnetEnable", "false", "Streams that outlive connections, compatible and insecure"},
      k_flag,
-     snet_enable<k_servers>},
+     resume_by<k_servers, resume_kind::snet>},
     {{"server-snet-form", "", "newer", "Which of the two handshakes there are"}, k_form, snet_form<k_servers>},
     {{"server-snet-encrypt", "ServerSnetEncrypt", "false", "With RC4, which hides nothing from who tries"},
      k_flag,
@@ -366,7 +352,7 @@ const row k_rows[] = {
      snet_wait_timeout<k_servers>},
     {{"server-resume", "", "false", "The same by a token, over TLS 1.3: recommended; buffer and times as above"},
      k_flag,
-     token_resume<k_servers>},
+     resume_by<k_servers, resume_kind::token>},
     {{"server-max-per-address", "", "0", "Connections of one address at a time"},
      k_limit,
      limit_of_address<k_servers, &address_limits::max_connections>},
