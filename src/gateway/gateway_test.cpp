@@ -339,6 +339,8 @@ TEST_P(gateway_service, stops_after_the_time_given_and_tells_both_ends) {
       io, [&] { return stopped; }, "the stop"));
   EXPECT_EQ(c.next_command(), command::close(number));
   EXPECT_EQ(s.next_command(), command::close(number));
+  EXPECT_TRUE(it->members(10).empty());
+  EXPECT_EQ(it->stats().clients + it->stats().servers, 0u);
 }
 
 TEST_P(gateway_service, says_when_it_cannot_listen) {

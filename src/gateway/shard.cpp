@@ -87,6 +87,8 @@ void shard::close() noexcept {
     kept->doom();
     kept->close();
   }
+  for (auto* in : {&proving_, &clients_, &servers_}) in->all.clear();
+  held_.clear();
   members_.clear();
   finished_ = nullptr;
 }
@@ -357,6 +359,7 @@ void shard::watch_until(time_point when) {
 
 void shard::look_at_time() {
   watch_end_.reset();
+  if (closed_) return;  // the timer had run out before it was cancelled
   const auto now = std::chrono::steady_clock::now();
   for (auto* in : {&proving_, &clients_, &servers_}) {
     if (in->limit <= duration::zero()) continue;
