@@ -113,9 +113,12 @@ class login_stream final : public stream, private stream_events, public std::ena
   }
 
   void take_proof(result<std::size_t> got) {
-    if (!got && (got.error() == errc::end_of_stream || got.error() == errc::reset))
-      return over(who_.wrong_key(got.error()));
-    if (!got) return over(got.error());
+    if (!got) {
+      const auto& why = got.error();
+      // TLS says truncated of a peer that cuts.
+      const bool cut = why == errc::end_of_stream || why == errc::reset || why == errc::truncated;
+      return over(cut ? who_.wrong_key(why) : why);
+    }
     have_ += *got;
     // Whoever says something else may say less, so its length is looked at first.
     const auto length = have_ < wire::k_length_bytes ? 0 : load_le<std::uint32_t>(proof_.data());
