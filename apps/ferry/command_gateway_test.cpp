@@ -81,6 +81,9 @@ TEST(gateway_configuration, that_is_wrong_says_where) {
   }
   const char* const environment[] = {"FERRY_GATEWAY_MAX_PACKET=x"};
   EXPECT_NE(gateway_configuration({}, environment).error().text().find("FERRY_GATEWAY_MAX_PACKET"), std::string::npos);
+  gateway_flags flags;
+  flags.values.emplace_back("threads", "x");
+  EXPECT_EQ(gateway_configuration(flags, {}).error().text(), "--threads: x must be a number, 1 to 256, or auto");
 }
 
 TEST(ferry_gateway, checks_a_configuration_and_does_nothing_else) {

@@ -107,7 +107,8 @@ result<gateway::configuration> gateway_configuration(const gateway_flags& flags,
   }
   if (const auto done = set_from_environment(all, environment); !done) return done.error();
   for (const auto& [name, value] : flags.values)
-    if (const auto done = set_parameter(all, name, value); !done) return done.error().in("--" + name);
+    if (const auto done = set_parameter(all, name, value); !done)
+      return error(errc::bad_option, "--" + done.error().text());  // which begins with the name
   if (const auto done = read_keys(all); !done) return done.error();
   if (const auto done = check(all); !done) return done.error();
   return all;
