@@ -115,7 +115,10 @@ TEST_F(gateway_program, lets_no_server_in_with_another_key) {
   start();
   child server(python_peer({"server", servers, "7", "wrong"}));
   EXPECT_NE(server.finish(), 0);
-  EXPECT_NE(server.error_output().find("EOFError"), std::string::npos) << server.error_output();
+  // A reset where its ping had come already when the gateway closed.
+  const auto why = server.error_output();
+  EXPECT_TRUE(why.find("EOFError") != std::string::npos || why.find("ConnectionResetError") != std::string::npos)
+      << why;
 }
 
 }  // namespace
