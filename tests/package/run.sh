@@ -3,7 +3,7 @@
 #   Installs the build into a fresh prefix, moves the prefix, and builds and runs consumers against it: through
 #   find_package and through pkg-config. Nothing but headers may be taken from Boost.
 # run.sh minimal BUILD COMPILER SCRATCH
-#   The same for a build with every optional part off, made in SCRATCH.
+#   The same for a build with every optional part off, made in SCRATCH, not optimised: what it needs is looked at.
 set -euo pipefail
 shopt -s nullglob
 
@@ -25,8 +25,8 @@ has() { [[ $parts == *" $1 "* ]]; }
 
 if [[ $mode == minimal ]]; then
   build=$scratch/build
-  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DFERRY_TLS=OFF -DFERRY_SYSTEMD=OFF -DFERRY_PROGRAM=OFF \
-    -DFERRY_TESTS=OFF -DFERRY_EXAMPLES=OFF -DFERRY_FUZZ=OFF
+  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 \
+    -DFERRY_TLS=OFF -DFERRY_SYSTEMD=OFF -DFERRY_PROGRAM=OFF -DFERRY_TESTS=OFF -DFERRY_EXAMPLES=OFF -DFERRY_FUZZ=OFF
   cmake --build "$build" --parallel 2
 fi
 cmake --install "$build" --prefix "$scratch/first" >"$scratch/install.log" || { cat "$scratch/install.log"; exit 1; }
