@@ -43,7 +43,9 @@ class watcher {
 void run_gateway(bench::child& me, const gateway_bench_plan& plan, gateway_board& shared) {
   loop mine;
   gateway::settings with;
-  with.clients.url = with.servers.url = "tcp://127.0.0.1:0";
+  with.servers.url = "tcp://127.0.0.1:0";
+  with.clients.url = plan.carrier == gateway_carrier::ws ? "ws://127.0.0.1:0/" : with.servers.url;
+  if (plan.carrier == gateway_carrier::snet) with.clients.resume.kind = gateway::resume_kind::snet;
   with.clients.idle_timeout = with.servers.idle_timeout = std::chrono::hours(1);
   with.clients.send_queue = with.servers.send_queue = 10'000'000;
   with.client_max_conn = 1'000'000;
@@ -91,6 +93,8 @@ result<void> check(const gateway_bench_plan& plan) {
   if (auto fine = bench::in_range("--size", plan.size, 16, 256u << 10); !fine) return fine;
   if (plan.work == gateway_work::idle && !plan.external.client_url.empty())
     return error(errc::misuse, "--idle: only a gateway of our own says how many clients it has");
+  if (plan.work == gateway_work::idle && plan.carrier != gateway_carrier::tcp)
+    return error(errc::misuse, "--idle: with --carrier tcp alone");
   return make_room_for(plan.clients);
 }
 
@@ -105,6 +109,15 @@ void run_relay(const gateway_bench_plan& plan, gateway_bench_run& run) {
 }
 
 }  // namespace
+
+const char* to_string(gateway_carrier carrier) noexcept {
+  switch (carrier) {
+    case gateway_carrier::tcp: return "tcp";
+    case gateway_carrier::ws: return "ws";
+    case gateway_carrier::snet: return "snet";
+  }
+  return "?";
+}
 
 result<gateway_bench_run> run_gateway_bench(const gateway_bench_plan& asked) {
   auto plan = asked;

@@ -19,6 +19,14 @@ enum class gateway_work : std::uint8_t {
   idle,   ///< `clients` connections say nothing
 };
 
+/// How clients reach the gateway; the service comes over TCP.
+enum class gateway_carrier : std::uint8_t {
+  tcp,
+  ws,
+  snet,  ///< resumable streams over TCP, in their newer form
+};
+[[nodiscard]] const char* to_string(gateway_carrier carrier) noexcept;
+
 /// A gateway of somebody else's. Empty URLs: one is started, in a process of its own.
 struct foreign_gateway {
   std::string client_url, server_url;
@@ -28,11 +36,12 @@ struct foreign_gateway {
 
 struct gateway_bench_plan {
   gateway_work work = gateway_work::echo;
-  std::uint32_t clients = 1;              ///< 1 .. 20'000
-  std::uint32_t virtual_connections = 1;  ///< of each client, 1 .. 1000
-  std::uint32_t window = 1;               ///< of each of them, 1 .. 1000
-  std::size_t size = 64;                  ///< bytes of a message, 16 .. 256 KiB
-  std::uint64_t rate = 0;                 ///< echoes begun in a second, of all together; 0: as many as come back
+  gateway_carrier carrier = gateway_carrier::tcp;  ///< idle: tcp alone
+  std::uint32_t clients = 1;                       ///< 1 .. 20'000
+  std::uint32_t virtual_connections = 1;           ///< of each client, 1 .. 1000
+  std::uint32_t window = 1;                        ///< of each of them, 1 .. 1000
+  std::size_t size = 64;                           ///< bytes of a message, 16 .. 256 KiB
+  std::uint64_t rate = 0;  ///< echoes begun in a second, of all together; 0: as many as come back
   std::chrono::nanoseconds duration = std::chrono::seconds(1);
   std::uint32_t threads = 1;  ///< of the gateway, 1 .. 256
   bench::placement pin;       ///< first: the gateway, if it has one thread; second: service and load

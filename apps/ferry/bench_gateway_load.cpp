@@ -66,6 +66,7 @@ gateway_options options_for(const gateway_bench_plan& plan) {
   with.dial_timeout = std::chrono::seconds(60);
   with.link.connect_timeout = std::chrono::seconds(60);
   with.link.send_queue_bytes = 64u << 20;
+  if (plan.carrier == gateway_carrier::snet) with.resume.kind = gateway_resume::snet;
   return with;
 }
 

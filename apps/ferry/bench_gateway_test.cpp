@@ -39,6 +39,23 @@ TEST(bench_gateway, counts_checked_echoes_through_a_gateway_on_several_threads) 
   EXPECT_GT(run->echoes, 0u);
 }
 
+TEST(bench_gateway, counts_checked_echoes_of_clients_by_every_carrier) {
+  using ferry::app::gateway_carrier;
+  for (const auto carrier : {gateway_carrier::ws, gateway_carrier::snet}) {
+    auto plan = brief();
+    plan.carrier = carrier;
+    plan.window = 4;
+    plan.virtual_connections = 2;
+    const auto run = run_until_some(plan);
+    ASSERT_TRUE(run) << run.error().text();
+    EXPECT_GT(run->echoes, 0u) << to_string(carrier);
+  }
+  auto idle = brief();
+  idle.work = gateway_work::idle;
+  idle.carrier = gateway_carrier::ws;
+  EXPECT_EQ(run_gateway_bench(idle).error(), ferry::errc::misuse);
+}
+
 TEST(bench_gateway, counts_checked_echoes_and_the_processor_time_of_the_gateway_alone) {
   auto plan = brief();
   plan.clients = 3;

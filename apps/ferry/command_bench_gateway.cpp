@@ -20,6 +20,7 @@ constexpr const char* k_examples =
     "  ferry bench gateway --all                         every load of docs/performance.md, 64 B and 1 KiB\n"
     "  ferry bench gateway --clients 100 --window 4 --rate 20000\n"
     "  ferry bench gateway --clients 100 --window 16 --threads 2\n"
+    "  ferry bench gateway --carrier ws                  clients are WebSockets; snet: resumable streams\n"
     "  ferry bench gateway --dials                       virtual connections made and closed\n"
     "  ferry bench gateway --idle --clients 9000         memory of clients that say nothing\n"
     "  ferry bench gateway --client-url tcp://host:5000 --server-url tcp://host:5001 --key-file key\n"
@@ -30,7 +31,7 @@ constexpr const char* k_examples =
 struct load_flags {
   gateway_bench_plan plan;
   std::optional<std::chrono::nanoseconds> duration;
-  std::string key_file;
+  std::string key_file, carrier = "tcp";
   std::uint64_t clients = 1, virtual_connections = 1, window = 1, size = 64, threads = 1;
   std::uint64_t rate = 0, repeat = 1, pid = 0;
   bool dials = false, idle = false, all = false, no_relay = false, json = false;
@@ -54,6 +55,7 @@ boost::json::object as_json(const measured_run& one, const bench::machine& host)
   const auto& [plan, run] = one;
   boost::json::object all{
       {"name", "gateway"}, {"work", to_string(plan.work)}, {"clients", plan.clients}, {"machine", to_json(host)}};
+  all["carrier"] = to_string(plan.carrier);
   if (plan.external.client_url.empty()) all["threads"] = plan.threads;
   if (plan.work == gateway_work::idle) {
     all["rss_bytes_per_client"] = run.bytes_per_client();
@@ -91,9 +93,10 @@ std::string as_table(const std::vector<measured_run>& runs, const bench::machine
       continue;
     }
     const bool echo = plan.work == gateway_work::echo;
-    const auto load = echo ? std::to_string(plan.clients) + "x" + std::to_string(plan.virtual_connections) + "x" +
-                                 std::to_string(plan.window)
-                           : std::to_string(plan.clients) + " clients dial";
+    auto load = echo ? std::to_string(plan.clients) + "x" + std::to_string(plan.virtual_connections) + "x" +
+                           std::to_string(plan.window)
+                     : std::to_string(plan.clients) + " clients dial";
+    if (plan.carrier != gateway_carrier::tcp) load += std::string(", ") + to_string(plan.carrier);
     const bool relayed = run.relay_cpu_ns_per_echo != 0;
     table.add({load, echo ? std::to_string(plan.size) : "", bench::rate_text(run.per_second()),
                run.cpu_seconds < 0 ? "?" : bench::nanoseconds_text(run.cpu_ns_per_echo()),
@@ -131,6 +134,11 @@ int run(load_flags& flags) {
     if (!std::getline(from, plan.external.key))
       return complain(error(errc::not_found, "--key-file: " + flags.key_file + " cannot be read"));
   }
+  const auto carriers = {gateway_carrier::tcp, gateway_carrier::ws, gateway_carrier::snet};
+  const auto* const carrier =
+      std::find_if(carriers.begin(), carriers.end(), [&](auto one) { return flags.carrier == to_string(one); });
+  if (carrier == carriers.end()) refuse_usage("--carrier " + flags.carrier + ": must be tcp, ws or snet");
+  plan.carrier = *carrier;
   plan.work = flags.dials ? gateway_work::dials : flags.idle ? gateway_work::idle : gateway_work::echo;
   plan.clients = static_cast<std::uint32_t>(flags.clients);
   plan.virtual_connections = static_cast<std::uint32_t>(flags.virtual_connections);
@@ -166,6 +174,7 @@ void add_bench_gateway(command_line bench, int& exit_code) {
   add_whole(command, "--window", flags->window, option_unit::count, 1, "Messages on the way on each (1)", 1000);
   add_whole(command, "--size", flags->size, option_unit::size, 16, "Bytes of a message (64)", 256u << 10);
   add_whole(command, "--threads", flags->threads, option_unit::count, 1, "Threads of the gateway (1)", 256);
+  command.add_option("--carrier", flags->carrier, "How clients come: tcp, ws, or snet, resumable streams (tcp)");
   add_whole(command, "--rate", flags->rate, option_unit::count, 1,
             "So many questions in a second; an echo's time counts from when its question was due");
   const flag dials =
