@@ -155,7 +155,7 @@ class connect_attempt {
   virtual ~connect_attempt() = default;
   /// Calls `began` when what carries the bytes is there and a handshake on top begins: of TLS, of HTTP. At most once,
   /// never from inside this call; never where there is no handshake.
-  virtual void on_handshake(std::function<void()> began) { static_cast<void>(began); }
+  virtual void on_handshake(std::function<void()> began) { began = nullptr; }
 };
 
 /// What a transport's messages have besides their bytes, and what its table row says.
