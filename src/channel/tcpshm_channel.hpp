@@ -11,10 +11,10 @@ namespace ferry::detail {
 /// @param to  of tcp or shm, with host and port
 /// @return bad_option | unsupported: what does not go together with it, or is not there | bad_address: no directory
 [[nodiscard]] result<std::shared_ptr<channel_impl>> make_tcpshm_connecting(context& where, std::string url,
-                                                                           std::shared_ptr<const options> with,
+                                                                           const std::shared_ptr<const options>& with,
                                                                            const endpoint& to);
 /// Listens already. @return as above | address_in_use | permission | not_found ...
 [[nodiscard]] result<std::unique_ptr<arrivals>> tcpshm_arrivals(context& where, const endpoint& at,
-                                                                std::shared_ptr<const options> with);
+                                                                const std::shared_ptr<const options>& with);
 
 }  // namespace ferry::detail

@@ -146,7 +146,8 @@ class connecting_end final : public carrier {
 namespace ferry::detail {
 
 result<std::shared_ptr<channel_impl>> make_tcpshm_connecting(context& where, std::string url,
-                                                             std::shared_ptr<const options> with, const endpoint& to) {
+                                                             const std::shared_ptr<const options>& with,
+                                                             const endpoint& to) {
   auto how = compat::tcpshm::carried(to, with);
   if (!how) return how.error();
   return std::shared_ptr<channel_impl>(

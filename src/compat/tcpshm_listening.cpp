@@ -127,10 +127,10 @@ class host final : public server, public std::enable_shared_from_this<host> {
     who.address = address;
     if (const auto said = logins_.extract(conn.remote_name()))
       who.login_data.assign(reinterpret_cast<const char*>(said.mapped().data()), said.mapped().size());
-    told_.push_back([this, &conn, who = std::move(who)] { logged_on(conn, who); });
+    told_.emplace_back([this, &conn, who = std::move(who)] { logged_on(conn, who); });
   }
   void on_client_disconnected(connection& conn, const std::string& reason, int system_errno) override {
-    told_.push_back([this, &conn, reason, system_errno] {
+    told_.emplace_back([this, &conn, reason, system_errno] {
       if (const auto one = find(conn)) one->went_down(reason, system_errno);
     });
   }
@@ -223,7 +223,7 @@ class host_arrivals final : public detail::arrivals {
 namespace ferry::detail {
 
 result<std::unique_ptr<arrivals>> tcpshm_arrivals(context& where, const endpoint& at,
-                                                  std::shared_ptr<const options> with) {
+                                                  const std::shared_ptr<const options>& with) {
   auto how = compat::tcpshm::carried(at, with);
   if (!how) return how.error();
   how->with.peer = with->peer;

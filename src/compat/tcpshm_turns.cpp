@@ -6,7 +6,7 @@ namespace ferry::compat::tcpshm {
 namespace asio = boost::asio;
 
 result<void> turns::start(int descriptor, work poll) {
-  if (const auto watched = news_.start(descriptor); !watched) return watched;
+  if (auto watched = news_.start(descriptor); !watched) return watched;
   poll_ = std::make_shared<const work>(std::move(poll));
   wait_for_news();
   wait_for_tick();

@@ -34,7 +34,7 @@ result<void> commons::came(gateway_role role, const std::string& address, time_p
   const bool arriving = role == gateway_role::server;
   if (arriving && arriving_ >= max_arriving_)
     return error(errc::busy, std::to_string(max_arriving_) + " servers have not logged in yet, the limit");
-  if (const auto may = book(role).came(address, now); !may) return may;
+  if (auto may = book(role).came(address, now); !may) return may;
   ++members_;
   if (arriving) ++arriving_;
   return {};

@@ -73,7 +73,7 @@ result<std::size_t> resumable_stream::try_read(mutable_bytes into) noexcept {
   if (!early_.empty()) return take_early(into);
   if (fault_) return *fault_;
   if (!on_) return errc::would_block;
-  const auto came = on_->below->try_read(into);
+  auto came = on_->below->try_read(into);
   if (came) core_->receive(into.first(*came));
   if (came || came.error() == errc::would_block) return came;
   lose();

@@ -75,7 +75,7 @@ shard::shard(context& where, const settings& with, std::shared_ptr<commons> shar
 
 result<void> shard::listen(const shard* first) {
   const doors* const beside = first == nullptr ? nullptr : &first->doors_;
-  if (const auto done = doors_.open(gateway_role::client, settings_.clients, settings_, beside); !done) return done;
+  if (auto done = doors_.open(gateway_role::client, settings_.clients, settings_, beside); !done) return done;
   return doors_.open(gateway_role::server, settings_.servers, settings_, beside);
 }
 
