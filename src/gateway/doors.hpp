@@ -54,7 +54,7 @@ class doors {
   // What one URL comes to.
   struct place;
   [[nodiscard]] result<place> find(const std::string& url, const side_settings& side, const settings& all) const;
-  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const place& at,
+  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const place& where,
                                                          const side_settings& side, const settings& all);
   [[nodiscard]] std::uint16_t port_of(session::gateway_role role, std::size_t index) const;
   void wait(const std::shared_ptr<door>& which);

@@ -109,15 +109,15 @@ class service::parts {
   [[nodiscard]] result<void> open() {
     std::vector<std::shared_ptr<shard>> all{first_};
     for (const auto& one : workers_) {
-      if (const auto ready = one->make_ready(); !ready) return ready;
+      if (auto ready = one->make_ready(); !ready) return ready;
       all.push_back(one->part());
     }
     if (all.size() > 1)
       for (const auto& one : all) one->meet(all);
     for (const auto& one : all)
-      if (const auto done = one->listen(one == first_ ? nullptr : first_.get()); !done) return done;
+      if (auto done = one->listen(one == first_ ? nullptr : first_.get()); !done) return done;
     for (const auto& one : workers_)
-      if (const auto started = one->start(); !started) return started;
+      if (auto started = one->start(); !started) return started;
     return {};
   }
   void close() noexcept {
