@@ -58,8 +58,13 @@ soak:
 	$(call say,Threaded tests under ThreadSanitizer: each $(SOAK_REPEATS) times)
 	@ctest --test-dir build/tsan -L threads --output-on-failure --parallel $(TEST_JOBS) --repeat until-fail:$(SOAK_REPEATS)
 	$(call say,Crash tests with $(CRASH_FACTOR) times as many kills)
-	@cmake --preset release -DFERRY_TESTS=ON >/dev/null && $(BUILD) release --target test_crash
-	@FERRY_CRASH_FACTOR=$(CRASH_FACTOR) build/release/tests/crash/test_crash
+	@cmake --preset release -DFERRY_TESTS=ON >/dev/null && $(BUILD) release --target test_crash test_apps
+	@FERRY_CRASH_FACTOR=$(CRASH_FACTOR) build/release/tests/crash/test_crash --gtest_output=json:build/release/crash.json
+	@FERRY_CRASH_FACTOR=$(CRASH_FACTOR) build/release/tests/test_apps --gtest_filter='*copied_file.*kills*' \
+	  --gtest_output=json:build/release/copied.json
+	$(call say,What the crash tests did)
+	@scripts/crash_figures.py build/release/crash.json
+	@scripts/crash_figures.py build/release/copied.json
 	$(call say,Each fuzz target for $(SOAK_SECONDS) s)
 	@scripts/fuzz.sh $(SOAK_SECONDS)
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "base/utf8.hpp"
+#include "bench/pin.hpp"
 
 namespace ferry::bench {
 
@@ -33,17 +34,6 @@ void default_signals() noexcept {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-bool pin_to(int core) noexcept {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (core < 0 || core >= CPU_SETSIZE) {
-    errno = EINVAL;
-    return false;
-  }
-  CPU_SET(static_cast<unsigned>(core), &set);
-  return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,21 @@ constexpr std::int64_t k_in_first_level_cache = 16384;
 void require(bool holds) {
   if (!holds) std::abort();
 }
+
+/// What the machine can do: range(0) bytes read and written, by the C library.
+void copy(benchmark::State& state) {
+  const auto size = static_cast<std::size_t>(state.range(0));
+  std::vector<std::byte> from(size, std::byte{1});
+  std::vector<std::byte> to(size);
+  for (auto _ : state) {
+    std::memcpy(to.data(), from.data(), size);
+    benchmark::DoNotOptimize(to.data());
+    benchmark::ClobberMemory();
+  }
+  require(from == to);
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(copy)->Arg(k_in_first_level_cache);
 
 /// range(0) bytes, range(1) bytes behind an aligned address.
 void unmask(benchmark::State& state) {
@@ -69,7 +85,8 @@ void decode(benchmark::State& state) {
   constexpr int k_messages = 64;
   for (int i = 0; i < k_messages; ++i) wire.insert(wire.end(), one.begin(), one.end());
   buffer_pool pool;
-  websocket_decoder decoder(pool, {});
+  const websocket_decoder_options options;
+  websocket_decoder decoder(pool, options);
   for (auto _ : state) {
     int heard = 0;
     mutable_bytes rest(wire);

@@ -71,6 +71,21 @@ function(ferry_library name)
   set_property(GLOBAL APPEND PROPERTY FERRY_LIBRARIES ${target})
 endfunction()
 
+# ferry_protobuf(TARGET file.proto): what protoc makes of it becomes a part of the target, which alone sees it.
+function(ferry_protobuf target proto)
+  set(made ${PROJECT_BINARY_DIR}/protobuf)
+  file(MAKE_DIRECTORY ${made})
+  cmake_path(ABSOLUTE_PATH proto BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
+  cmake_path(GET proto PARENT_PATH folder)
+  cmake_path(GET proto STEM name)
+  add_custom_command(OUTPUT ${made}/${name}.pb.cc ${made}/${name}.pb.h DEPENDS ${proto} VERBATIM
+    COMMAND protobuf::protoc --cpp_out=${made} -I${folder} ${proto})
+  set_source_files_properties(${made}/${name}.pb.cc PROPERTIES COMPILE_OPTIONS -w)
+  target_sources(${target} PRIVATE ${made}/${name}.pb.cc ${made}/${name}.pb.h)
+  target_include_directories(${target} SYSTEM PRIVATE ${made})
+  target_link_libraries(${target} PRIVATE protobuf::libprotobuf-lite)
+endfunction()
+
 # ferry_c_library(NAME FLOOR dir): ferry::NAME_c, the shared library libferry_NAME.so from src/<dir>/*.cpp, whose only
 # symbols are the functions of C in src/<dir>/exports.map. The static libraries inside of it are the same as everywhere:
 # all of ours are compiled as position-independent code.

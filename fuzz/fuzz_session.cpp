@@ -143,12 +143,13 @@ void try_login(bytes in) {
       require(!read.error().text().empty());
       continue;
     }
-    require(read->text.size() <= 63);
+    require(read->text.size() <= 63 && read->data.size() <= k_login_data_bytes);
     for (const char c : read->text) require(c >= ' ' && c <= '~');
     require(check_name(read->own_name, "").has_value() && read->range.start <= read->range.end);
     const auto again = decode_login(encode(*read), answer);
     require(again && again->range == read->range && again->own_name == read->own_name &&
-            again->peer_name == read->peer_name && again->session == read->session && again->text == read->text);
+            again->peer_name == read->peer_name && again->session == read->session && again->text == read->text &&
+            again->data == read->data);
     const local_side self{"bob", "", 7, 3, {5, 4, 9}};
     if (answer) {
       const login sent{login_outcome::none, 7, 3, self.range, "bob", "alice", {}};

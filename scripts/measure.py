@@ -2,7 +2,7 @@
 """Runs the whole set of measurements with `ferry bench`, writes docs/performance.md and the round trips in the README;
 needs nothing but Python 3.
 
-  scripts/measure.py                      everything, about ten minutes; wants a quiet machine
+  scripts/measure.py                      everything, a quarter of an hour; wants a quiet machine
   scripts/measure.py --quick              everything once and briefly: shows that it works, says little
   scripts/measure.py --only rtt           only measurements whose name begins so; the others keep their data
   scripts/measure.py --report             no measuring: the page and the charts again, from docs/data
@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import measure_page  # noqa: E402  (found through the line above)
+import measure_gateway  # noqa: E402  (found through the line above)
+import measure_page  # noqa: E402
 import plot  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -160,6 +161,8 @@ def measurements():
     yield from encrypted()
     yield from echoes()
     yield connections("connections-ws", URLS["ws"])
+    for name, words, full, quick in measure_gateway.calls():
+        yield Measurement(name, *words, full=full, quick=quick)
     for size in SIZES:
         yield one_way(f"oneway-uds-{size}", URLS["ipc"], size, "--limit", "--uds-pair")
     yield repeated("rtt-inproc", "rtt", URLS["inproc"], "--size", "64")

@@ -40,6 +40,8 @@ class faulty_proxy {
  public:
   using tcp = boost::asio::ip::tcp;
 
+  static constexpr std::size_t k_all = ~std::size_t{0};
+
   /// @param to  port of 127.0.0.1 @param plan  for each connection that comes
   faulty_proxy(boost::asio::io_context& io, std::uint16_t to, std::function<network_fault()> plan)
       : io_(io), at_(io, {boost::asio::ip::address_v4::loopback(), 0}), to_(to), plan_(std::move(plan)) {
@@ -49,22 +51,41 @@ class faulty_proxy {
   faulty_proxy& operator=(const faulty_proxy&) = delete;
 
   [[nodiscard]] std::uint16_t port() const { return at_.local_endpoint().port(); }
+  /// Connections that come from now on go to another port.
+  void lead_to(std::uint16_t port) noexcept { to_ = port; }
   [[nodiscard]] std::uint64_t faults(network_fault::kind of) const { return done_[static_cast<std::size_t>(of)]; }
   [[nodiscard]] std::uint64_t faults() const {
     std::uint64_t all = 0;
     for (std::size_t i = 1; i < done_.size(); ++i) all += done_[i];
     return all;
   }
+  /// The network is gone for a moment: every connection that there is ends, whatever its plan says. @return how many
+  std::size_t cut_all() {
+    std::size_t cut = 0;
+    for (const auto& one : std::exchange(relays_, {})) {
+      const auto there = one.lock();
+      if (!there || !there->near.is_open()) continue;
+      there->end();
+      ++cut;
+    }
+    return cut;
+  }
+  std::size_t least_replayed = 256;  ///< bytes; a connection that said less does not come again
   /// Bytes that arrive now although the connection that they belong to is over. @param heard  what is said to them, up
-  /// to the end; called once
-  [[nodiscard]] bool replay_one(std::function<void(std::string)> heard) {
+  /// to the end; called once @param first  bytes of them, and then an end: as one that was held up until another one
+  /// had overtaken it; all: and no end
+  [[nodiscard]] bool replay_one(std::function<void(std::string)> heard, std::size_t first = k_all) {
     if (recorded_.empty()) return false;
     auto said = std::make_shared<std::string>(std::move(recorded_.back()));
     recorded_.pop_back();
+    if (first != k_all) said->resize(std::min(first, said->size()));
     auto again = std::make_shared<tcp::socket>(io_);
-    again->async_connect(far_end(), [again, said, heard = std::move(heard)](const auto& failed) mutable {
+    again->async_connect(far_end(), [again, said, first, heard = std::move(heard)](const auto& failed) mutable {
       if (failed) return heard({});
-      boost::asio::async_write(*again, boost::asio::buffer(*said), [again, said](const auto&, std::size_t) {});
+      boost::asio::async_write(*again, boost::asio::buffer(*said), [again, said, first](const auto&, std::size_t) {
+        boost::system::error_code ignored;
+        if (first != k_all) again->shutdown(tcp::socket::shutdown_send, ignored);
+      });
       auto answer = std::make_shared<std::string>();
       boost::asio::async_read(*again, boost::asio::dynamic_buffer(*answer),
                               [again, answer, heard = std::move(heard)](const auto&, std::size_t) { heard(*answer); });
@@ -139,7 +160,7 @@ class faulty_proxy {
         case kind::cut: return end();
         case kind::replay:
           // A login that was cut short says nothing when it arrives again.
-          if (said.size() >= 256) of.recorded_.push_back(std::move(said));
+          if (said.size() >= of.least_replayed) of.recorded_.push_back(std::move(said));
           return end();
         case kind::reset:
           near.set_option(boost::asio::socket_base::linger(true, 0), ignored);
@@ -171,7 +192,10 @@ class faulty_proxy {
   void accept() {
     at_.async_accept([this](const auto& failed, tcp::socket came) {
       if (failed) return;
-      std::make_shared<relay>(*this, std::move(came), plan_())->start();
+      const auto made = std::make_shared<relay>(*this, std::move(came), plan_());
+      std::erase_if(relays_, [](const auto& one) { return one.expired(); });
+      relays_.push_back(made);
+      made->start();
       accept();
     });
   }
@@ -179,10 +203,11 @@ class faulty_proxy {
 
   boost::asio::io_context& io_;
   tcp::acceptor at_;
-  const std::uint16_t to_;
+  std::uint16_t to_;
   std::function<network_fault()> plan_;
   std::array<std::uint64_t, network_fault::k_kinds> done_{};
   std::vector<std::string> recorded_;
+  std::vector<std::weak_ptr<relay>> relays_;
 };
 
 }  // namespace ferry::test

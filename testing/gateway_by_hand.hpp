@@ -85,6 +85,17 @@ class gateway_peer {
   raw_tcp socket_;
 };
 
+/// A server's part of its login.
+inline void log_in(boost::asio::io_context& io, gateway_peer& who, std::uint32_t id, const char* key) {
+  ASSERT_TRUE(run_until(
+      io, [&] { return who.socket().received().size() >= 8; }, "the challenge"));
+  const auto asked = who.socket().take(8);
+  codec::gateway::challenge number{};
+  std::copy_n(as_bytes(asked).begin(), 8, number.begin());
+  const auto said = codec::gateway::encode({codec::gateway::prove(number, key), id});
+  who.send(as_text(said));
+}
+
 class gateway_service : public ::testing::Test {
  protected:
   void open(const settings& with = {}) {
@@ -104,15 +115,7 @@ class gateway_service : public ::testing::Test {
     EXPECT_TRUE(made.is_well());
     return made;
   }
-  void login(gateway_peer& who, std::uint32_t id, const char* key) {
-    ASSERT_TRUE(run_until(
-        io, [&] { return who.socket().received().size() >= 8; }, "the challenge"));
-    const auto asked = who.socket().take(8);
-    codec::gateway::challenge number{};
-    std::copy_n(as_bytes(asked).begin(), 8, number.begin());
-    const auto said = codec::gateway::encode({codec::gateway::prove(number, key), id});
-    who.send(as_text(said));
-  }
+  void login(gateway_peer& who, std::uint32_t id, const char* key) { log_in(io, who, id, key); }
   std::uint32_t dial(gateway_peer& from, gateway_peer& to, std::uint32_t server_id) {
     from.say(command::dial(server_id));
     const auto accepted = from.next_command();

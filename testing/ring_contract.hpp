@@ -5,6 +5,7 @@
 ///     Layout(ring_bytes, start, fresh)       an empty ring; `fresh` is what fills the bytes that must not matter
 ///     static starts() -> std::vector<start>  positions and numbers that are worth beginning at
 ///     static k_alignment                     of every view
+///     static k_around                        bytes that a record takes besides its body, at most
 ///     static k_has_end                       whether end() and ended() say something
 ///     static k_share                         the position is published every 1/k_share of the ring at the latest
 ///     max_body()
@@ -118,7 +119,7 @@ TYPED_TEST_P(ring_contract, fills_up_to_its_last_byte_and_refuses_one_more) {
     watched_ring<TypeParam> watched;
     while (watched.push(size)) {
     }
-    EXPECT_GT(watched.unread() * (size + 16), k_contract_ring - 64 - 2 * size) << size;
+    EXPECT_GT(watched.unread() * (size + TypeParam::k_around), k_contract_ring - 64 - 2 * size) << size;
     const auto filled = watched.unread();
     EXPECT_FALSE(watched.push(size));
     ASSERT_EQ(watched.pop_all(), filled);

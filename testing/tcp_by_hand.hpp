@@ -4,11 +4,13 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -57,7 +59,20 @@ class raw_tcp {
     (void)received();
     return ended_;
   }
+  /// Of this end.
+  [[nodiscard]] std::uint16_t port() const {
+    sockaddr_in at{};
+    socklen_t size = sizeof at;
+    if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&at), &size) != 0) fail("getsockname");
+    return ntohs(at.sin_port);
+  }
   void close() { fd_.reset(); }
+  /// The peer finds that the connection was reset.
+  void reset() {
+    const linger at_once{1, 0};
+    if (::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) != 0) fail("SO_LINGER");
+    close();
+  }
 
   [[nodiscard]] static sockaddr_in loopback(std::uint16_t port) {
     sockaddr_in made{};
@@ -74,6 +89,22 @@ class raw_tcp {
   bool ended_ = false;
 };
 
+/// TCP_NODELAY of the socket of this process that is connected to `port` of 127.0.0.1; nothing if there is none.
+[[nodiscard]] inline std::optional<bool> no_delay_towards(std::uint16_t port) {
+  constexpr int k_most = 1024;
+  for (int fd = 0; fd < k_most; ++fd) {
+    sockaddr_in to{};
+    socklen_t size = sizeof to;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&to), &size) != 0) continue;
+    if (to.sin_family != AF_INET || ntohs(to.sin_port) != port) continue;
+    int on = -1;
+    socklen_t on_size = sizeof on;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &on_size) != 0) raw_tcp::fail("TCP_NODELAY");
+    return on != 0;
+  }
+  return std::nullopt;
+}
+
 class raw_tcp_listener {
  public:
   raw_tcp_listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
@@ -85,6 +116,7 @@ class raw_tcp_listener {
     port_ = ntohs(at.sin_port);
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   /// A socket that does not block, or none if nobody has come.
   [[nodiscard]] os::unique_fd try_accept() {
     return os::unique_fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));

@@ -66,6 +66,7 @@ class noting_client : public tcpshm::client {
   told messages;
   bool pops = true;
   std::int64_t now = 0;
+  int ended_by = 0;  // the errno of the last connection's end
   std::function<void(const tcpshm::message&)> on_message;
   std::function<void()> on_success;
   std::vector<std::byte> answer_data;
@@ -76,6 +77,7 @@ class noting_client : public tcpshm::client {
   static std::error_code say_on(tcpshm::connection& on, std::string_view text, std::uint16_t type, bool more) {
     tcpshm::message_header* const to = on.alloc(text.size());
     if (to == nullptr) return to_std(errc::full);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(to->body()) % 8, 0u);
     to->msg_type = type;
     if (!text.empty()) std::memcpy(to->body(), text.data(), text.size());
     return more ? on.push_more() : on.push();
@@ -104,7 +106,10 @@ class noting_client : public tcpshm::client {
     if (pops) get_connection().pop();
     if (on_message) on_message(m);
   }
-  void on_disconnected(const std::string& reason, int) override { notes.push_back("disconnected: " + reason); }
+  void on_disconnected(const std::string& reason, int system_errno) override {
+    notes.push_back("disconnected: " + reason);
+    ended_by = system_errno;
+  }
 };
 
 class noting_server : public tcpshm::server {
@@ -115,6 +120,7 @@ class noting_server : public tcpshm::server {
   bool pops = true;
   bool echoes = false;
   int group = 0;
+  int ended_by = 0;  // as the client's
   std::string refusal;
   std::string answer_data;
   std::vector<std::byte> login_data;
@@ -141,8 +147,8 @@ class noting_server : public tcpshm::server {
     expect_address(login.address);
     login_data = login.user_data;
     answer.error_text = refusal;
-    if (!answer_data.empty() && !answer.user_data.empty())
-      std::memcpy(answer.user_data.data(), answer_data.data(), answer_data.size());
+    if (answer.user_data.size() < answer_data.size()) answer.user_data.resize(answer_data.size());
+    if (!answer_data.empty()) std::memcpy(answer.user_data.data(), answer_data.data(), answer_data.size());
     return group;
   }
   void on_client_file_error(tcpshm::connection& conn, const std::string& reason, int system_errno) override {
@@ -156,8 +162,9 @@ class noting_server : public tcpshm::server {
     notes.push_back("logon: " + conn.remote_name());
     members[conn.remote_name()] = &conn;
   }
-  void on_client_disconnected(tcpshm::connection& conn, const std::string& reason, int) override {
+  void on_client_disconnected(tcpshm::connection& conn, const std::string& reason, int system_errno) override {
     notes.push_back("disconnected " + conn.remote_name() + ": " + reason);
+    ended_by = system_errno;
   }
   void on_client_msg(tcpshm::connection& conn, const tcpshm::message& m) override {
     const std::string text(as_text(m.body));

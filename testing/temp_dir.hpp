@@ -14,9 +14,9 @@ namespace ferry::test {
 /// made.
 class temp_dir {
  public:
-  temp_dir() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/ferry.XXXXXX";
+  temp_dir() : temp_dir(usual_base() + "/ferry.XXXXXX") {}
+  /// @param name  with six X at its end, which are replaced
+  explicit temp_dir(std::string name) {
     if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "mkdtemp " + name);
     path_ = name;
   }
@@ -32,6 +32,10 @@ class temp_dir {
   [[nodiscard]] std::string file(const std::string& name) const { return (path_ / name).string(); }
 
  private:
+  [[nodiscard]] static std::string usual_base() {
+    const char* base = std::getenv("TMPDIR");
+    return base != nullptr && *base != '\0' ? base : "/tmp";
+  }
   std::filesystem::path path_;
 };
 

@@ -25,8 +25,9 @@ struct certificate_wish {
 /// A CA with a key of its own (P-256). Throws std::runtime_error where OpenSSL fails.
 class tls_authority {
  public:
-  explicit tls_authority(const std::string& name = "test CA") : key_(make_key()) {
-    certificate_ = made({name, "", -7200, 7200, true, ""}, *key_, true);
+  /// @param seconds  that it is valid for, before now and from now on
+  explicit tls_authority(const std::string& name = "test CA", long seconds = 7200) : key_(make_key()) {
+    certificate_ = made({name, "", -seconds, seconds, true, ""}, *key_, true);
   }
 
   /// Writes the certificate and its key to `path`, and this CA's certificate to `path`.ca.

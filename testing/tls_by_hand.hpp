@@ -53,6 +53,18 @@ class raw_tls {
   }
   /// OpenSSL's reason why it is over; SSL_R_... or 1000 and the alert that came; 0: it is not.
   [[nodiscard]] int reason() const { return reason_; }
+  /// The connection is over, in whatever way.
+  [[nodiscard]] bool ended() {
+    (void)received();
+    return reason_ != 0 || broken_ || SSL_get_shutdown(ssl()) != 0;
+  }
+  /// Asks the peer for new keys (TLS 1.3). @return false: the last question is not out yet
+  bool ask_for_new_keys() {
+    const bool asked = SSL_key_update(ssl(), SSL_KEY_UPDATE_REQUESTED) == 1;
+    const int outcome = SSL_do_handshake(ssl());
+    if (outcome != 1) (void)failed(outcome);
+    return asked;
+  }
   /// Ends the connection without close_notify.
   void hang_up() { fd_.reset(); }
 
@@ -74,7 +86,9 @@ class raw_tls {
     return fd;
   }
   bool failed(int outcome) {
-    if (SSL_get_error(ssl(), outcome) == SSL_ERROR_SSL) reason_ = ERR_GET_REASON(ERR_peek_error());
+    const int why = SSL_get_error(ssl(), outcome);
+    if (why == SSL_ERROR_SSL) reason_ = ERR_GET_REASON(ERR_peek_error());
+    broken_ = broken_ || why == SSL_ERROR_SYSCALL;
     ERR_clear_error();
     return reason_ != 0;
   }
@@ -84,6 +98,7 @@ class raw_tls {
   std::unique_ptr<SSL, freer> ssl_;
   std::string text_;
   int reason_ = 0;
+  bool broken_ = false;
 };
 
 }  // namespace ferry::test

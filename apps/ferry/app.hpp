@@ -28,6 +28,7 @@ void add_replay(command_line app, int& exit_code);
 void add_fuzz(command_line app, int& exit_code);
 void add_loopback(command_line app, int& exit_code);
 void add_gateway(command_line app, int& exit_code);
+void add_sidecar(command_line app, int& exit_code);
 
 /// Writes "ferry: TEXT" as a line to standard error, after the progress bar if one is there.
 void say(std::string_view text) noexcept;

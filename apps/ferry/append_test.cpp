@@ -1,6 +1,9 @@
 // A file to a file, through a session, exactly once.
+#include <ferry/session_files.hpp>
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -9,6 +12,8 @@
 #include <string>
 
 #include "apps/ferry/program_under_test.hpp"
+#include "testing/raw_tcp.hpp"
+#include "testing/tls_authority.hpp"
 #include "tests/crash/rounds.hpp"
 
 namespace {
@@ -17,25 +22,30 @@ using namespace ferry::app::test;
 
 class copied_file : public ::testing::TestWithParam<const char*> {
  protected:
-  void SetUp() override { ::setenv("RUNTIME_DIRECTORY", directory_.path().c_str(), 1); }
+  void SetUp() override {
+    ::setenv("RUNTIME_DIRECTORY", directory_.path().c_str(), 1);
+    if (is_tls()) ferry::test::tls_authority().issue(file("host.pem"), {});
+  }
   void TearDown() override { ::unsetenv("RUNTIME_DIRECTORY"); }
 
+  [[nodiscard]] static bool is_tls() { return std::string_view(GetParam()) == "tls"; }
   [[nodiscard]] std::string file(const std::string& name) const { return directory_.file(name); }
-  /// Where to listen; later starts listen where the first one did.
+  /// Where to listen; nobody else takes the port while nobody does.
   [[nodiscard]] std::string where() const {
-    if (!where_.empty()) return where_;
     const std::string scheme = GetParam();
     if (scheme == "shm") return "shm://copy";
-    return scheme == "ipc" ? "ipc://" + file("socket") : "tcp://127.0.0.1:0";
+    return scheme == "ipc" ? "ipc://" + file("socket") : scheme + "://127.0.0.1:" + std::to_string(port_.number());
   }
   [[nodiscard]] std::string side(const std::string& name, const std::string& more = "") const {
     return where() + "?session=persistent&ring_bytes=2MiB&as=" + name + "&dir=" + file("state-" + name) + more;
   }
   [[nodiscard]] arguments listen_words(const std::string& more = "") const {
-    return {"listen", side("archive", more), "--output", "lines", "--append", file("copy")};
+    const std::string shown = is_tls() ? "&tls_certificate=" + file("host.pem") : "";
+    return {"listen", side("archive", shown + more), "--output", "lines", "--append", file("copy")};
   }
   [[nodiscard]] arguments send_words(const std::string& more = "", const std::string& as = "web") const {
-    return {"send",       side(as, more + "&reconnect_base=5ms&reconnect_max=20ms"),
+    const std::string trusted = is_tls() ? "&tls_ca=" + file("host.pem.ca") : "";
+    return {"send",       side(as, trusted + more + "&reconnect_base=5ms&reconnect_max=20ms"),
             "--file",     file("text"),
             "--split",    "lines",
             "--continue", "--wait",
@@ -44,9 +54,7 @@ class copied_file : public ::testing::TestWithParam<const char*> {
   [[nodiscard]] std::unique_ptr<listening_program> listen(const std::string& more = "") {
     for (const auto* name : {"archive", "web", "other"})
       std::filesystem::create_directory(file(std::string("state-") + name));
-    auto program = std::make_unique<listening_program>(ferry_call(listen_words(more)));
-    where_ = program->url().substr(0, program->url().find('?'));
-    return program;
+    return std::make_unique<listening_program>(ferry_call(listen_words(more)));
   }
   void write(const std::string& text) const { write_file(file("text"), text); }
   [[nodiscard]] std::string copy() const { return content_of(file("copy")); }
@@ -58,10 +66,10 @@ class copied_file : public ::testing::TestWithParam<const char*> {
 
  private:
   ferry::test::temp_dir directory_;
-  std::string where_;
+  ferry::test::reserved_port port_;
 };
 
-INSTANTIATE_TEST_SUITE_P(over, copied_file, ::testing::Values("shm", "ipc", "tcp"),
+INSTANTIATE_TEST_SUITE_P(over, copied_file, ::testing::Values("shm", "ipc", "tcp", "tls"),
                          [](const auto& it) { return it.param; });
 
 TEST_P(copied_file, is_the_same_when_the_sender_says_so_and_goes_on_where_it_was) {
@@ -85,6 +93,32 @@ TEST_P(copied_file, is_the_same_with_durable_disk) {
   EXPECT_EQ(run_ferry(send_words("&durable=disk")).status, 0);
   EXPECT_TRUE(copy() == text);
   EXPECT_EQ(listener->stop().status, 0);
+}
+
+// What is not on the disk is not taken: else a machine that dies leaves a session that knows of more than FILE has.
+TEST_P(copied_file, is_synced_with_durable_disk_before_anything_is_taken_as_written) {
+#ifdef FERRY_FAILING_FDATASYNC
+  static_cast<void>(listen("&durable=disk")->stop());
+  const ferry::session_key archives{file("state-archive"), "archive", "web"}, webs{file("state-web"), "web", ""};
+  const auto text = numbered_lines(1000);
+  write(text);
+  arguments failing{"/usr/bin/env", "LD_PRELOAD=" FERRY_FAILING_FDATASYNC};
+  const auto call = ferry_call(listen_words("&durable=disk"));
+  failing.insert(failing.end(), call.begin(), call.end());
+  listening_program listener(failing);
+  ferry::test::child sender(ferry_call(send_words("&durable=disk")));
+  EXPECT_EQ(listener.process().finish(), 1);
+  const auto said = listener.process().error_output();
+  EXPECT_NE(said.find("sync " + file("copy") + ": Input/output error"), std::string::npos) << said;
+  EXPECT_EQ(ferry::show_session(archives).counts.consumed, 0u);
+  EXPECT_EQ(ferry::show_session(webs).counts.acknowledged, 0u) << "the sender was told nothing";
+  const auto working = listen("&durable=disk");
+  EXPECT_EQ(sender.finish(), 0);
+  EXPECT_TRUE(copy() == text);
+  EXPECT_EQ(working->stop().status, 0);
+#else
+  GTEST_SKIP() << "an instrumented program takes nothing before its own library";
+#endif
 }
 
 TEST_P(copied_file, may_be_cut_otherwise_than_in_lines) {
@@ -117,6 +151,12 @@ TEST_P(copied_file, waits_in_the_session_until_somebody_listens) {
 TEST_P(copied_file, takes_one_sender) {
   const auto listener = listen();
   write("one\n");
+  {
+    // Who looks for somebody else is not the one.
+    ferry::test::child lost(ferry_call(send_words("&peer=somebody", "other")));
+    const auto line = lost.read_error_line();
+    EXPECT_TRUE(line && line->ends_with("expected 'somebody', found 'archive'")) << line.value_or("nothing");
+  }
   EXPECT_EQ(run_ferry(send_words()).status, 0);
   ferry::test::child other(ferry_call(send_words("", "other")));
   const auto line = other.read_error_line();
@@ -220,6 +260,8 @@ TEST_P(copied_file, is_the_same_after_any_number_of_kills) {
   EXPECT_EQ(sender->finish(), 0) << sender->error_output();
   EXPECT_TRUE(copy() == all) << copied() << " of " << all.size() << " bytes";
   EXPECT_EQ(listener->stop().status, 0);
+  RecordProperty("kills", std::to_string(kills));
+  RecordProperty("lines_copied", std::to_string(std::count(all.begin(), all.end(), '\n')));
 }
 
 TEST(append, says_what_to_write_where_there_is_no_session) {
@@ -239,6 +281,21 @@ TEST(append, does_not_go_together_with_what_is_no_file) {
   EXPECT_EQ(run_ferry({"listen", "ipc://@a", "--append", "f", "--output", "json"}).status, 2);
   EXPECT_EQ(run_ferry({"send", "ipc://@a", "--continue"}).status, 2);
   EXPECT_EQ(run_ferry({"send", "ipc://@a", "--continue", "--file", "f", "-m", "x"}).status, 2);
+  const auto piped = run_ferry({"send", "ipc://@a?session=persistent&as=web", "--continue", "--file", "-"});
+  EXPECT_EQ(piped.status, 2);
+  EXPECT_NE(piped.err.find("not standard input"), std::string::npos) << piped.err;
+}
+
+TEST(append, names_a_listener_with_a_session_where_none_listens) {
+  const ferry::test::temp_dir directory;
+  const auto path = directory.file("s");
+  std::ofstream(directory.file("f")) << "a line\n";
+  ferry::test::child sender(
+      ferry_call({"send", "ipc://" + path + "?session=persistent&as=web&dir=" + directory.file("state"), "--continue",
+                  "--file", directory.file("f"), "--wait", "0"}));
+  const auto line = sender.read_error_line();
+  EXPECT_TRUE(line && line->ends_with("ferry listen 'ipc://" + path + "?session=persistent&as=NAME&dir=DIR'"))
+      << line.value_or("nothing");
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ void add_bench_compare(command_line bench, int& exit_code);
 void add_bench_serve(command_line bench, int& exit_code);
 void add_bench_connections(command_line bench, int& exit_code);
 void add_bench_ring(command_line bench, int& exit_code);
+void add_bench_sidecar(command_line bench, int& exit_code);
 void add_bench_session(command_line bench, int& exit_code);
 void add_bench_echo(command_line bench, int& exit_code);
 void add_bench_gateway(command_line bench, int& exit_code);

@@ -46,11 +46,17 @@ void run_gateway(bench::child& me, const gateway_bench_plan& plan, gateway_board
   with.servers.url = "tcp://127.0.0.1:0";
   with.clients.url = plan.carrier == gateway_carrier::ws ? "ws://127.0.0.1:0/" : with.servers.url;
   if (plan.carrier == gateway_carrier::snet) with.clients.resume.kind = gateway::resume_kind::snet;
+  if (plan.carrier == gateway_carrier::token) {
+    with.clients.resume.kind = gateway::resume_kind::token;
+    with.clients.url = "tls://127.0.0.1:0";
+    with.clients.options = "tls_certificate=" + plan.certificate;
+  }
   with.clients.idle_timeout = with.servers.idle_timeout = std::chrono::hours(1);
   with.clients.send_queue = with.servers.send_queue = 10'000'000;
   with.client_max_conn = 1'000'000;
   with.server_key = k_key;
   with.threads = plan.threads;
+  with.spin = plan.spin;
   auto made = gateway::service::open(mine.channels, with);
   if (!made) give_up(me, made.error());
   shared.gateway_pid = ::getpid();
@@ -95,6 +101,8 @@ result<void> check(const gateway_bench_plan& plan) {
     return error(errc::misuse, "--idle: only a gateway of our own says how many clients it has");
   if (plan.work == gateway_work::idle && plan.carrier != gateway_carrier::tcp)
     return error(errc::misuse, "--idle: with --carrier tcp alone");
+  if (plan.carrier == gateway_carrier::token && plan.external.client_url.empty() && plan.certificate.empty())
+    return error(errc::misuse, "--carrier token: a gateway of our own needs a certificate");
   return make_room_for(plan.clients);
 }
 
@@ -115,6 +123,7 @@ const char* to_string(gateway_carrier carrier) noexcept {
     case gateway_carrier::tcp: return "tcp";
     case gateway_carrier::ws: return "ws";
     case gateway_carrier::snet: return "snet";
+    case gateway_carrier::token: return "token";
   }
   return "?";
 }

@@ -23,9 +23,14 @@ enum class gateway_work : std::uint8_t {
 enum class gateway_carrier : std::uint8_t {
   tcp,
   ws,
-  snet,  ///< resumable streams over TCP, in their newer form
+  snet,   ///< resumable streams over TCP, in their newer form
+  token,  ///< resumable streams over TLS, by a token
 };
 [[nodiscard]] const char* to_string(gateway_carrier carrier) noexcept;
+
+/// In the order of the enumeration.
+inline constexpr gateway_carrier k_gateway_carriers[] = {gateway_carrier::tcp, gateway_carrier::ws,
+                                                         gateway_carrier::snet, gateway_carrier::token};
 
 /// A gateway of somebody else's. Empty URLs: one is started, in a process of its own.
 struct foreign_gateway {
@@ -43,8 +48,11 @@ struct gateway_bench_plan {
   std::size_t size = 64;                           ///< bytes of a message, 16 .. 256 KiB
   std::uint64_t rate = 0;  ///< echoes begun in a second, of all together; 0: as many as come back
   std::chrono::nanoseconds duration = std::chrono::seconds(1);
-  std::uint32_t threads = 1;  ///< of the gateway, 1 .. 256
-  bench::placement pin;       ///< first: the gateway, if it has one thread; second: service and load
+  std::string certificate;           ///< carrier token: a file with that of our gateway and its key
+  std::string ca;                    ///< certificates that TLS is trusted by; empty: those of the system
+  std::uint32_t threads = 1;         ///< of the gateway, 1 .. 256
+  std::chrono::nanoseconds spin{0};  ///< how long the gateway looks for more before it sleeps
+  bench::placement pin;              ///< first: the gateway, if it has one thread; second: service and load
   foreign_gateway external;
   bool with_relay = true;  ///< a bare relay follows under the same load; echo without a rate alone
 };

@@ -22,6 +22,8 @@ namespace {
 namespace asio = boost::asio;
 constexpr std::size_t k_stamped = 16;  // bytes of a message that differ from one to the next: number and time
 constexpr std::uint32_t k_dials = 64;  // at a time, of each client
+// Nanoseconds: what falls due within that time goes together, for the service needs the core as well.
+constexpr std::int64_t k_shortest_sleep = 50'000;
 
 /// When the load counts, and what it counts.
 class stopwatch {
@@ -67,6 +69,8 @@ gateway_options options_for(const gateway_bench_plan& plan) {
   with.link.connect_timeout = std::chrono::seconds(60);
   with.link.send_queue_bytes = 64u << 20;
   if (plan.carrier == gateway_carrier::snet) with.resume.kind = gateway_resume::snet;
+  if (plan.carrier == gateway_carrier::token) with.resume.kind = gateway_resume::token;
+  with.link.tls_ca = plan.ca;
   return with;
 }
 
@@ -114,7 +118,7 @@ class echo_load {
     watch_.begin(now);
     if (plan_.rate != 0) {
       due_ = static_cast<double>(now);
-      return keep_pace();
+      return keep_pace(now);
     }
     for (auto& every : lanes_)
       for (std::uint32_t i = 0; i < plan_.window; ++i) ask(every, now);
@@ -125,6 +129,7 @@ class echo_load {
     store_le(on.body.data() + 8, static_cast<std::uint64_t>(since));
     if (const auto sent = on.over.try_send(bytes(on.body)); !sent) give_up(me_, sent.error());
     on.next += 1;
+    on_the_way_ += 1;
   }
 
   void take(lane& on, bytes echo) {
@@ -133,37 +138,36 @@ class echo_load {
         std::memcmp(echo.data() + k_stamped, on.body.data() + k_stamped, plan_.size - k_stamped) != 0)
       me_.fail(errc::corrupt, "an echo is not what was said");
     on.expected += 1;
+    on_the_way_ -= 1;
     if (!watch_.count(static_cast<std::int64_t>(load_le<std::uint64_t>(echo.data() + 8)), now)) return mine_.io.stop();
     if (plan_.rate == 0) return ask(on, now);
-    if (late_ != 0) send_due(now);
+    if (!will_pace_) return keep_pace(now);
+    if (on_the_way_ == 0) pace_.cancel();  // nobody else needs this core now
   }
 
-  // With a rate, a question counts from when it was due, whether or not there was room for it then.
-  void keep_pace() {
-    send_due(bench::now_ns());
-    pace_.expires_after(std::chrono::microseconds(100));
-    pace_.async_wait([this](const error_code& failed) {
-      if (!failed) keep_pace();
-    });
+  // With a rate, a question counts from when it was due, whether or not there was room for it then. While nothing is on
+  // the way, the clock is looked at: who sleeps until a question is due may be woken late by more than an echo takes.
+  void keep_pace(std::int64_t now) {
+    send_due(now);
+    will_pace_ = has_room();
+    if (!will_pace_) return;  // the next echo makes room
+    if (on_the_way_ == 0) return asio::post(mine_.io, [this] { keep_pace(bench::now_ns()); });
+    const auto due = std::max(static_cast<std::int64_t>(due_) + 1, now + k_shortest_sleep);
+    pace_.expires_at(asio::steady_timer::time_point(std::chrono::nanoseconds(due)));
+    pace_.async_wait([this](const error_code&) { keep_pace(bench::now_ns()); });  // also when it was cancelled
   }
 
   void send_due(std::int64_t now) {
     const auto step = static_cast<double>(1'000'000'000) / static_cast<double>(plan_.rate);
-    std::size_t tried = 0;
-    late_ = 0;
-    while (due_ <= static_cast<double>(now)) {
+    while (due_ <= static_cast<double>(now) && has_room()) {
       lane& on = lanes_[turn_];
       turn_ = (turn_ + 1) % lanes_.size();
-      if (on.next - on.expected < plan_.window) {
-        ask(on, static_cast<std::int64_t>(due_));
-        due_ += step;
-        tried = 0;
-      } else if (++tried == lanes_.size()) {
-        late_ = 1;
-        return;
-      }
+      if (on.next - on.expected == plan_.window) continue;
+      ask(on, static_cast<std::int64_t>(due_));
+      due_ += step;
     }
   }
+  [[nodiscard]] bool has_room() const { return on_the_way_ < lanes_.size() * plan_.window; }
 
   bench::child& me_;
   const gateway_bench_plan& plan_;
@@ -175,7 +179,8 @@ class echo_load {
   std::deque<lane> lanes_;
   double due_ = 0;
   std::size_t turn_ = 0;
-  int late_ = 0;  // questions are due for which there was no room
+  std::uint64_t on_the_way_ = 0;  // questions of all lanes
+  bool will_pace_ = false;        // keep_pace() is called when something is due
 };
 
 class dial_load {

@@ -91,6 +91,14 @@ TEST(bench_gateway, begins_no_more_echoes_than_its_rate_says) {
   EXPECT_LE(static_cast<double>(run->echoes), 400 * run->seconds + 32) << "and those that were late";
 }
 
+TEST(bench_gateway, counts_from_when_a_question_was_due_also_where_there_was_no_room_for_it) {
+  auto plan = brief();
+  plan.rate = 1'000'000;  // one after the other: more than any machine does
+  const auto run = run_until_some(plan);
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_GT(run->latency.quantile(0.5), 5e6) << "nanoseconds: nearly as long as it has run by then";
+}
+
 TEST(bench_gateway, counts_dials) {
   auto plan = brief();
   plan.work = gateway_work::dials;

@@ -12,9 +12,11 @@
 namespace ferry::app {
 namespace {
 
-/// The URL to connect to.
+/// The URL to connect to, from when somebody listens there.
 std::string to_connect(const bench_plan& plan, const bench_board& board) {
-  return plan.external ? plan.url : board.where.url();
+  if (plan.external) return plan.url;
+  const auto listens_at = board.where.url();
+  return plan.listen_url == plan.url ? listens_at : plan.url;
 }
 
 /// The plan of one side. Both have the same options, but in a session each has a name; its files are new in each run,
@@ -64,7 +66,7 @@ class channel_pair final : public bench_pair {
 
  private:
   static bench_service listening(bench::child& me, loop& mine, const bench_plan& plan, bench_board& board) {
-    auto service = bench_service::open(mine.channels, plan.url, plan.with);
+    auto service = bench_service::open(mine.channels, plan.listen_url, plan.with);
     if (!service) give_up(me, service.error());
     board.where.publish(me, service->url());
     return std::move(*service);
@@ -120,10 +122,13 @@ result<std::unique_ptr<bench_pair>> make_bench_pair(bench_plan& plan) {
     return error(errc::misuse, "messages of " + std::to_string(plan.size) + " bytes: must be " +
                                    std::to_string(k_bench_min_size) + " (the sequence number) .. " +
                                    std::to_string(plan.with.max_message) + " (max_message)");
+  const auto listens_at = plan.external ? plan.url : url_to_listen(*at, plan.url);
+  if (!listens_at) return listens_at.error();
+  plan.listen_url = *listens_at;
   if (local && (raw || plan.external))
     return error(errc::unsupported, at->scheme + ":// stays in one process: it has no raw or external other side");
-  if (raw && at->scheme == "shm")
-    return error(errc::unsupported, "shm:// has no raw other side: no bytes flow there, only records");
+  if (raw && (at->scheme == "shm" || at->scheme == "sidecar"))
+    return error(errc::unsupported, at->scheme + ":// has no raw other side: no bytes flow there, only records");
   if (raw && plan.with.session != session_kind::none)
     return error(errc::unsupported, "a session has no raw other side: who throws bytes away acknowledges nothing");
   if (plan.uds_pair && (at->scheme != "ipc" || raw || plan.external))

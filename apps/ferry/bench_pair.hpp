@@ -24,8 +24,9 @@ class bench_pair {
 };
 
 /// The pair for this plan: channels, or a channel and a raw peer. The options of the plan's URL are in plan.with
-/// afterwards, for both sides.
-/// @return bad_url | unknown_scheme | unknown_option | bad_option | unsupported (write_only or read_only where messages
+/// afterwards, for both sides, and plan.listen_url is set.
+/// @return bad_url | unknown_scheme | unknown_option | bad_option | as url_to_listen() | unsupported (write_only or
+/// read_only where messages
 ///         do not leave the process; uds_pair without ipc) | misuse (a size below 8 or above max_message; an external
 ///         raw peer; session=persistent with a raw peer)
 [[nodiscard]] result<std::unique_ptr<bench_pair>> make_bench_pair(bench_plan& plan);

@@ -28,6 +28,7 @@ enum class bench_kind : std::uint8_t {
 struct bench_plan {
   bench_kind kind = bench_kind::rtt;
   std::string url;
+  std::string listen_url;  ///< of the server that is started; the same, but for services behind a sidecar
   options with;
   std::size_t size = 64;               ///< bytes of a message, k_bench_min_size .. max_message
   std::optional<std::uint64_t> count;  ///< ends after so many messages (rtt: round trips), or after `duration`

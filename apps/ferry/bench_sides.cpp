@@ -1,6 +1,8 @@
 #include "apps/ferry/bench_sides.hpp"
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "bench/tls_line.hpp"
@@ -31,6 +33,23 @@ result<endpoint> look_up_between_processes(const std::string& url, options& with
   if (at && stays_in_process(at->scheme))
     return error(errc::unsupported, at->scheme + ":// stays in one process: its two ends cannot be told apart");
   return at;
+}
+
+result<std::string> url_to_listen(const endpoint& at, const std::string& url) {
+  if (at.scheme != "sidecar") return url;
+  std::string wanted;
+  for (const auto& [key, value] : at.query)
+    if (key == "to") wanted = value;
+  if (wanted.empty()) return error(errc::bad_address, "whom to measure: write sidecar://DIR?to=ENTITY");
+  std::error_code failed;
+  const std::filesystem::path beside = std::filesystem::path(at.path + "/").parent_path().parent_path();
+  for (std::filesystem::directory_iterator one(beside, failed), end; !failed && one != end; one.increment(failed)) {
+    std::string service, entity;
+    if (std::ifstream(one->path() / "entity") >> service >> entity && entity == wanted)
+      return endpoint{"sidecar", {}, 0, one->path().string(), {}}.text();
+  }
+  return error(errc::not_found, "no directory in " + beside.string() + " is of entity " + wanted +
+                                    ": run `ferry bench serve sidecar://DIR` with its directory, and add --external");
 }
 
 result<void> bring_certificate(const std::string& url, options& with, const std::string& directory) {

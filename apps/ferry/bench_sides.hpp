@@ -8,12 +8,14 @@
 #include <boost/asio/io_context.hpp>
 #include <string>
 
+#include "apps/ferry/transports.hpp"
 #include "bench/child.hpp"
 
 namespace ferry::app {
 
 /// The event loop of one side.
 struct loop {
+  loop() { add_transports(channels); }
   boost::asio::io_context io{1};
   context channels{io};
 };
@@ -38,6 +40,11 @@ class meeting_point {
 [[nodiscard]] result<endpoint> look_up(const std::string& url, options& with);
 /// The same | unsupported: the two ends would be in one process
 [[nodiscard]] result<endpoint> look_up_between_processes(const std::string& url, options& with);
+
+/// Where the server listens that a client reaches by `url`, which was looked up: there too; for an entity of a sidecar
+/// in its directory, which lies beside the client's.
+/// @return not_found: no directory beside the client's is of that entity, with what to do
+[[nodiscard]] result<std::string> url_to_listen(const endpoint& at, const std::string& url);
 
 /// Where the URL asks for TLS and no certificate is named, makes one of 127.0.0.1 in `directory`, for both sides.
 /// @return errors of the URL, but an unknown scheme is left for later | unsupported: a build without TLS

@@ -61,7 +61,7 @@ void bridged_pair::lost(side& which, side& other, const error& why) {
   if (which.gone) return;
   if (!in_order(why)) {
     well_ = false;
-    say(which.link.url() + ": " + with_advice(why, which.link.url()).text());
+    say(which.link.url() + ": " + with_advice(why, which.link).text());
   }
   tally_.never_sent += which.link.stats().send_queue_messages;
   gone(which);

@@ -196,6 +196,7 @@ void add_bench(command_line app, int& exit_code) {
   add_bench_producers(bench, exit_code);
   add_bench_ring(bench, exit_code);
   add_bench_session(bench, exit_code);
+  add_bench_sidecar(bench, exit_code);
   add_bench_limits(bench, exit_code);
   add_bench_compare(bench, exit_code);
 }

@@ -9,6 +9,7 @@
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/bench_gateway.hpp"
 #include "apps/ferry/bench_output.hpp"
+#include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/flags.hpp"
 #include "bench/table.hpp"
 
@@ -20,7 +21,7 @@ constexpr const char* k_examples =
     "  ferry bench gateway --all                         every load of docs/performance.md, 64 B and 1 KiB\n"
     "  ferry bench gateway --clients 100 --window 4 --rate 20000\n"
     "  ferry bench gateway --clients 100 --window 16 --threads 2\n"
-    "  ferry bench gateway --carrier ws                  clients are WebSockets; snet: resumable streams\n"
+    "  ferry bench gateway --carrier ws                  clients are WebSockets; snet, token: resumable streams\n"
     "  ferry bench gateway --dials                       virtual connections made and closed\n"
     "  ferry bench gateway --idle --clients 9000         memory of clients that say nothing\n"
     "  ferry bench gateway --client-url tcp://host:5000 --server-url tcp://host:5001 --key-file key\n"
@@ -56,7 +57,10 @@ boost::json::object as_json(const measured_run& one, const bench::machine& host)
   boost::json::object all{
       {"name", "gateway"}, {"work", to_string(plan.work)}, {"clients", plan.clients}, {"machine", to_json(host)}};
   all["carrier"] = to_string(plan.carrier);
-  if (plan.external.client_url.empty()) all["threads"] = plan.threads;
+  if (plan.external.client_url.empty()) {
+    all["threads"] = plan.threads;
+    all["spin_ns"] = plan.spin.count();
+  }
   if (plan.work == gateway_work::idle) {
     all["rss_bytes_per_client"] = run.bytes_per_client();
     return all;
@@ -125,7 +129,7 @@ std::vector<gateway_bench_plan> plans_of(const load_flags& flags) {
   return made;
 }
 
-int run(load_flags& flags) {
+int run(load_flags& flags, const std::string& directory) {
   auto& plan = flags.plan;
   if (plan.external.client_url.empty() != plan.external.server_url.empty())
     refuse_usage("--client-url and --server-url go together: give both");
@@ -134,11 +138,17 @@ int run(load_flags& flags) {
     if (!std::getline(from, plan.external.key))
       return complain(error(errc::not_found, "--key-file: " + flags.key_file + " cannot be read"));
   }
-  const auto carriers = {gateway_carrier::tcp, gateway_carrier::ws, gateway_carrier::snet};
-  const auto* const carrier =
-      std::find_if(carriers.begin(), carriers.end(), [&](auto one) { return flags.carrier == to_string(one); });
-  if (carrier == carriers.end()) refuse_usage("--carrier " + flags.carrier + ": must be tcp, ws or snet");
+  const auto* const carrier = std::find_if(std::begin(k_gateway_carriers), std::end(k_gateway_carriers),
+                                           [&](auto one) { return flags.carrier == to_string(one); });
+  if (carrier == std::end(k_gateway_carriers))
+    refuse_usage("--carrier " + flags.carrier + ": must be tcp, ws, snet or token");
   plan.carrier = *carrier;
+  if (plan.carrier == gateway_carrier::token && plan.external.client_url.empty()) {
+    options made;
+    if (const auto brought = bring_certificate("tls://127.0.0.1:0", made, directory); !brought)
+      return complain(brought.error());
+    plan.certificate = plan.ca = made.tls_ca;
+  }
   plan.work = flags.dials ? gateway_work::dials : flags.idle ? gateway_work::idle : gateway_work::echo;
   plan.clients = static_cast<std::uint32_t>(flags.clients);
   plan.virtual_connections = static_cast<std::uint32_t>(flags.virtual_connections);
@@ -174,7 +184,10 @@ void add_bench_gateway(command_line bench, int& exit_code) {
   add_whole(command, "--window", flags->window, option_unit::count, 1, "Messages on the way on each (1)", 1000);
   add_whole(command, "--size", flags->size, option_unit::size, 16, "Bytes of a message (64)", 256u << 10);
   add_whole(command, "--threads", flags->threads, option_unit::count, 1, "Threads of the gateway (1)", 256);
-  command.add_option("--carrier", flags->carrier, "How clients come: tcp, ws, or snet, resumable streams (tcp)");
+  add_duration(command, "--spin", flags->plan.spin,
+               "How long each thread of the gateway looks for more before it sleeps (0)");
+  command.add_option("--carrier", flags->carrier,
+                     "How clients come: tcp, ws, or resumable streams, snet over tcp or token over tls (tcp)");
   add_whole(command, "--rate", flags->rate, option_unit::count, 1,
             "So many questions in a second; an echo's time counts from when its question was due");
   const flag dials =
@@ -189,12 +202,14 @@ void add_bench_gateway(command_line bench, int& exit_code) {
   command.add_option("--client-url", flags->plan.external.client_url, "Somebody else's gateway: where clients come");
   command.add_option("--server-url", flags->plan.external.server_url, "And where servers come");
   command.add_option("--key-file", flags->key_file, "Whose first line is its key for servers");
+  command.add_option("--ca", flags->plan.ca, "Certificates that its TLS is trusted by");
   add_whole(command, "--gateway-pid", flags->pid, option_unit::count, 1, "Its process, for its processor time",
             4'194'304);
   command.add_flag("--no-relay", flags->no_relay, "Without the bare relay");
   command.add_flag("--json", flags->json, "One object, or an array of them");
-  command.callback(
-      [flags, &exit_code] { exit_code = measure_at("", {}, [&](const std::string&) { return run(*flags); }); });
+  command.callback([flags, &exit_code] {
+    exit_code = measure_at("", {}, [&](const std::string& directory) { return run(*flags, directory); });
+  });
 }
 
 }  // namespace ferry::app

@@ -1,5 +1,5 @@
-// `ferry bench ring` and `ferry bench session`: shared memory and sessions against their limits; the measuring is
-// bench_ring's and bench/ring_limits'.
+// `ferry bench ring`, `ferry bench session` and `ferry bench sidecar`: shared memory, sessions and services against
+// their limits; the measuring is bench_ring's, bench_sidecar's and bench/ring_limits'.
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/bench_output.hpp"
 #include "apps/ferry/bench_ring.hpp"
+#include "apps/ferry/bench_sidecar.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/progress.hpp"
 #include "apps/ferry/settings.hpp"
@@ -39,6 +40,15 @@ constexpr const char* k_session_examples =
     "is\n"
     "the median over rounds of those of neighbours. Everything that arrives is checked. Over streams:\n"
     "'ferry bench rtt' and 'oneway' with 'URL?session=persistent'.";
+
+constexpr const char* k_sidecar_examples =
+    "  ferry bench sidecar\n"
+    "  ferry bench sidecar --only round_trip --only one_way --pin 0,1\n"
+    "  ferry bench sidecar --json > sidecar.json\n"
+    "\nOne thread sends and polls all services, the sidecar is another one, each on a core; rings are native. "
+    "Everything\n"
+    "that arrives is counted, and its numbers are checked. A service between processes that sleep:\n"
+    "'ferry bench rtt sidecar://DIR?to=ENTITY --external'.";
 
 struct ring_flags {
   ring_plan plan;
@@ -134,6 +144,23 @@ std::vector<ring_row> session_rows() {
        false,
        {},
        measure_durable_commits},
+  };
+}
+
+std::vector<ring_row> sidecar_rows() {
+  using namespace bench;
+  const auto time = nanoseconds_text;
+  return {
+      {"round_trip", "service to service, round trip of 64 B", "bare ring", time, true, 2.5,
+       measure_sidecar_round_trip},
+      {"one_way", "service to service, one way, 64 B", "bare ring", rate_text, false, 0.2, measure_sidecar_rate},
+      {"broadcast", "16 KiB to 8 services, for each of them", "one message to each", time, true, 0.25,
+       measure_sidecar_broadcast},
+      {"broadcast_sending", "the same, for who sends", "one message to each", time, true, 0.25,
+       measure_sidecar_broadcast_sending},
+      {"route_change", "longest pause while the route changes, p99", "", time, true, 1e6, measure_sidecar_route_change},
+      {"idle", "one way, 64 B, beside 256 services that do nothing", "alone", rate_text, false, 0.9,
+       measure_sidecar_idle},
   };
 }
 
@@ -291,6 +318,13 @@ void add_bench_session(command_line bench, int& exit_code) {
   add_comparisons(bench,
                   {"session", "Persistent sessions against rings without one, and against the disk", k_session_examples,
                    session_rows},
+                  exit_code);
+}
+
+void add_bench_sidecar(command_line bench, int& exit_code) {
+  add_comparisons(bench,
+                  {"sidecar", "Services that reach each other through a sidecar, against rings without one",
+                   k_sidecar_examples, sidecar_rows},
                   exit_code);
 }
 

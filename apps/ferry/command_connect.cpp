@@ -105,7 +105,7 @@ class conversation {
 
   void closed(const close_report& report) {
     tally_.never_sent = report.messages_unsent;
-    if (tally_.connections == 0) exit_code_ = complain(with_advice(report.reason, link_.url()));
+    if (tally_.connections == 0) exit_code_ = complain(with_advice(report.reason, link_));
     if (report.messages_unsent != 0) {
       exit_code_ = k_failed;
       say(counted(report.messages_unsent, "message") + " in the queue not sent");

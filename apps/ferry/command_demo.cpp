@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/demo_browser.hpp"
 #include "apps/ferry/demo_row.hpp"
+#include "apps/ferry/demo_services.hpp"
 #include "apps/ferry/demo_text.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/workplace.hpp"
@@ -27,8 +29,10 @@ constexpr const char* k_examples =
     "\nEach line is a message. It goes to another process (inproc: to the other end in this one), comes back, and is\n"
     "checked at both ends: number, order and content. Then one message at a time gives the round trip. In the rows "
     "with\n"
-    "a persistent session the other process is killed in the middle, and started again. The exit status is 0 only if\n"
-    "every row is perfect.";
+    "a persistent session the other process is killed in the middle, and started again; in the row sidecar the other "
+    "one\n"
+    "is a service behind ferry sidecar, of which another instance takes the place in the middle. The exit status is 0\n"
+    "only if every row is perfect.";
 
 constexpr const char* k_about_persistent =
     "\npersistent: exactly once, though the other process was killed (kill -9) in the middle and started again\n";
@@ -81,8 +85,12 @@ int move_lines(const demo_flags& flags, const std::string& directory) {
   for (const auto& scheme : all_schemes())
     if (scheme != "tls" || bench::tls_line::available()) rows.push_back(run_demo_row(scheme, *text, directory));
   for (const char* scheme : {"shm", "tcp"}) rows.push_back(run_persistent_demo_row(scheme, *text, directory));
+  if (auto services = run_services_demo_row(*text, directory)) rows.push_back(std::move(*services));
   const bool perfect = std::all_of(rows.begin(), rows.end(), [&](const demo_row& row) { return row.perfect(*text); });
-  const int printed = print(table_of(rows, *text) + k_about_persistent);
+  std::string about = k_about_persistent;
+  for (const auto& row : rows)
+    if (!row.about.empty()) about += row.name + ": " + row.about + "\n";
+  const int printed = print(table_of(rows, *text) + about);
   for (const auto& row : rows)
     if (!row.failure.empty()) say(row.name + ": " + row.failure);
   return perfect ? printed : k_failed;

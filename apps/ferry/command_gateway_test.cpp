@@ -1,23 +1,21 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "apps/ferry/gateway_commands.hpp"
 #include "apps/ferry/gateway_flags.hpp"
-#include "apps/ferry/program_under_test.hpp"
-#include "testing/tcp_by_hand.hpp"
+#include "apps/ferry/gateway_under_test.hpp"
 
 namespace ferry::app {
 namespace {
 
 using test::arguments;
+using test::gateway_process;
 using test::run_ferry;
 using words = std::vector<std::string>;
 
@@ -117,41 +115,6 @@ TEST(ferry_gateway, finds_the_example_good) {
   EXPECT_EQ(good.status, 0) << good.err;
 }
 
-// A gateway that the test talks to.
-class gateway_process : public ::testing::Test {
- protected:
-  void start(std::vector<std::string> more) {
-    std::vector<std::string> call{"gateway", "-ClientAddr=127.0.0.1:0", "-ServerAddr=127.0.0.1:0"};
-    call.insert(call.end(), more.begin(), more.end());
-    it.emplace(test::ferry_call(call));
-  }
-  std::string port_on_next_line() {
-    const auto line = it->read_error_line();
-    EXPECT_TRUE(line && line->find("listening on") != std::string::npos) << line.value_or("nothing");
-    return line ? line->substr(line->rfind(':') + 1) : "0";
-  }
-  static std::string page(const std::string& port, const std::string& path) {
-    ferry::test::raw_tcp one(static_cast<std::uint16_t>(std::stoi(port)));
-    one.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    while (!one.ended()) std::this_thread::yield();
-    return one.received();
-  }
-  static void wait_for_text(const std::string& path, const std::string& text) {
-    const auto end = std::chrono::steady_clock::now() + ferry::test::child::k_limit;
-    while (test::content_of(path).find(text) == std::string::npos) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end) << path << " says: " << test::content_of(path);
-      std::this_thread::yield();
-    }
-  }
-  void TearDown() override {
-    if (!it) return;
-    it->kill(SIGTERM);
-    EXPECT_EQ(it->finish(), 0) << it->error_output();
-  }
-  ferry::test::temp_dir place;
-  std::optional<ferry::test::child> it;
-};
-
 TEST_F(gateway_process, counts_packets_above_the_largest_chunk_of_its_pool) {
   start({"--admin-addr", ":0", "-MemPoolType", "sync", "-MemPoolMaxChunk", "4K", "-MemPoolPageSize=64K"});
   const auto clients = port_on_next_line();
@@ -176,11 +139,37 @@ TEST_F(gateway_process, shows_operators_its_numbers_and_who_is_there) {
   const auto numbers = page(admin, "/metrics");
   for (const char* line :
        {"ferry_gateway_members{role=\"client\"} 1\n", "ferry_gateway_refused_total{reason=\"unknown\"} 1\n",
-        "ferry_gateway_waiting_packets 0\n", "# TYPE ferry_gateway_forward_nanoseconds summary\n"})
+        "ferry_gateway_waiting_packets 0\n", "# TYPE ferry_gateway_forward_nanoseconds histogram\n"})
     EXPECT_NE(numbers.find(line), std::string::npos) << line << numbers;
   const auto list = page(admin, "/connections");
   EXPECT_NE(list.find("{\"role\":\"client\",\"id\":1,\"address\":\"127.0.0.1:"), std::string::npos) << list;
   EXPECT_TRUE(page(admin, "/other").starts_with("HTTP/1.1 404 "));
+}
+
+TEST_F(gateway_process, shows_operators_packets_and_bytes_each_way) {
+  using ferry::test::packet;
+  test::write_file(place.file("key"), "sekrit\n");
+  start({"--admin-addr", ":0", "--server-auth-key-file", place.file("key")});
+  const auto clients = port_on_next_line();
+  auto& server = knocking(port_on_next_line(), 7, "sekrit");
+  const auto admin = port_on_next_line();
+  EXPECT_TRUE(server.is_well());
+  auto& c = client(clients);
+  c.say(codec::gateway::command::dial(7));
+  const auto accepted = c.next_command();
+  ASSERT_TRUE(accepted && server.next_command());
+  for (const char* const message : {"one", "two"}) {
+    c.send(packet(accepted->connection, message));
+    EXPECT_EQ(server.next(), packet(accepted->connection, message));
+  }
+  server.send(packet(accepted->connection, "three"));
+  EXPECT_EQ(c.next(), packet(accepted->connection, "three"));
+  const auto numbers = page(admin, "/metrics");
+  for (const char* line : {"ferry_gateway_packets_total{direction=\"from_clients\"} 2\n",
+                           "ferry_gateway_packets_total{direction=\"from_servers\"} 1\n",
+                           "ferry_gateway_bytes_total{direction=\"from_clients\"} 22\n",
+                           "ferry_gateway_bytes_total{direction=\"from_servers\"} 13\n"})
+    EXPECT_NE(numbers.find(line), std::string::npos) << line << numbers;
 }
 
 TEST_F(gateway_process, keeps_its_number_in_a_file_and_others_of_its_name_out) {
@@ -206,13 +195,77 @@ TEST_F(gateway_process, reads_its_configuration_again_when_it_hangs_up) {
   start({"--config", path});
   (void)port_on_next_line();
   (void)port_on_next_line();
-  test::write_file(path, "client-max-conn = 2\nmax-packet = \"1K\"\n");
+  test::write_file(path, "client-max-conn = 2\nmax-packet = \"1K\"\nadmin-addr = \":0\"\nmem-pool-limit = \"1G\"\n");
   it->kill(SIGHUP);
-  EXPECT_EQ(it->read_error_line(), "ferry: the configuration was read again; with the next start only: max-packet");
+  EXPECT_EQ(it->read_error_line(),
+            "ferry: the configuration was read again; with the next start only: max-packet, admin-addr, mem-pool-...");
   test::write_file(path, "client-max-con = 2\n");
   it->kill(SIGHUP);
   const auto wrong = it->read_error_line();
   EXPECT_TRUE(wrong && wrong->starts_with("ferry: the configuration stays as it was: ")) << wrong.value_or("nothing");
+}
+
+TEST_F(gateway_process, holds_to_the_limits_and_the_key_that_it_has_read_again) {
+  using codec::gateway::command;
+  using codec::gateway::command_type;
+  const auto path = place.file("gateway.toml");
+  test::write_file(path, "client-max-conn = 1\nserver-auth-key = \"before\"\n");
+  start({"--config", path});
+  const auto clients = port_on_next_line();
+  const auto servers = port_on_next_line();
+  auto& server = knocking(servers, 7, "before");
+  EXPECT_TRUE(server.is_well());
+  EXPECT_TRUE(says_next("server 7 is there"));
+  auto& dialling = client(clients);
+  const auto answer = [&] {
+    dialling.say(command::dial(7));
+    const auto came = dialling.next_command();
+    return came ? came->type : command_type::ping;
+  };
+  EXPECT_EQ(answer(), command_type::accept);
+  EXPECT_EQ(answer(), command_type::refuse);
+  test::write_file(path, "client-max-conn = 2\nserver-auth-key = \"after\"\n");
+  it->kill(SIGHUP);
+  EXPECT_EQ(it->read_error_line(), "ferry: the configuration was read again");
+  EXPECT_EQ(answer(), command_type::accept);
+  EXPECT_EQ(answer(), command_type::refuse);
+  EXPECT_TRUE(knocking(servers, 8, "before").is_closed());
+  EXPECT_TRUE(knocking(servers, 8, "after").is_well());
+  EXPECT_FALSE(server.socket().ended()) << "it had logged in before";
+}
+
+TEST_F(gateway_process, ends_in_order_when_it_is_interrupted_and_at_once_the_second_time) {
+  using codec::gateway::command;
+  const auto key = place.file("key");
+  test::write_file(key, "sekrit\n");
+  start({"--server-auth-key-file", key, "--stop-within", "1h"});
+  const auto clients = port_on_next_line();
+  auto& server = knocking(port_on_next_line(), 7, "sekrit");
+  EXPECT_TRUE(server.is_well());
+  EXPECT_TRUE(says_next("server 7 is there"));
+  auto& c = client(clients);
+  c.say(command::dial(7));
+  const auto accepted = c.next_command();
+  ASSERT_TRUE(accepted && accepted->type == codec::gateway::command_type::accept);
+  EXPECT_EQ(server.next_command(), command::connect(accepted->connection, 1));
+  it->kill(SIGINT);
+  EXPECT_EQ(it->read_error_line(), "ferry: stopping: new dials are refused; again to end at once");
+  c.say(command::dial(7));
+  EXPECT_EQ(c.next_command(), command::refuse(7));
+  c.send(ferry::test::packet(accepted->connection, "goes on"));
+  EXPECT_EQ(server.next(), ferry::test::packet(accepted->connection, "goes on"));
+  it->kill(SIGINT);
+  EXPECT_EQ(it->finish(), 128 + SIGINT);
+  it.reset();
+}
+
+TEST_F(gateway_process, ends_by_itself_after_an_interrupt_when_nobody_talks) {
+  start({});
+  (void)port_on_next_line();
+  (void)port_on_next_line();
+  it->kill(SIGINT);
+  EXPECT_EQ(it->finish(), 0) << it->error_output();
+  it.reset();
 }
 
 TEST_F(gateway_process, does_what_its_command_file_says_when_it_is_told_to_look) {
@@ -282,12 +335,14 @@ TEST_F(gateway_process, without_a_name_has_no_command_file_and_says_so) {
 
 TEST(gateway_operator_files, lie_beside_the_pid_file) {
   gateway::configuration with;
+  EXPECT_EQ(operator_prefix(with), "ferry");
+  with.name = "";
   EXPECT_EQ(operator_prefix(with), "");
   with.name = "fastway";
   EXPECT_EQ(operator_prefix(with), "fastway");
   with.pid_file = "/run/ferry/g.pid";
   EXPECT_EQ(operator_prefix(with), "/run/ferry/fastway");
-  with.name.clear();
+  with.name.reset();
   EXPECT_EQ(operator_prefix(with), "/run/ferry/g");
   with.pid_file = "number";
   EXPECT_EQ(operator_prefix(with), "number");
@@ -315,7 +370,7 @@ TEST_F(gateway_process, goes_on_in_a_new_log_file_when_it_hangs_up) {
 TEST_F(gateway_process, started_with_hang_ups_ignored_keeps_its_log_and_its_configuration) {
   const auto path = place.file("gateway.log");
   arguments call{"/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh"};
-  for (const auto& word : test::ferry_call({"gateway", "-ServerAddr=127.0.0.1:0", "--log-file", path}))
+  for (const auto& word : test::ferry_call({"gateway", "-ServerAddr=127.0.0.1:0", "--name", "", "--log-file", path}))
     call.push_back(word);
   it.emplace(call);
   wait_for_text(path, "servers: listening on");
@@ -335,14 +390,15 @@ TEST_F(gateway_process, says_where_it_was_started_why_it_cannot_log_or_listen) {
   EXPECT_EQ(wrong.status, 1);
   EXPECT_NE(wrong.err.find("log-file: "), std::string::npos) << wrong.err;
   const auto path = place.file("gateway.log");
-  const auto deaf = run_ferry({"gateway", "-ServerAddr=ipc:///nonexistent/g.sock", "--log-file", path});
+  const auto deaf = run_ferry({"gateway", "-ServerAddr=ipc:///nonexistent/g.sock", "--name", "", "--log-file", path});
   EXPECT_EQ(deaf.status, 1);
   EXPECT_NE(deaf.err.find("/nonexistent/g.sock"), std::string::npos) << deaf.err;
   EXPECT_NE(test::content_of(path).find("/nonexistent/g.sock"), std::string::npos) << "and in the file";
 }
 
 TEST(ferry_gateway, listens_until_it_is_told_to_stop) {
-  ferry::test::child program(test::ferry_call({"gateway", "-ClientAddr=127.0.0.1:0", "-ServerAddr=127.0.0.1:0"}));
+  ferry::test::child program(
+      test::ferry_call({"gateway", "-ClientAddr=127.0.0.1:0", "-ServerAddr=127.0.0.1:0", "--name", ""}));
   const auto clients = program.read_error_line();
   const auto servers = program.read_error_line();
   ASSERT_TRUE(clients && servers);

@@ -2,7 +2,6 @@
 #include <ferry/url.hpp>
 
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +19,8 @@
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/inspect_report.hpp"
+#include "apps/ferry/inspect_sidecar.hpp"
+#include "apps/ferry/inspect_tcpshm.hpp"
 #include "apps/ferry/session_report.hpp"
 #include "apps/ferry/tally.hpp"
 #include "net/ring_link.hpp"
@@ -41,7 +42,12 @@ int show(const std::string& name, const std::vector<direction>& all, bool json,
   auto object = to_json(name, all);
   if (of) object["session"] = to_json(*of);
   const std::string first = of ? show_text(*of) + (all.empty() ? "" : "\n") : "";
-  const int printed = print(json ? boost::json::serialize(object) + "\n" : first + to_text(name, all));
+  std::string last;
+  if (of && !all.empty() && all.front().report) {
+    object["messages"] = messages_json(*all.front().report);
+    last = messages_text(*all.front().report);
+  }
+  const int printed = print(json ? boost::json::serialize(object) + "\n" : first + to_text(name, all) + last);
   const bool readable = std::all_of(all.begin(), all.end(), [](const direction& one) {
     return one.report && std::all_of(one.report->rings.begin(), one.report->rings.end(),
                                      [](const ring_report& ring) { return ring.unread || ring.busy; });
@@ -50,20 +56,6 @@ int show(const std::string& name, const std::vector<direction>& all, bool json,
 }
 
 // A file -------------------------------------------------------------------------------------------
-
-// A file is the same in every mount namespace, but for its name.
-memory_search who_maps(int fd, const std::string& path) {
-  struct stat about {};
-  if (::fstat(fd, &about) != 0) return {};
-  char device[32];
-  const int length = std::snprintf(device, sizeof device, "%02x:%02x", major(about.st_dev), minor(about.st_dev));
-  const std::string_view here(device, static_cast<std::size_t>(length));
-  std::error_code unused;
-  const std::string real = std::filesystem::canonical(path, unused);
-  return find_memory([&](const mapped_part& part) {
-    return part.inode == about.st_ino && (part.device == here || part.path == real);
-  });
-}
 
 error of_file(const error& why, const std::string& path) {
   if (why == errc::permission) return {why.reason(), why.text() + ": run as its owner or as root", why.system_errno()};
@@ -78,7 +70,7 @@ int inspect_ring_file(const std::string& path, bool json, const std::optional<se
   if (!size) return complain(size.error());
   auto report = inspect_memory(reader_of_file(fd->get(), path), *size);
   if (!report) return complain(of_file(report.error(), path));
-  auto mapped = who_maps(fd->get(), path);
+  auto mapped = find_file(fd->get(), path);
   direction one;
   if (!mapped.found.empty()) one.memory = std::move(mapped.found.front());
   one.hidden = mapped.hidden.size();
@@ -94,7 +86,10 @@ int inspect_ring_file(const std::string& path, bool json, const std::optional<se
 // Nothing where the name is of no session's file.
 std::optional<session_report> session_of(const std::string& path) {
   const auto slash = path.rfind('/');
-  const auto names = os::names_of_file(std::string_view(path).substr(slash + 1));
+  std::string file = path.substr(slash + 1);
+  for (const std::string_view beside : {".mismatch", ".session.spare", ".lock"})
+    if (file.ends_with(beside)) file.replace(file.size() - beside.size(), beside.size(), ".session");
+  const auto names = os::names_of_file(file);
   if (!names) return std::nullopt;
   const std::string dir = slash == 0 ? "/" : path.substr(0, slash);
   // A ring that is no session's may have such a name too.
@@ -103,9 +98,11 @@ std::optional<session_report> session_of(const std::string& path) {
 }
 
 int inspect_file(const std::string& path, bool json) {
+  if (const auto shown = inspect_tcpshm(path, json)) return *shown;
+  if (const auto shown = inspect_sidecar(path, json)) return *shown;
   const auto of = session_of(path);
   if (!of) return inspect_ring_file(path, json, of);
-  const std::string ring = path.substr(0, path.rfind('.')) + ".ring";
+  const std::string ring = os::session_paths(of->key.dir, {of->key.as, of->key.peer}).ring();
   // A ring that cannot be read is part of why the session cannot.
   if (!of->damage.empty()) return show(path, {}, json, of);
   return inspect_ring_file(ring, json, of);
@@ -136,8 +133,10 @@ std::string hidden_text(const memory_search& search) {
 }
 
 int say_nothing_found(const std::string& name, const options& with, const memory_search& search) {
+  const std::string file =
+      std::filesystem::is_regular_file(name) ? "; the file of that name is ./" + name + ": a path has a '/'" : "";
   const auto path = net::ring_socket_path(name, with, false);
-  if (!path) return complain(path.error().in("no process has a ring of shm://" + name + hidden_text(search)));
+  if (!path) return complain(path.error().in("no process has a ring of shm://" + name + hidden_text(search) + file));
   struct stat about {};
   const std::string there = ::lstat(path->c_str(), &about) != 0 ? "there is no socket " + *path +
                                                                       ": start the listener, or say where with "
@@ -148,7 +147,7 @@ int say_nothing_found(const std::string& name, const options& with, const memory
                                                           " is there, and nobody in this network namespace "
                                                           "listens on it: the next listener replaces it";
   return complain(
-      error(errc::not_found, "no process has a ring of shm://" + name + hidden_text(search) + "; " + there));
+      error(errc::not_found, "no process has a ring of shm://" + name + hidden_text(search) + "; " + there + file));
 }
 
 int inspect_endpoint(const std::string& name, const options& with, bool json) {
@@ -189,7 +188,9 @@ int inspect(const inspect_flags& flags) {
 constexpr const char* k_examples = R"(  ferry inspect news                             all connections of shm://news
   ferry inspect 'shm://news?runtime_dir=/run/a'  where the listener's socket lies, if there is no connection
   ferry inspect ./news.ring                      a file with a ring; a path has a '/'
-  ferry inspect ./alice~bob.session              the files of a session, under either name
+  ferry inspect ./alice~bob.session              the files of a session, under any of their names
+  ferry inspect ./alice_bob.ptcp                 a queue file of tcpshm; /dev/shm/alice_bob.shm: its shared memory
+  ferry inspect /run/ferry/101/recv.shm          a ring of a sidecar; recv.shm.ring: a native one; client.lock0: a pipe
   ferry inspect news --json | jq '.directions[].rings'
 
 It only reads, through /proc, and needs no help of the processes that share the rings, which may be stopped.

@@ -34,6 +34,11 @@ struct listen_flags {
 // that everything it sent was read.
 constexpr auto k_grace = std::chrono::milliseconds(250);
 
+// What a peer said of itself when it logged in; tcpshm's programs fill that up with zeros.
+std::string said_by(const peer_info& who) {
+  return shown(std::string_view(who.login_data).substr(0, who.login_data.find_last_not_of('\0') + 1), 64);
+}
+
 /// open --the count is reached--> counted --the grace is over--> ending --all channels gone--> flushing --> over
 /// open --signal--> ending        any --standard output fails--> flushing
 class listening {
@@ -62,8 +67,10 @@ class listening {
   enum class state { open, counted, ending, flushing };
   struct peer {
     channel link;
-    std::string name;
+    std::string address;
+    std::string said;                 // of itself, in its login
     std::shared_ptr<forwarder> echo;  // null without --echo
+    [[nodiscard]] std::string name() const { return said.empty() ? address : address + " ('" + said + "')"; }
     void pause_or_resume(bool stop) { stop || (echo && echo->blocked()) ? link.pause() : link.resume(); }
   };
 
@@ -79,8 +86,10 @@ class listening {
     }
     if (output_.full()) arrived.pause();
     arrived.on_up([this, id](const peer_info& who) {
-      peers_[id].name = who.text();
-      host_.channels().log(log_level::info, "listen", [&] { return "connection from " + who.text(); });
+      peer& here = peers_[id];
+      here.address = who.text();
+      here.said = said_by(who);
+      host_.channels().log(log_level::info, "listen", [&] { return "connection from " + here.name(); });
     });
     arrived.on_message([this, &fresh](const message_view& m) { take(fresh, m); });
     arrived.on_down([this, id](const down_info& why) { gone(id, why); });
@@ -90,7 +99,7 @@ class listening {
     if (flags_.count != 0 && tally_.messages_received == flags_.count) return refuse(from);
     tally_.messages_received += 1;
     tally_.bytes_received += m.payload.size();
-    write_message(output_, flags_.format, m, tally_.messages_received, from.name);
+    write_message(output_, flags_.format, m, tally_.messages_received, from.address, from.said);
     if (output_.full()) {
       for (auto& [id, one] : peers_) one.link.pause();
     }
@@ -99,14 +108,14 @@ class listening {
   }
 
   void refuse(peer& from) {
-    say("more came from " + from.name + " than --count " + std::to_string(flags_.count) + "; it is not taken");
+    say("more came from " + from.name() + " than --count " + std::to_string(flags_.count) + "; it is not taken");
     from.link.cut();
   }
 
   void echo(peer& to, const message_view& m) {
     const auto sent = to.echo->forward(m);
     if (!sent) {
-      say("cannot echo to " + to.name + ": " + sent.error().text());
+      say("cannot echo to " + to.name() + ": " + sent.error().text());
       return to.link.cut();
     }
     tally_.messages_sent += 1;
@@ -119,13 +128,17 @@ class listening {
   }
 
   void gone(std::uint64_t id, const down_info& why) {
-    peer& who = peers_[id];
+    const auto found = peers_.find(id);
+    if (found == peers_.end()) return;
+    const peer& who = found->second;
     tally_.add(why);
     tally_.never_sent += who.link.stats().send_queue_messages;
-    if (!in_order(why.reason)) say("connection from " + who.name + " ended: " + why.reason.text());
-    // Not now: it is this channel's handler that runs.
+    if (!in_order(why.reason)) say("connection from " + who.name() + " ended: " + why.reason.text());
+    // Not now: it is this channel's handler that runs. And not if it is up again: the peer of a session may be back.
     boost::asio::post(host_.io(), [this, id] {
-      peers_.erase(id);
+      const auto at = peers_.find(id);
+      if (at == peers_.end() || at->second.link.state() == channel_state::up) return;
+      peers_.erase(at);
       if (state_ == state::ending || (state_ == state::counted && peers_.empty())) end();
     });
   }

@@ -51,6 +51,7 @@ int loopback(const loopback_flags& flags) {
   {
     host look(flags.channels.log);
     schemes = look.channels().schemes();
+    std::erase(schemes, "sidecar");  // whose two ends have a third process between them
   }
   for (const auto& one : flags.only)
     if (std::find(schemes.begin(), schemes.end(), one) == schemes.end()) {

@@ -186,14 +186,22 @@ class sending {
 
   void connect_failed(const error& why) {
     if (tally_.connections != 0 || !link_.settings().reconnect || std::exchange(told_waiting_, true)) return;
-    say(with_advice(why, link_.url()).text());
+    // No time will make it another address; what the system has said of it, it may take back.
+    if (why == errc::bad_address && why.system_errno() == 0) return give_up(complain(why));
+    say(with_advice(why, link_).text());
     say("trying again" + (wait_.count() == 0 ? std::string("; Ctrl-C ends") : " for " + flags_.wait + " (--wait)"));
   }
 
   void look_at_the_clock() {
     if (state_ == state::closing || wait_.count() == 0 || std::chrono::steady_clock::now() - tally_.begin < wait_)
       return;
-    fail("gave up after " + flags_.wait + " (--wait)");
+    say("gave up after " + flags_.wait + " (--wait)");
+    give_up(k_failed);
+  }
+
+  void give_up(int status) {
+    failed_ = true;
+    status_ = status;
     link_.cut();
     close();
   }
@@ -221,7 +229,7 @@ class sending {
         ", of which at most " + std::to_string(stats.messages_maybe_lost) + " may be lost; " +
         std::to_string(report_.messages_unsent) + " queued and not sent" + given_up(stats.messages_poisoned) +
         (complete_ ? "" : "; the input was not sent to its end"));
-    return k_failed;
+    return status_;
   }
 
   [[nodiscard]] bool in_session() const { return link_.settings().session == session_kind::persistent; }
@@ -231,7 +239,7 @@ class sending {
   }
 
   void say_why_closed() {
-    if (tally_.connections == 0) return say(with_advice(report_.reason, link_.url()).text());
+    if (tally_.connections == 0) return say(with_advice(report_.reason, link_).text());
     if (report_.reason == errc::end_of_stream) return say("the other end closed before it had everything");
     if (report_.reason != errc::closed) say(report_.reason.text());
   }
@@ -246,6 +254,7 @@ class sending {
   std::shared_ptr<feeder> feeder_;
   tally tally_;
   close_report report_;
+  int status_ = k_failed;  // if not all went well
   state state_ = state::feeding;
   bool complete_ = false;  // the source has ended, and the channel has taken all of it
   bool failed_ = false;    // why was said

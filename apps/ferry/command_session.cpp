@@ -14,7 +14,9 @@
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/bench_flags.hpp"
 #include "apps/ferry/flags.hpp"
+#include "apps/ferry/inspect_maps.hpp"
 #include "apps/ferry/session_report.hpp"
+#include "os/mapping.hpp"
 
 namespace ferry::app {
 namespace {
@@ -22,13 +24,28 @@ namespace {
 struct session_flags {
   std::string dir;
   std::optional<std::string> as, peer;
+  std::optional<session_format> kind;
   bool json = false;
   bool yes = false;
   std::uint64_t messages = 0;
   std::optional<session_counts> remote;
 };
 
+// Where a name of tcpshm's has a '_', its file does not say where the other one begins: what is asked for does.
+bool is_asked_for_of_tcpshm(const session_key& key, const session_flags& flags) {
+  const std::string both = key.as + "_" + key.peer;
+  const std::string begin = flags.as.value_or("") + "_", end = "_" + flags.peer.value_or("");
+  if (flags.as && flags.peer) return both == *flags.as + end;
+  return (!flags.as || both.starts_with(begin)) && (!flags.peer || both.ends_with(end));
+}
+
+bool is_of_kind(const session_report& one, const session_flags& flags) {
+  return !flags.kind || one.key.format == *flags.kind;
+}
+
 bool is_asked_for(const session_report& one, const session_flags& flags) {
+  if (!is_of_kind(one, flags)) return false;
+  if (one.key.format == session_format::tcpshm) return is_asked_for_of_tcpshm(one.key, flags);
   return (!flags.as || one.key.as == *flags.as) && (!flags.peer || one.key.peer == *flags.peer);
 }
 
@@ -40,7 +57,8 @@ std::vector<session_report> sessions_of(const session_flags& flags) {
   if (!found.empty() || !flags.peer) return found;
   // Nobody has files under this name, but somebody may have met it.
   for (const auto& one : all)
-    if ((!flags.as || one.key.as == *flags.as) && one.peer == *flags.peer) found.push_back(one);
+    if (is_of_kind(one, flags) && (!flags.as || one.key.as == *flags.as) && one.peer == *flags.peer)
+      found.push_back(one);
   return found;
 }
 
@@ -71,8 +89,13 @@ result<session_report> one_session(const session_flags& flags) {
   auto found = sessions_of(flags);
   if (found.empty()) return nothing_found(flags);
   if (found.size() > 1)
-    return error(errc::misuse, "which one is meant: " + names_of(found) + "? Say so with --as and --peer");
-  return std::move(found.front());
+    return error(errc::misuse, "which one is meant: " + names_of(found) + "? Say so with --as, --peer and --kind");
+  session_report one = std::move(found.front());
+  if (one.key.format == session_format::tcpshm && flags.as && flags.peer) {
+    one.key.as = *flags.as;
+    one.key.peer = one.peer = *flags.peer;
+  }
+  return one;
 }
 
 int list(const session_flags& flags) {
@@ -108,9 +131,23 @@ answer ask(const std::string& question) {
 
 using mend = std::function<mending_report(const session_key&, mending)>;
 
+// Programs of tcpshm lock nothing, but have the file mapped.
+result<void> require_unused(const session_report& one) {
+  if (one.key.format != session_format::tcpshm || one.in_use) return {};
+  const std::string path = main_file(one.key);
+  const auto fd = os::open_file(path, false);
+  if (!fd) return fd.error();
+  for (const auto& memory : find_file(fd->get(), path).found)
+    for (const auto& view : memory.views)
+      return error(errc::busy, path + " is in use by process " + std::to_string(view.pid) + " (" + view.program +
+                                   "): end it first");
+  return {};
+}
+
 int mend_one(const session_flags& flags, const std::string& verb, const mend& act) {
   const auto one = one_session(flags);
   if (!one) return complain(one.error());
+  if (const auto unused = require_unused(*one); !unused) return complain(unused.error());
   const std::string what = verb + " " + name_of(*one) + ": ";
   if (!flags.yes) {
     const std::string costs = costs_text(act(one->key, mending::preview));
@@ -147,6 +184,13 @@ std::shared_ptr<session_flags> add_flags(command_line command) {
   };
   name("--as", flags->as, "Of the side with this name");
   name("--peer", flags->peer, "With this peer; '' for one that was not told whom to expect");
+  command.add_option(
+      "--kind",
+      [into = flags.get()](const std::string& text) {
+        static const std::vector<std::string_view> words{"ferry", "tcpshm"};
+        into->kind = choose("--kind", text, words) == 0 ? session_format::ferry : session_format::tcpshm;
+      },
+      "Only files of this kind: ferry, or tcpshm (.ptcp)");
   return flags;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <tuple>
 
+#include "apps/ferry/old_copy.hpp"
 #include "apps/ferry/program_under_test.hpp"
 #include "os/session_store.hpp"
 
@@ -54,8 +55,8 @@ TEST_F(session_command, lists_all_sessions_in_lines_that_line_up) {
   std::filesystem::resize_file(dir.file("alice~bob.session"), 7);
   const auto lines = lines_of(session({"list"}).out);
   ASSERT_EQ(lines.size(), 5u);
-  EXPECT_EQ(lines[0], "as     peer   consumed  acknowledged  sent  waiting  bytes  ring  state");
-  EXPECT_EQ(lines[1], "alice  carol         0             0     0        0      0  4KiB  in use");
+  EXPECT_EQ(lines[0], "as     peer   kind   consumed  acknowledged  sent  waiting  bytes  ring  state");
+  EXPECT_EQ(lines[1], "alice  carol  ferry         0             0     0        0      0  4KiB  in use");
   EXPECT_EQ(lines[2].substr(0, 12), "alice  bob  ");
   EXPECT_TRUE(lines[2].ends_with("  damaged"));
   EXPECT_TRUE(lines[3].starts_with("alice with carol does not fit: at 20")) << lines[3];
@@ -110,7 +111,8 @@ TEST_F(session_command, asks_which_session_is_meant_and_knows_what_was_probably_
     EXPECT_NE(got.err.find(said), std::string::npos) << got.err;
     EXPECT_EQ(got.out, "");
   };
-  refused({"show"}, 2, "which one is meant: alice with dave, alice with bob, alice with carol? Say so with --as and ");
+  refused({"show"}, 2,
+          "which one is meant: alice with dave, alice with bob, alice with carol? Say so with --as, --peer");
   refused({"show", "--as", "alcie"}, 1, "no session of alcie in " + dir.path().string() + ", did you mean 'alice'?");
   refused({"show", "--peer", "bobb"}, 1, "no session with bobb in " + dir.path().string() + ", did you mean 'bob'?");
   refused({"reset", "--peer", "eve", "--yes"}, 1, "There are: alice with dave, alice with bob, alice with carol");
@@ -178,6 +180,16 @@ TEST_F(session_command, skips_and_accepts_numbers) {
   EXPECT_TRUE(shown("bob").at("mismatch").is_null());
 }
 
+TEST_F(session_command, accepts_what_the_other_side_told_at_a_login_that_did_not_fit) {
+  const auto at = [&](const std::string& as) {
+    return "ipc://" + dir.file("socket") + "?session=persistent&as=" + as + "&dir=" + dir.file(as);
+  };
+  for (const char* side : {"alice", "bob"}) std::filesystem::create_directory(dir.path() / side);
+  listening_program bob(ferry_call({"listen", at("bob"), "--echo"}));
+  expect_that_an_old_copy_is_mended(dir, bob, at("alice"),
+                                    "this side: wants 1, has 1 .. 2; the other one: wants 2, has 2 .. 2");
+}
+
 TEST_F(session_command, leaves_a_session_alone_that_a_process_has) {
   const auto store = open("bob");
   for (const arguments& words :
@@ -200,20 +212,53 @@ TEST_F(session_command, finds_the_directory_as_the_channels_do) {
   EXPECT_NE(none.err.find("there is no session here (which directory: --dir)"), std::string::npos) << none.err;
 }
 
-TEST_F(session_command, inspect_shows_a_session_under_either_name_of_its_files) {
+TEST_F(session_command, inspect_shows_a_session_under_any_name_of_its_files) {
   make("bob");
-  for (const char* name : {"alice~bob.session", "alice~bob.ring"}) {
+  for (const char* name : {"alice~bob.session", "alice~bob.ring", "alice~bob.mismatch", "alice~bob.session.spare"}) {
     const auto seen = run_ferry({"inspect", dir.file(name)});
     EXPECT_EQ(seen.status, 0) << seen.err;
     EXPECT_NE(seen.out.find("alice with bob\n"), std::string::npos) << seen.out;
     EXPECT_NE(seen.out.find("\nwaiting   2 messages, "), std::string::npos) << seen.out;
     EXPECT_NE(seen.out.find("\nring  written"), std::string::npos) << seen.out;
+    EXPECT_TRUE(
+        seen.out.ends_with("\nmessage  kind  type  bytes\n"
+                           "      0  text     0      3\n"
+                           "      1  text     0      3\n"))
+        << seen.out;
     const auto object = boost::json::parse(run_ferry({"inspect", dir.file(name), "--json"}).out);
     EXPECT_EQ(object.at("session").at("sent"), 2);
+    EXPECT_EQ(boost::json::serialize(object.at("messages").as_array().at(1)),
+              R"({"number":1,"kind":"text","type":0,"bytes":3})");
     EXPECT_EQ(object.at("directions").as_array().at(0).at("rings").as_array().at(0).at("unread_records"), 2);
   }
   std::filesystem::resize_file(dir.file("alice~bob.session"), 7);
   EXPECT_EQ(run_ferry({"inspect", dir.file("alice~bob.session")}).status, 1);
+}
+
+TEST_F(session_command, inspect_names_a_file_that_was_named_without_a_slash) {
+  make("bob");
+  const std::string here = std::filesystem::current_path();
+  std::filesystem::current_path(dir.path());
+  const auto seen = run_ferry({"inspect", "alice~bob.session"});
+  std::filesystem::current_path(here);
+  EXPECT_EQ(seen.status, 1);
+  EXPECT_NE(seen.err.find("the file of that name is ./alice~bob.session"), std::string::npos) << seen.err;
+}
+
+TEST_F(session_command, inspect_shows_the_oldest_messages_that_wait_in_a_session_with_kind_type_and_size) {
+  {
+    const auto store = open("bob");
+    for (std::size_t i = 0; i < 20; ++i) {
+      const std::string text(i, 'x');
+      ASSERT_TRUE(
+          store->session().send({ferry::as_bytes(text), ferry::message_kind::binary, static_cast<std::uint16_t>(i)}));
+    }
+    store->session().commit();
+  }
+  const auto seen = run_ferry({"inspect", dir.file("alice~bob.session")});
+  EXPECT_NE(seen.out.find("\nmessage  kind    type  bytes\n      0  binary     0      0\n"), std::string::npos)
+      << seen.out;
+  EXPECT_TRUE(seen.out.ends_with("\n     15  binary    15     15\nand 4 more\n")) << seen.out;
 }
 
 }  // namespace

@@ -11,8 +11,8 @@
 #include "apps/ferry/bench_sides.hpp"
 #include "apps/ferry/demo_page.hpp"
 #include "bench/child.hpp"
-#include "gateway/admin_http.hpp"
 #include "gateway/gateway.hpp"
+#include "net/admin_http.hpp"
 #include "os/random.hpp"
 
 namespace ferry::app {
@@ -84,7 +84,7 @@ class room {
   std::map<std::uint32_t, channel> pages_;
 };
 
-gateway::http_page page_at(std::string_view path, const std::string& websocket) {
+net::http_page page_at(std::string_view path, const std::string& websocket) {
   if (path != "/" || websocket.empty()) return {404, {}, "there is only /\n"};
   return {200, "text/html; charset=utf-8", demo_page(websocket)};
 }
@@ -92,8 +92,8 @@ gateway::http_page page_at(std::string_view path, const std::string& websocket) 
 void serve(bench::child& me, const std::string& key, board& shared) {
   loop mine;
   std::string websocket;  // empty until the service is there
-  auto pages = gateway::admin_http::open(mine.channels, "tcp://127.0.0.1:0",
-                                         [&](std::string_view path) { return page_at(path, websocket); });
+  auto pages = net::admin_http::open(mine.channels, "tcp://127.0.0.1:0",
+                                     [&](std::string_view path) { return page_at(path, websocket); });
   if (!pages) give_up(me, pages.error());
   const auto page = "http" + pages->url().substr(3);
   shared.page.publish(me, page);

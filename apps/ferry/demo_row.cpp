@@ -21,11 +21,6 @@
 namespace ferry::app {
 namespace {
 
-constexpr std::uint64_t k_round_trips = 5000;
-constexpr std::int64_t k_longest_round_trips_ns = 500'000'000;
-constexpr std::string_view k_question = "a line of sixty-four bytes, as many round trips are made of it..";
-static_assert(k_question.size() == 64);
-
 struct board {
   meeting_point where;
   std::atomic<bool> killed;  // the persistent echo server, in its first life
@@ -175,19 +170,19 @@ class asker {
   }
 
   void ask() {
-    const auto sent = peer_.try_send(k_question);
+    const auto sent = peer_.try_send(k_demo_question);
     if (!sent) stop(sent.error());
   }
 
   void answered(bytes payload) {
     const auto now = bench::now_ns();
-    if (as_text(payload) != k_question) {  // an echo too many, or a wrong one
+    if (as_text(payload) != k_demo_question) {  // an echo too many, or a wrong one
       figures_.back += 1;
       return;
     }
     figures_.rtt.record(static_cast<std::uint64_t>(now - before_));
     const bool enough =
-        figures_.rtt.count() == k_round_trips || now - begun_ - figures_.elapsed_ns > k_longest_round_trips_ns;
+        figures_.rtt.count() == k_demo_round_trips || now - begun_ - figures_.elapsed_ns > k_demo_longest_ns;
     before_ = now;
     if (!enough) return ask();
     finished_ = true;
@@ -279,12 +274,11 @@ void ask(bench::child& me, loop& mine, board& shared, const demo_text& text, con
   if (!client.finished()) give_up(me, client.reason());
 }
 
-// A hundredth of the slowest speed that was ever seen is still time enough.
-std::chrono::seconds time_for(const demo_text& text) {
+}  // namespace
+
+std::chrono::seconds demo_time_for(const demo_text& text) {
   return std::chrono::seconds(60 + text.bytes_with_newlines() / 1'000'000);
 }
-
-}  // namespace
 
 demo_row run_demo_row(const std::string& scheme, const demo_text& text, const std::string& directory) {
   const bool local = stays_in_process(scheme);
@@ -306,7 +300,7 @@ demo_row run_demo_row(const std::string& scheme, const demo_text& text, const st
   if (!local)
     parts.push_back(
         {scheme + " echo server", {}, [&](bench::child& me) { serve(me, *shared, url, serving, text.lines()); }});
-  const auto outcome = bench::run_together(parts, time_for(text));
+  const auto outcome = bench::run_together(parts, demo_time_for(text));
   return {scheme, shared->figures, outcome ? "" : outcome.error().text()};
 }
 
@@ -322,7 +316,7 @@ demo_row run_persistent_demo_row(const std::string& scheme, const demo_text& tex
     serve_in_two_lives(me, *shared, url, in_session("echo", scheme, text, directory), text.lines());
   };
   const auto outcome =
-      bench::run_together({{name + " client", {}, client}, {name + " echo server", {}, server}}, time_for(text));
+      bench::run_together({{name + " client", {}, client}, {name + " echo server", {}, server}}, demo_time_for(text));
   return {name, shared->figures, outcome ? "" : outcome.error().text()};
 }
 

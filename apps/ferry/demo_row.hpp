@@ -3,9 +3,10 @@
 
 #include <ferry/error.hpp>
 
-#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "apps/ferry/bench_histogram.hpp"
 #include "apps/ferry/demo_text.hpp"
@@ -26,6 +27,7 @@ struct demo_row {
   std::string name;  ///< the scheme, and "-persistent" with a session
   demo_figures figures;
   std::string failure;  ///< why the row was not finished; empty: it was
+  std::string about{};  ///< a sentence below the table; may be empty
 
   [[nodiscard]] std::uint64_t lost() const noexcept { return below(figures.sent, figures.back); }
   [[nodiscard]] std::uint64_t duplicated() const noexcept { return below(figures.back, figures.sent); }
@@ -41,6 +43,14 @@ struct demo_row {
     return had < wanted ? wanted - had : 0;
   }
 };
+
+/// What every row asks after the lines, one question at a time: so many, but not for longer than this.
+inline constexpr std::string_view k_demo_question = "a line of sixty-four bytes, as many round trips are made of it..";
+static_assert(k_demo_question.size() == 64);
+inline constexpr std::uint64_t k_demo_round_trips = 5000;
+inline constexpr std::int64_t k_demo_longest_ns = 500'000'000;
+/// When a row is given up: at a hundredth of the slowest speed that was ever seen.
+[[nodiscard]] std::chrono::seconds demo_time_for(const demo_text& text);
 
 /// Blocks until it is done; the two sides are two child processes, or one where messages do not leave the process.
 /// The client draws a progress bar if standard error is a terminal.

@@ -53,7 +53,8 @@ TEST(fuzz_cases, are_wrong_for_websocket_where_they_say_so) {
   for (std::uint64_t seed = 0; seed < k_seeds; ++seed) {
     const auto one = make_fuzz_case({true, framing_kind::automatic, k_max}, seed);
     names.insert(one.name);
-    codec::websocket_decoder decoder(pool, {.max_frame = k_max, .max_message = k_max});
+    const codec::websocket_decoder_options options{.max_frame = k_max, .max_message = k_max};
+    codec::websocket_decoder decoder(pool, options);
     std::vector<std::byte> wire = one.wire;
     mutable_bytes rest(wire);
     std::optional<std::uint16_t> code;

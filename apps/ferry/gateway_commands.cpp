@@ -50,8 +50,8 @@ result<std::string> end(profile& now) {
 }  // namespace
 
 std::string operator_prefix(const gateway::configuration& with) {
-  if (with.pid_file.empty()) return with.name;
-  if (!with.name.empty()) return with.pid_file.substr(0, with.pid_file.rfind('/') + 1) + with.name;
+  if (with.pid_file.empty()) return with.name.value_or(std::string(gateway::k_default_name));
+  if (with.name && !with.name->empty()) return with.pid_file.substr(0, with.pid_file.rfind('/') + 1) + *with.name;
   return with.pid_file.ends_with(".pid") ? with.pid_file.substr(0, with.pid_file.size() - 4) : with.pid_file;
 }
 
@@ -85,7 +85,7 @@ void command_file::wait() {
 }
 
 void command_file::run() const {
-  if (path_.empty()) return say("commands are read from NAME.cmd, and without a name (--name) there is none");
+  if (path_.empty()) return say("commands are read from NAME.cmd, and with an empty --name there is none");
   const auto text = os::read_request(path_);
   if (!text) return say("commands: " + text.error().text());
   commands_.run_all(*text, [](const std::string& line) { say(line); });

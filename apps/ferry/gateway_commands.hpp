@@ -13,7 +13,8 @@
 namespace ferry::app {
 
 /// What the files beside the pid file begin with: "/run/fastway" of "/run/fastway.pid", in the directory of the pid
-/// file with the gateway's name if it has one; empty: it has neither.
+/// file with the gateway's name if it was given one; without a pid file its name, in the working directory; empty: its
+/// name is empty, and it has no pid file.
 [[nodiscard]] std::string operator_prefix(const gateway::configuration& with);
 
 /// "log level", "drain", "cpuprof start" and "cpuprof stop". `log` must outlive the table.

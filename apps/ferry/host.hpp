@@ -7,6 +7,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "apps/ferry/log.hpp"
+#include "apps/ferry/transports.hpp"
 #include "channel/fail.hpp"
 #include "net/event_loop.hpp"
 
@@ -19,6 +20,7 @@ class host {
   explicit host(log_level level = log_level::warn)
       : log_(level), context_(io_, {.log = &log_, .level = level, .blocking_executor = names_.get_executor()}) {
     or_fail(net::make_ready(io_));
+    add_transports(context_);
   }
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }

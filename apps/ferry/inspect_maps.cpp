@@ -1,11 +1,14 @@
 #include "apps/ferry/inspect_maps.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -150,6 +153,19 @@ memory_search find_memory(const std::function<bool(const mapped_part&)>& wanted,
   std::sort(search.found.begin(), search.found.end(),
             [](const mapped_memory& a, const mapped_memory& b) { return a.inode < b.inode; });
   return search;
+}
+
+memory_search find_file(int fd, const std::string& path) {
+  struct stat about {};
+  if (::fstat(fd, &about) != 0) return {};
+  char device[32];
+  const int length = std::snprintf(device, sizeof device, "%02x:%02x", major(about.st_dev), minor(about.st_dev));
+  const std::string_view here(device, static_cast<std::size_t>(length));
+  std::error_code unused;
+  const std::string real = std::filesystem::canonical(path, unused);
+  return find_memory([&](const mapped_part& part) {
+    return part.inode == about.st_ino && (part.device == here || part.path == real);
+  });
 }
 
 memory_reader reader_of(const mapped_memory& memory, const std::string& proc) {

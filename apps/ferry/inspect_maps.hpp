@@ -53,6 +53,9 @@ struct memory_search {
 [[nodiscard]] memory_search find_memory(const std::function<bool(const mapped_part&)>& wanted,
                                         const std::string& proc = "/proc");
 
+/// Who has a file mapped; it is the same in every mount namespace, but for its name. @param path  of it, as it is here
+[[nodiscard]] memory_search find_file(int fd, const std::string& path);
+
 /// Reads a piece of memory. @return truncated: there is none | permission, with what to do | ...
 using memory_reader = std::function<result<void>(std::uint64_t offset, mutable_bytes into)>;
 

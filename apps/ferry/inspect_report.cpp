@@ -162,6 +162,24 @@ boost::json::object json_of(const direction& one) {
 
 }  // namespace
 
+std::string mapped_text(const memory_search& by) {
+  std::string text;
+  for (const auto& memory : by.found)
+    for (const auto& view : memory.views)
+      text += (text.empty() ? "" : ", ") + std::to_string(view.pid) + " " + view.program;
+  if (text.empty()) text = "nobody";
+  if (!by.hidden.empty()) text += "; " + counted(by.hidden.size(), "process") + " may not be looked at";
+  return text;
+}
+
+boost::json::array mapped_json(const memory_search& by) {
+  boost::json::array all;
+  for (const auto& memory : by.found)
+    for (const auto& view : memory.views)
+      all.push_back(boost::json::object{{"pid", view.pid}, {"program", view.program}});
+  return all;
+}
+
 std::string to_text(const std::string& name, const std::vector<direction>& all) {
   std::string text;
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -176,6 +194,26 @@ boost::json::object to_json(const std::string& name, const std::vector<direction
   boost::json::array directions;
   for (const auto& one : all) directions.push_back(json_of(one));
   return {{"name", name}, {"directions", std::move(directions)}};
+}
+
+std::string messages_text(const memory_report& of_session) {
+  const auto& ring = of_session.rings.front();
+  if (ring.oldest.empty()) return "";
+  text_table table({"message", "kind", "type", "bytes"},
+                   {alignment::right, alignment::left, alignment::right, alignment::right});
+  for (const auto& one : ring.oldest)
+    table.add({std::to_string(one.number), one.text ? "text" : "binary", std::to_string(one.type),
+               std::to_string(one.bytes)});
+  const std::uint64_t more = ring.unread->records - ring.oldest.size();
+  return table.text() + (more != 0 ? "and " + std::to_string(more) + " more\n" : "");
+}
+
+boost::json::array messages_json(const memory_report& of_session) {
+  boost::json::array all;
+  for (const auto& one : of_session.rings.front().oldest)
+    all.push_back(boost::json::object{
+        {"number", one.number}, {"kind", one.text ? "text" : "binary"}, {"type", one.type}, {"bytes", one.bytes}});
+  return all;
 }
 
 }  // namespace ferry::app

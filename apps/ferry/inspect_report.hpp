@@ -22,9 +22,18 @@ struct direction {
   std::optional<bool> writer_lives, reader_lives;
 };
 
+/// Who has a file mapped: "4711 ferry, 4712 python3", "nobody"; and how many may not be looked at.
+[[nodiscard]] std::string mapped_text(const memory_search& by);
+/// [{pid, program}]
+[[nodiscard]] boost::json::array mapped_json(const memory_search& by);
+
 /// Lines of text: a table of each direction, and one of its rings. @param name  what was asked for
 [[nodiscard]] std::string to_text(const std::string& name, const std::vector<direction>& all);
 /// {name, directions: [{inode, size, producer_alive, mapped_by, ...}]}; docs/program.md explains the keys
 [[nodiscard]] boost::json::object to_json(const std::string& name, const std::vector<direction>& all);
+
+/// The oldest messages that wait in a session's ring, in lines; nothing where none does.
+[[nodiscard]] std::string messages_text(const memory_report& of_session);
+[[nodiscard]] boost::json::array messages_json(const memory_report& of_session);
 
 }  // namespace ferry::app

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <memory>
 
+#include "session/persistent_session.hpp"
+
 namespace ferry::app {
 namespace {
 
@@ -61,6 +63,20 @@ std::optional<ring_contents> scan(const ring_copy& copy, const line_copy& line) 
   return ring_scan(copy.span(), at);
 }
 
+std::vector<waiting_message> oldest_messages(const ring_copy& copy, const line_copy& line) {
+  std::vector<waiting_message> all;
+  ring_line unused;
+  ring_consumer reader(copy.span(), unused, line.position, line.sequence);
+  while (all.size() < k_most_messages) {
+    const auto record = reader.front();
+    const auto m = record ? session::message_of(record) : result<message_view>(errc::would_block);
+    if (!m) break;
+    all.push_back({line.sequence + all.size(), m->type, m->kind == message_kind::text, m->payload.size()});
+    reader.pop();
+  }
+  return all;
+}
+
 // What lies behind a position is not overwritten before the consumer has published a later one. So the position is read
 // again afterwards, and what is counted begins there.
 result<ring_report> inspect_ring(const memory_reader& read, const ring::geometry& sizes, std::uint32_t ring) {
@@ -89,6 +105,7 @@ result<ring_report> inspect_ring(const memory_reader& read, const ring::geometry
     report.sequence = line.sequence;
     report.wake_at = line.wake_at;
     report.busy = line.position != before->position;
+    if (report.unread) report.oldest = oldest_messages(copy, line);
     if (report.unread || !report.busy) break;
   }
   return report;

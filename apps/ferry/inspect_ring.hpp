@@ -13,12 +13,24 @@
 
 namespace ferry::app {
 
+inline constexpr std::size_t k_most_messages = 16;  ///< that are told one by one
+
+/// Of a session, that waits in its ring.
+struct waiting_message {
+  std::uint64_t number = 0;
+  std::uint16_t type = 0;
+  bool text = false;
+  std::uint64_t bytes = 0;  ///< of its payload
+};
+
 struct ring_report {
   std::uint64_t position = 0;  ///< that the consumer has published: it may have read on
   std::uint64_t sequence = 0;
   std::uint64_t wake_at = 0;            ///< the position that the producer waits for; 0: none
   std::optional<ring_contents> unread;  ///< from `position` on; nothing: damaged, or too busy
   bool busy = false;                    ///< it went on at every attempt to read it
+  /// The oldest that are unread, k_most_messages at most, of a session's ring; of another one it means nothing.
+  std::vector<waiting_message> oldest;
 };
 
 /// The memory of one direction.

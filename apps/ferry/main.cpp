@@ -113,6 +113,7 @@ int run(int argc, char** argv) {
   ferry::app::add_fuzz(commands, exit_code);
   ferry::app::add_loopback(commands, exit_code);
   ferry::app::add_gateway(commands, exit_code);
+  ferry::app::add_sidecar(commands, exit_code);
   try {
     std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     if (!words.empty() && words.front() == "gateway") words = ferry::app::spelled_as_ours(std::move(words));

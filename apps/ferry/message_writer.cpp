@@ -31,7 +31,8 @@ std::string base64(bytes data) {
   return out;
 }
 
-std::string json_of(const message_view& m, std::uint64_t number, const std::string& peer) {
+std::string json_of(const message_view& m, std::uint64_t number, const std::string& peer,
+                    const std::string& login_data) {
   boost::json::object all;
   all["n"] = number;
   all["kind"] = m.kind == message_kind::text ? "text" : "binary";
@@ -43,15 +44,16 @@ std::string json_of(const message_view& m, std::uint64_t number, const std::stri
     all["data"] = base64(m.payload);
   }
   all["peer"] = peer;
+  if (!login_data.empty()) all["login_data"] = login_data;
   return boost::json::serialize(all);
 }
 
 void write_message(output& to, message_format format, const message_view& m, std::uint64_t number,
-                   const std::string& peer) {
+                   const std::string& peer, const std::string& login_data) {
   switch (format) {
     case message_format::lines: to.write(m.payload); return to.put('\n');
     case message_format::raw: return to.write(m.payload);
-    case message_format::json: return to.write(json_of(m, number, peer) + "\n");
+    case message_format::json: return to.write(json_of(m, number, peer, login_data) + "\n");
     case message_format::none: return;
   }
 }

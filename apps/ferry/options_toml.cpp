@@ -8,6 +8,7 @@
 #include "apps/ferry/toml_entries.hpp"
 #include "channel/option_table.hpp"
 #include "channel/wording.hpp"
+#include "os/operator_files.hpp"
 
 namespace ferry::app {
 namespace {
@@ -52,7 +53,7 @@ result<void> set_options_from_toml(options& target, std::string_view text, const
 }
 
 result<void> set_options_from_toml_file(options& target, const std::string& path) {
-  const auto text = small_file(path);
+  const auto text = os::read_options(path);
   if (!text) return text.error();
   return set_options_from_toml(target, *text, path);
 }

@@ -24,12 +24,12 @@ std::string head_of(const codec::captured_flow& flow, codec::flow_side side) {
   return {};
 }
 
-struct place {
+struct span {
   std::size_t begin = 0, size = 0;
 };
 
 /// Where the value of a field lies in a head.
-std::optional<place> value_in(std::string_view head, std::string_view name) {
+std::optional<span> value_in(std::string_view head, std::string_view name) {
   for (std::size_t line = head.find("\r\n"); line != head.npos && line + 2 < head.size();) {
     const auto begin = line + 2;
     const auto end = std::min(head.find("\r\n", begin), head.size());
@@ -37,7 +37,7 @@ std::optional<place> value_in(std::string_view head, std::string_view name) {
     line = end;
     if (colon == head.npos || !net::same_name(head.substr(begin, colon), name)) continue;
     const auto value = std::min(head.find_first_not_of(" \t", begin + colon + 1), end);
-    return place{value, end - value};
+    return span{value, end - value};
   }
   return std::nullopt;
 }
@@ -53,10 +53,8 @@ replay_upgrade::replay_upgrade(const codec::captured_flow& flow)
     : recorded_(head_of(flow, codec::flow_side::client)), reads_(!recorded_.empty()) {
   const std::string answer = head_of(flow, codec::flow_side::server);
   if (!answer.starts_with("HTTP/1.1 101")) return;
-  if (const auto at = value_in(answer, "sec-websocket-accept")) {
-    accept_begin_ = at->begin;
-    accept_size_ = at->size;
-  }
+  if (const auto at = value_in(answer, "sec-websocket-accept")) accept_ = {at->begin, at->size, {}};
+  if (const auto at = value_in(answer, "sec-websocket-protocol")) protocol_ = {at->begin, at->size, {}};
 }
 
 std::vector<std::byte> replay_upgrade::read(bytes live) {
@@ -68,8 +66,10 @@ std::vector<std::byte> replay_upgrade::read(bytes live) {
   std::string seen = std::move(live_);
   if (end != seen.npos) {
     std::string head = seen.substr(0, end + k_end.size());
-    const std::string accept = net::accept_value(value_of(head, "sec-websocket-key"));
-    if (accept.size() == accept_size_) accept_ = accept;
+    std::string accept = net::accept_value(value_of(head, "sec-websocket-key"));
+    if (accept.size() == accept_.size) accept_.live = std::move(accept);
+    for (const auto offer : net::list_of(value_of(head, "sec-websocket-protocol")))
+      if (offer.size() == protocol_.size && protocol_.live.empty()) protocol_.live = offer;
     const auto take_recorded = [&](std::string_view name) {
       const auto here = value_in(head, name);
       const auto there = value_in(recorded_, name);
@@ -84,15 +84,19 @@ std::vector<std::byte> replay_upgrade::read(bytes live) {
 }
 
 bool replay_upgrade::is_ready(std::uint64_t offset, std::size_t size) const noexcept {
-  return !reads_ || accept_size_ == 0 || offset >= accept_begin_ + accept_size_ || offset + size <= accept_begin_;
+  const auto apart = [&](const place& one) {
+    return one.size == 0 || offset >= one.begin + one.size || offset + size <= one.begin;
+  };
+  return !reads_ || (apart(accept_) && apart(protocol_));
 }
 
 void replay_upgrade::answer(std::uint64_t offset, mutable_bytes data) const noexcept {
-  for (std::size_t i = 0; i < accept_.size(); ++i) {
-    const std::uint64_t at = accept_begin_ + i;
-    if (at >= offset && at - offset < data.size())
-      data[static_cast<std::size_t>(at - offset)] = static_cast<std::byte>(accept_[i]);
-  }
+  for (const place* one : {&accept_, &protocol_})
+    for (std::size_t i = 0; i < one->live.size(); ++i) {
+      const std::uint64_t at = one->begin + i;
+      if (at >= offset && at - offset < data.size())
+        data[static_cast<std::size_t>(at - offset)] = static_cast<std::byte>(one->live[i]);
+    }
 }
 
 }  // namespace ferry::app

@@ -10,7 +10,8 @@
 namespace ferry::app {
 
 /// What is another one each time in a client's request takes the captured request's form, so that the rest can be
-/// compared; and the captured answer is given the Sec-WebSocket-Accept that belongs to the key that the client sent.
+/// compared; and the captured answer is given the Sec-WebSocket-Accept that belongs to the key that the client sent,
+/// and of the subprotocols that it offered the first one as long as the captured answer's, which is blank.
 class replay_upgrade {
  public:
   static constexpr std::size_t k_most_head = 64u << 10;  ///< a longer request is compared as it is
@@ -27,12 +28,16 @@ class replay_upgrade {
   void answer(std::uint64_t offset, mutable_bytes data) const noexcept;
 
  private:
-  std::string recorded_;            // the captured request's head
-  std::string live_;                // what has come of this one's
-  bool reads_ = true;               // it is not whole
-  std::uint64_t accept_begin_ = 0;  // where the value lies in what the server sends
-  std::size_t accept_size_ = 0;     // 0: the capture has none
-  std::string accept_;              // what belongs there; empty: not known
+  /// Of a value in what the server sends.
+  struct place {
+    std::uint64_t begin = 0;
+    std::size_t size = 0;  // 0: the capture has none
+    std::string live;      // what belongs there, of that size; empty: not known
+  };
+  std::string recorded_;  // the captured request's head
+  std::string live_;      // what has come of this one's
+  bool reads_ = true;     // it is not whole
+  place accept_, protocol_;
 };
 
 }  // namespace ferry::app

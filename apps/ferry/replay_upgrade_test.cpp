@@ -61,6 +61,29 @@ TEST(replay_upgrade, leaves_what_follows_the_request_and_what_differs_in_it) {
   EXPECT_EQ(text(one.read(as_bytes("Host: x\r\n\r\n"))), "Host: x\r\n\r\n");
 }
 
+TEST(replay_upgrade, answers_a_subprotocol_by_the_clients_own_of_that_length_as_the_capture_has_it_blank) {
+  const std::string end = "\r\n\r\n";
+  const auto asked = [&](const std::string& offers) {
+    return "GET / HTTP/1.1\r\nSec-WebSocket-Protocol: " + offers + end;
+  };
+  const auto agreed = [&](const std::string& one) {
+    return "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Protocol: " + one + end;
+  };
+  const std::string recorded = asked("xxxxx xxxx"), answered = agreed("xxxx");
+  codec::captured_flow blank;
+  blank.pieces = {{flow_side::client, 0, as_bytes(recorded)}, {flow_side::server, 0, as_bytes(answered)}};
+  for (const auto& [offers, chosen] :
+       {std::pair<std::string, std::string>{"secret, chat,mqtt", "chat"}, {"secret", "xxxx"}}) {
+    replay_upgrade one(blank);
+    EXPECT_FALSE(one.is_ready(0, answered.size()));
+    EXPECT_EQ(text(one.read(as_bytes(asked(offers)))), recorded) << "it is not compared";
+    ASSERT_TRUE(one.is_ready(0, answered.size()));
+    auto sent = test::make_bytes(answered);
+    one.answer(0, sent);
+    EXPECT_EQ(text(sent), agreed(chosen));
+  }
+}
+
 TEST(replay_upgrade, lets_everything_through_where_nothing_was_agreed_on_or_the_request_has_no_end) {
   codec::captured_flow refused;
   const std::string no = "HTTP/1.1 404 Not Found\r\nSec-WebSocket-Accept: x\r\n\r\n";

@@ -12,8 +12,8 @@ namespace ferry::app {
 
 /// The fields of HTTP's heads that are other ones each time, in small letters: secrets are blank in a capture; dates
 /// and keys are made anew.
-inline constexpr std::array<std::string_view, 7> k_other_each_time{
-    "authorization",     "proxy-authorization", "cookie", "set-cookie", "date",
+inline constexpr std::array<std::string_view, 8> k_other_each_time{
+    "authorization",     "proxy-authorization", "cookie", "set-cookie", "sec-websocket-protocol", "date",
     "sec-websocket-key", "sec-websocket-accept"};
 
 /// Takes the masks off the frames of one direction of a WebSocket (RFC 6455 section 5.3), which are other ones each

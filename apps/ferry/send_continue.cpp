@@ -159,7 +159,7 @@ class continuing {
   void connect_failed(const error& why) {
     if (why.text() == told_failure_ || !link_.settings().reconnect) return;
     told_failure_ = why.text();
-    say(with_advice(why, link_.url()).text());
+    say(with_advice(why, link_).text());
     if (tally_.connections == 0)
       say("trying again" +
           (flags_.wait.count() == 0 ? std::string("; Ctrl-C ends") : " for " + flags_.wait_text + " (--wait)"));
@@ -246,6 +246,8 @@ int send_and_continue(const continue_flags& flags, const options& with) {
     return complain({errc::bad_option,
                      "--continue needs a session, whose state is how far FILE was sent; write 'URL?session=persistent"
                      "&as=NAME&dir=DIR' on both sides"});
+  if (flags.file == "-")
+    return complain({errc::bad_option, "--continue needs a file that it can come back to, not standard input"});
   return continuing(flags).run(with);
 }
 

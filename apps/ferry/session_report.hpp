@@ -5,12 +5,17 @@
 
 #include <boost/json/fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ferry::app {
 
-/// "alice with bob", "alice with whomever it meets"
+/// "alice with bob", "alice with whomever it meets", "alice with bob (tcpshm)"
 [[nodiscard]] std::string name_of(const session_report& one);
+/// Of its files, as in --kind and in tables.
+[[nodiscard]] std::string_view kind_of(const session_key& key);
+/// The file that a process which is at work has mapped.
+[[nodiscard]] std::string main_file(const session_key& key);
 
 /// One line for each, then why those cannot go on that cannot.
 [[nodiscard]] std::string list_text(const std::vector<session_report>& all);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "channel/fail.hpp"
+#include "os/child_process.hpp"
 
 namespace ferry::app {
 namespace {
@@ -17,8 +18,13 @@ namespace {
 // The one thing that a signal handler can tell the event loop with. -1: nobody listens.
 std::atomic<int> wake_fd{-1};
 
+// Process 1 of a container, whom signals with their default action do not reach.
+bool is_first_process() noexcept { return ::getpid() == 1; }
+
+void end_at_once(int number) { ::_exit(128 + number); }
+
 void restore_defaults() noexcept {
-  for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
+  for (const int number : {SIGINT, SIGTERM}) std::signal(number, is_first_process() ? &end_at_once : SIG_DFL);
 }
 
 void on_signal(int number) {
@@ -65,6 +71,36 @@ void stop_signals::cancel() noexcept {
   ::close(wake_fd.exchange(-1));
   boost::system::error_code ignored;
   parts_->told.close(ignored);
+}
+
+orphan_reaper::orphan_reaper(boost::asio::io_context& io) : signals_(io) {
+  if (!is_first_process()) return;
+  signals_.add(SIGCHLD);
+  wait();
+}
+
+void orphan_reaper::wait() {
+  signals_.async_wait([this](const boost::system::error_code& failed, int) {
+    if (failed) return;
+    wait();
+    os::child_process::reap_orphans();
+  });
+}
+
+hangup_signal::hangup_signal(boost::asio::io_context& io, std::function<void()> then)
+    : then_(std::move(then)), signals_(io) {
+  struct sigaction now {};
+  if (::sigaction(SIGHUP, nullptr, &now) != 0 || now.sa_handler == SIG_IGN) return;
+  signals_.add(SIGHUP);
+  wait();
+}
+
+void hangup_signal::wait() {
+  signals_.async_wait([this](const boost::system::error_code& failed, int) {
+    if (failed) return;
+    wait();
+    then_();
+  });
 }
 
 }  // namespace ferry::app

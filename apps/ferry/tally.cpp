@@ -50,6 +50,12 @@ error with_advice(const error& why, const std::string& url) {
   const auto text = [&](const std::string& advice) {
     return error(why.reason(), why.text() + advice, why.system_errno());
   };
+  // Who listens there has a directory of its own, and whose it is only the sidecar knows.
+  const bool by_sidecar = url.starts_with("sidecar:");
+  if (by_sidecar && why == errc::refused)
+    return text("; start one with: ferry listen sidecar://DIR, where DIR is the directory of that entity");
+  if (by_sidecar && why == errc::not_found)
+    return text("; check the path, or start a sidecar: ferry sidecar --service name=NUMBER,id=ENTITY,dir=DIR");
   switch (why.reason()) {
     case errc::refused: return text("; nobody listens there, start one with: ferry listen " + for_shell(url));
     case errc::not_found:
@@ -59,6 +65,13 @@ error with_advice(const error& why, const std::string& url) {
     case errc::timeout: return text("; check address and firewall, or raise the option named");
     default: return why;
   }
+}
+
+error with_advice(const error& why, const channel& missing) {
+  std::string url = missing.url();
+  if (missing.settings().session == session_kind::persistent)
+    url += std::string(url.find('?') == url.npos ? "?" : "&") + "session=persistent&as=NAME&dir=DIR";
+  return with_advice(why, url);
 }
 
 }  // namespace ferry::app

@@ -35,5 +35,7 @@ struct tally {
 
 /// The text of why a channel could not be had, and what to do about it.
 [[nodiscard]] error with_advice(const error& why, const std::string& url);
+/// The same; a listener that is missing is named with the session that it has to have.
+[[nodiscard]] error with_advice(const error& why, const channel& missing);
 
 }  // namespace ferry::app

@@ -3,17 +3,12 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
 #include <utility>
 
 #include "channel/option_value.hpp"
 
 namespace ferry::app {
 namespace {
-
-constexpr std::size_t k_max_file = 1 << 20;
 
 std::optional<std::string> text_of(const toml::node& value) {
   if (const auto* text = value.as_string()) return text->get();
@@ -37,24 +32,16 @@ struct found {
   const toml::node* value;
 };
 
-}  // namespace
-
-result<std::vector<toml_entry>> toml_entries(std::string_view text, const std::string& file_name,
-                                             std::string_view table) {
-  toml::table top;
+result<toml::table> parsed(std::string_view text, const std::string& file_name) {
   try {
-    top = toml::parse(text);
+    return toml::table(toml::parse(text));
   } catch (const toml::parse_error& e) {
     return error(errc::bad_option, file_name + ":" + std::to_string(e.source().begin.line) +
                                        ": not TOML: " + std::string(e.description()));
   }
-  std::vector<found> all;
-  for (const auto& [key, value] : top) {
-    const auto* inside = key.str() == table ? value.as_table() : nullptr;
-    if (!inside) all.push_back({&key, &value});
-    if (!inside) continue;
-    for (const auto& [inner, inner_value] : *inside) all.push_back({&inner, &inner_value});
-  }
+}
+
+std::vector<toml_entry> in_order_of_lines(std::vector<found> all, const std::string& file_name) {
   const auto position = [](const found& one) {
     return std::pair(one.key->source().begin.line, one.key->source().begin.column);
   };
@@ -66,15 +53,39 @@ result<std::vector<toml_entry>> toml_entries(std::string_view text, const std::s
   return made;
 }
 
-result<std::string> small_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
-  if (!file) return error::from_errno(errno, "open " + path);
-  std::string text(k_max_file + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()) != 0) return error::from_errno(errno, "read " + path);
-  if (text.size() > k_max_file)
-    return error(errc::bad_option, path + ": larger than 1 MiB, which no file of options is");
-  return text;
+}  // namespace
+
+result<std::vector<toml_entry>> toml_entries(std::string_view text, const std::string& file_name,
+                                             std::string_view table) {
+  const auto top = parsed(text, file_name);
+  if (!top) return top.error();
+  std::vector<found> all;
+  for (const auto& [key, value] : *top) {
+    const auto* inside = key.str() == table ? value.as_table() : nullptr;
+    if (!inside) all.push_back({&key, &value});
+    if (!inside) continue;
+    for (const auto& [inner, inner_value] : *inside) all.push_back({&inner, &inner_value});
+  }
+  return in_order_of_lines(std::move(all), file_name);
+}
+
+result<std::vector<std::vector<toml_entry>>> toml_tables(std::string_view text, const std::string& file_name,
+                                                         std::string_view name) {
+  const auto top = parsed(text, file_name);
+  if (!top) return top.error();
+  std::vector<std::vector<toml_entry>> made;
+  const auto* list = (*top)[name].as_array();
+  if (list == nullptr) return made;
+  for (const auto& item : *list) {
+    const auto* one = item.as_table();
+    if (one == nullptr)
+      return error(errc::bad_option, file_name + ":" + std::to_string(item.source().begin.line) + ": " +
+                                         std::string(name) + " must be tables [[" + std::string(name) + "]]");
+    std::vector<found> all;
+    for (const auto& [key, value] : *one) all.push_back({&key, &value});
+    made.push_back(in_order_of_lines(std::move(all), file_name));
+  }
+  return made;
 }
 
 }  // namespace ferry::app

@@ -22,7 +22,9 @@ struct toml_entry {
 [[nodiscard]] result<std::vector<toml_entry>> toml_entries(std::string_view text, const std::string& file_name,
                                                            std::string_view table);
 
-/// The content of a file of at most 1 MiB. @return the error of opening or reading it | bad_option: it is larger
-[[nodiscard]] result<std::string> small_file(const std::string& path);
+/// Each of the tables [[NAME]], in the order of the file. @return as of toml_entries()
+[[nodiscard]] result<std::vector<std::vector<toml_entry>>> toml_tables(std::string_view text,
+                                                                       const std::string& file_name,
+                                                                       std::string_view name);
 
 }  // namespace ferry::app

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/ferry/program_under_test.hpp"
+#include "testing/raw_tcp.hpp"
 
 namespace {
 
@@ -17,16 +18,17 @@ class transfer : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override { ::setenv("RUNTIME_DIRECTORY", directory_.path().c_str(), 1); }
   void TearDown() override { ::unsetenv("RUNTIME_DIRECTORY"); }
-  /// Where to listen; every test process has its own directory and any free port.
+  /// Where to listen; every test process has its own directory, and a port that nobody else takes.
   [[nodiscard]] std::string url() const {
     const std::string scheme = GetParam();
     if (scheme == "shm") return "shm://transfer";
-    return scheme == "ipc" ? "ipc://" + directory_.file("socket") : "tcp://127.0.0.1:0";
+    return scheme == "ipc" ? "ipc://" + directory_.file("socket") : "tcp://127.0.0.1:" + std::to_string(port_.number());
   }
   [[nodiscard]] std::string file(const std::string& name) const { return directory_.file(name); }
 
  private:
   ferry::test::temp_dir directory_;
+  ferry::test::reserved_port port_;
 };
 
 INSTANTIATE_TEST_SUITE_P(over, transfer, ::testing::Values("ipc", "tcp", "shm"),

@@ -87,6 +87,24 @@ TEST_F(two_way, bridge_connects_two_that_listen_and_ends_both_on_ctrl_c) {
   EXPECT_EQ(second.stop().status, 0);
 }
 
+TEST_F(two_way, listen_says_who_has_come_and_what_he_says_of_himself) {
+  const std::string of_session = "?session=persistent&dir=" + directory.path().string();
+  listening_program listener(
+      ferry_call({"listen", ipc("a") + of_session + "&as=bob", "--log", "info", "--output", "json"}));
+  EXPECT_EQ(run_ferry({"send", ipc("a") + of_session + "&as=alice", "-o", "login_data=desk 7\t", "-m", "hello"}).status,
+            0);
+  std::string all;
+  while (all.find("connection from ") == all.npos) {
+    const auto line = listener.process().read_error_line();
+    ASSERT_TRUE(line) << all;
+    all += *line + "\n";
+  }
+  EXPECT_NE(all.find(" ('desk 7\\x09')"), std::string::npos) << all;
+  const auto end = listener.stop();
+  EXPECT_EQ(end.status, 0);
+  EXPECT_NE(end.out.find(R"("login_data":"desk 7\\x09")"), std::string::npos) << end.out;
+}
+
 TEST_F(two_way, bridge_says_which_side_is_not_there) {
   listening_program listener(ferry_call({"listen", ipc("a")}));
   const auto got = run_ferry({"bridge", listener.url(), ipc("b")});

@@ -216,7 +216,8 @@ class channel {
   /// direction ends too, once what is queued is sent; with it, it stays open until half_close() or async_close(). Not
   /// called where the end counts as a lost connection (`reconnect`), or when our direction has ended before.
   void on_peer_end(std::function<void()> handler);
-  /// An attempt to connect failed; with `reconnect`, the next one follows.
+  /// An attempt to connect failed; with `reconnect`, the next one follows. Of the accepted end of a session: its peer
+  /// has not come back in `session_wait`, or at another event loop, and the channel ends.
   void on_connect_failure(std::function<void(const error&)> handler);
   /// An attempt to connect has come a step further; its outcome is told by on_up or on_connect_failure.
   void on_attempt(std::function<void(attempt_step)> handler);

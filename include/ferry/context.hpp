@@ -16,7 +16,8 @@
 namespace ferry {
 namespace detail {
 class residents;
-}
+class session_book;
+}  // namespace detail
 namespace net {
 class capture_files;
 }
@@ -48,7 +49,8 @@ class context {
   explicit context(boost::asio::io_context& io, const context_options& with = {});
   /// With a pool of the caller's, of whatever kind, which others may use too; `with.buffers` says nothing then.
   context(boost::asio::io_context& io, std::shared_ptr<buffer_pool> buffers, const context_options& with = {});
-  /// A context for another io_context (another thread) that shares buffers, transports and inproc names with `other`.
+  /// A context for another io_context (another thread) that shares buffers, transports, inproc names and the
+  /// sessions of accepted ends with `other`: a peer may come back at either's listener.
   context(boost::asio::io_context& io, const context& other);
   /// Lets go of what is still under way; its handlers are not called.
   ~context();
@@ -64,6 +66,8 @@ class context {
   [[nodiscard]] const boost::asio::any_io_executor& blocking_executor() const noexcept { return blocking_executor_; }
   [[nodiscard]] const std::shared_ptr<detail::residents>& residents() const noexcept { return residents_; }
 
+  /// The sessions of accepted ends that are open in this context and those that share its transports.
+  [[nodiscard]] const std::shared_ptr<detail::session_book>& sessions() const noexcept;
   /// The capture files of this context and those that share its transports.
   [[nodiscard]] const std::shared_ptr<net::capture_files>& captures() const noexcept;
 

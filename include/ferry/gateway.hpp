@@ -35,14 +35,15 @@ enum class gateway_resume : std::uint8_t {
 };
 
 /// Virtual connections live on in a stream that outlives its connections; nothing is lost. The stream ends when there
-/// is no other connection within `wait`, or when more was on its way than `history_bytes`: what both systems hold of a
+/// is no other connection within `wait`, or when more was on its way than `history_limit`: what both systems hold of a
 /// connection (socket_send_buffer here, what the gateway's receives) should fit into that.
 struct gateway_resume_options {
   using duration = options::duration;
   gateway_resume kind = gateway_resume::off;
-  bool encrypt = false;                                   ///< snet: with RC4, as the gateway says
-  std::size_t history_bytes = 1u << 20;                   ///< of what was sent last, to be sent again; 1 at least
-  duration wait = std::chrono::seconds(60);               ///< for another connection; the gateway has a time of its own
+  bool encrypt = false;                      ///< snet: with RC4, as the gateway says
+  std::size_t history_bytes = 1u << 20;      ///< of what was sent last, to be sent again; 1 at least
+  std::size_t history_limit = 8u << 20;      ///< to which that grows, from the context's buffers; less: it does not
+  duration wait = std::chrono::seconds(60);  ///< for another connection; the gateway has a time of its own
   duration handshake_timeout = std::chrono::seconds(10);  ///< of one attempt to make another one
 };
 
@@ -94,6 +95,7 @@ struct gateway_stats {
   std::size_t open = 0;                         ///< virtual connections now
   std::size_t dialling = 0;                     ///< dials that wait
   std::size_t arriving = 0;                     ///< that nobody has accepted yet
+  std::uint64_t resumed = 0;                    ///< times that the stream went on with another connection (`resume`)
   std::uint64_t held_up = 0;                    ///< times that reading stopped for one of them
   std::optional<options::duration> round_trip;  ///< to the gateway and back, as the last ping found
 };

@@ -64,13 +64,14 @@ struct options {
   std::string runtime_dir;            ///< where the sockets of shm endpoints lie; empty: the system's place
 
   // Sessions
-  session_kind session = session_kind::none;     ///< persistent: exactly once, across the death of either side
-  durable_kind durable = durable_kind::process;  ///< what a committed message survives: processes, or the machine too
-  std::string as;                                ///< this side's name: 1 .. 63 letters, digits, '.', '-', '_'
-  std::string peer;                              ///< the name that is expected of the other side; empty: any
-  std::string dir;                               ///< where the files of sessions lie; empty: the system's place
-  std::uint32_t max_sessions = 1024;             ///< that a listening end keeps files of
-  duration heartbeat = seconds(10);              ///< of silence, until the peer of a session is asked whether it lives
+  session_kind session = session_kind::none;       ///< persistent: exactly once, across the death of either side
+  durable_kind durable = durable_kind::process;    ///< what a committed message survives: processes, or the machine too
+  std::string as;                                  ///< this side's name: 1 .. 63 letters, digits, '.', '-', '_'
+  std::string peer;                                ///< the name that is expected of the other side; empty: any
+  std::string dir;                                 ///< where the files of sessions lie; empty: the system's place
+  std::uint32_t max_sessions = 1024;               ///< that a listening end keeps files of
+  duration session_wait = std::chrono::hours(24);  ///< how long an accepted end waits for its peer; 0: for ever
+  duration heartbeat = seconds(10);  ///< of silence, until the peer of a session is asked whether it lives
 
   // tcpshm's protocol (docs/compat-tcpshm.md); both ends need the same of those marked (*)
   compat_kind compat = compat_kind::none;      ///< tcpshm: a session in tcpshm's bytes and files (*)
@@ -81,7 +82,7 @@ struct options {
   std::uint32_t tcpshm_data_alignment = 1;     ///< of both as C structs: 1, 2, 4 or 8 (*)
   bool tcpshm_big_endian = false;              ///< byte order over TCP (*)
   std::uint32_t tcpshm_plain_type = 65535;     ///< of messages without a type, over there
-  std::string login_data;                      ///< what this end says of itself in its login, or its answer
+  std::string login_data;                      ///< what this end says of itself in any session's login or answer
 
   // TLS (docs/tls.md)
   std::string tls_certificate;  ///< PEM file: our certificate and what leads to its CA; several, separated by commas

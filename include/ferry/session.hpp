@@ -43,6 +43,9 @@ struct session_info {
   std::uint64_t unacknowledged_bytes = 0;  ///< of the ring, that those messages take
   std::uint64_t ring_bytes = 0;
   std::uint64_t max_message = 0;  ///< bytes of the largest payload
+  /// Our messages that this channel's session had queued and gave up, as the two sides began anew: another peer, or one
+  /// that has lost its files. Since the channel was made.
+  std::uint64_t discarded = 0;
 };
 
 /// An open transaction of a channel's session; one at a time. While it is open, no message is handed to the channel's

@@ -6,6 +6,7 @@
 #include <ferry/buffer_pool.hpp>
 #include <ferry/channel.hpp>
 #include <ferry/error.hpp>
+#include <ferry/log.hpp>
 #include <ferry/message.hpp>
 
 #include <chrono>
@@ -208,6 +209,7 @@ struct socket_manager_stats {
   std::uint64_t messages_received = 0;
   std::uint64_t tls_handshakes = 0;
   std::uint64_t tls_resumed = 0;
+  std::uint64_t state_handler_throws = 0;  ///< what on_state's handler threw, and was dropped
   buffer_pool_stats buffers;
 };
 
@@ -216,10 +218,14 @@ struct socket_manager_options {
   /// receiving pauses.
   buffer_pool_options buffers{.min_buffer = 1024, .max_buffer = 16 * 1024, .max_bytes = 256u << 20};
   std::size_t max_sockets = 65'536;  ///< with a number at a time; one more is errc::busy
+  log_sink* log = nullptr;           ///< not owned; called from every thread that calls the manager, and by its own
+  log_level level = log_level::info;
 };
 
 /// Makes sockets and knows them. Without run_in_background() everything progresses only inside of calls that wait (and,
 /// for what is ready, of every other call): nothing is received, answered or reconnected between them.
+/// Names are looked up on threads of their own ("ferry-names", at most four), which the first name starts; the
+/// destructor waits for the look-ups under way.
 /// Thread safety: every member from any thread. One lock; a thread that waits gives it to those that do not. A socket
 /// that is closed under a waiting thread ends that wait with ebadf.
 /// After fork() the child must not use or destroy it: each call answers errc::misuse, the destructor does nothing.
@@ -236,7 +242,8 @@ class socket_manager {
   /// One named thread ("ferry-sockets") lets everything progress without calls, until the manager goes. Once.
   result<void> run_in_background();
   /// Told every change of state, in order, outside of all locks, by the thread that made progress. It may call anything
-  /// here. Sockets that nobody has accepted yet are not told. One handler; set it before the sockets.
+  /// here; what it throws is logged (error), counted in stats() and dropped. Sockets that nobody has accepted yet are
+  /// not told. One handler; set it before the sockets.
   void on_state(state_handler handler);
 
   // Life
@@ -244,9 +251,11 @@ class socket_manager {
   [[nodiscard]] result<socket_id> socket(socket_transport transport);
   /// Takes note of the address, whose form is checked; listen() claims it.
   result<void> bind(socket_id id, const socket_address& at);
+  /// A host that is a name is looked up first, at most connect_timeout, while other calls go on.
   /// @param backlog  connections that the kernel holds, 1 ..; 0: the option's default
   result<void> listen(socket_id id, std::uint32_t backlog = 0);
   /// The next connection, which is OPEN already; waits as recv does. `from` may be null.
+  /// @return its number | errc::busy: there are max_sockets; at once, as accept(2) does, and no connection is lost
   [[nodiscard]] result<socket_id> accept(socket_id id, socket_address* from = nullptr);
   /// Waits until OPEN, at most connect_timeout (for each attempt with `reconnect`, and then at most send_timeout).
   /// @return nothing | EINPROGRESS (non-blocking: poll for k_out, then read "error") | why it failed

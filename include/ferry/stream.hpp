@@ -52,7 +52,7 @@ struct peer_info {
   std::optional<credentials> process;               ///< vouched for by the kernel; Unix sockets only
   std::shared_ptr<const tls_info> tls;              ///< where the stream is encrypted; else null
   std::shared_ptr<const websocket_info> websocket;  ///< where a WebSocket handshake was made; else null
-  std::string login_data;                           ///< what it said of itself when it logged in (`compat=tcpshm`)
+  std::string login_data;                           ///< what it said of itself when it logged in (`session=persistent`)
   std::string through;  ///< address of the balancer that the peer came through (`proxy_protocol`); empty: none
 
   /// For people: the address, or "pid 4711 uid 1000".

@@ -152,7 +152,8 @@ class pool_core {
   }
 
   /// The calling thread's; null: this kind has none, or the thread none (any more).
-  [[nodiscard]] thread_cache* cache() noexcept;
+  [[nodiscard]] thread_cache* cache() noexcept { return is_cached_ ? cache_of_thread() : nullptr; }
+  [[nodiscard]] thread_cache* cache_of_thread() noexcept;
   [[nodiscard]] thread_cache* new_cache() const noexcept {
     try {
       return new thread_cache(class_count_);
@@ -341,7 +342,7 @@ caches_of_thread::~caches_of_thread() {
 
 }  // namespace
 
-thread_cache* pool_core::cache() noexcept { return is_cached_ && !thread_ends ? of_this_thread.of(*this) : nullptr; }
+thread_cache* pool_core::cache_of_thread() noexcept { return thread_ends ? nullptr : of_this_thread.of(*this); }
 
 void pool_core::close() noexcept {
   is_closed_.store(true, std::memory_order_relaxed);

@@ -19,7 +19,7 @@ class arrival {
   /// Ends the connection.
   virtual void refuse() noexcept = 0;
   /// A channel for it, on which nothing happens before start(); once.
-  [[nodiscard]] virtual std::shared_ptr<channel_impl> make(context& where, const std::string& url,
+  [[nodiscard]] virtual std::shared_ptr<channel_impl> make(context& where, const shared_url& url,
                                                            std::shared_ptr<const options> with) = 0;
   /// The channel's handlers are set. `slot` is let go of when it ends.
   virtual void start(std::shared_ptr<void> slot) = 0;

@@ -68,6 +68,7 @@ class capture : public ::testing::TestWithParam<const char*> {
     options with;
     with.capture = to;
     with.capture_max = most;
+    if (speaks_http()) with.ws_subprotocols = "bearer.of-a-secret";
     if (is_encrypted()) {
       authority.issue(dir.file("host.pem"), {});
       with.tls_certificate = dir.file("host.pem");
@@ -85,7 +86,10 @@ class capture : public ::testing::TestWithParam<const char*> {
     with.capture = to;
     with.tls_ca = is_encrypted() ? dir.file("host.pem.ca") : "";
     if (speaks_http()) with.ws_headers = "Authorization: Bearer of-a-secret\nX-Public: known";
-    auto made = channel::open(where, listening.url(), with);
+    if (speaks_http()) with.ws_subprotocols = "bearer.of-a-secret";
+    std::string at = listening.url();
+    if (at.starts_with("ws://") || at.starts_with("wss://")) at += "?token=of-a-secret&room";
+    auto made = channel::open(where, at, with);
     EXPECT_TRUE(made) << made.error().text();
     return *made;
   }
@@ -149,6 +153,8 @@ TEST_P(capture, shows_both_ends_the_same_conversation) {
   if (speaks_http()) {
     const auto asked = said(client->flows[0], flow_side::client);
     EXPECT_THAT(asked, HasSubstr("Authorization: xxxxxx xxxxxxxxxxx\r\n"));
+    EXPECT_THAT(asked, HasSubstr("Sec-WebSocket-Protocol: xxxxxxxxxxxxxxxxxx\r\n"));
+    EXPECT_THAT(said(client->flows[0], flow_side::server), HasSubstr("Sec-WebSocket-Protocol: xxxxxxxxxxxxxxxxxx\r\n"));
     EXPECT_THAT(asked, HasSubstr("X-Public: known\r\n"));
     EXPECT_EQ(wire.find("of-a-secret"), std::string::npos);
   }

@@ -1,12 +1,15 @@
 #include "channel/channel_impl.hpp"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstring>
 
 namespace ferry::detail {
 namespace asio = boost::asio;
 
-channel_impl::channel_impl(context& where, std::string url, std::shared_ptr<const options> with,
-                           transport_traits traits)
+constexpr std::chrono::milliseconds k_buffer_wait{10};
+
+channel_impl::channel_impl(context& where, shared_url url, std::shared_ptr<const options> with, transport_traits traits)
     : where_(where),
       options_(std::move(with)),
       io_(where.io()),
@@ -28,32 +31,48 @@ void channel_impl::abandon() noexcept {
   // What these hold may let go of this channel, or of others.
   const auto handlers = std::exchange(handlers_, {});
   const auto closing = std::move(close_done_);
-  const auto receiving = receivers_.take_all();
-  const auto sending = senders_.take_all();
-  const auto flushing = flushes_.take_all();
-  const auto waiting = up_waiters_.take_all();
-  user_data_.reset();
+  const auto operations = std::move(waiting_);
+  const auto data = std::move(user_data_);
+}
+
+const channel_impl::told_ends& channel_impl::told() const noexcept {
+  static const told_ends none;
+  return told_ ? *told_ : none;
 }
 
 // Receiving ---------------------------------------------------------------------------------------
+
+/// A copy, in `room` if it is whole. @param room  none: there was no memory, or there are no bytes
+message channel_impl::copy_of(const message_view& m, pooled_buffer room) const {
+  if (m.whole() && room) {
+    std::memcpy(room.data(), m.payload.data(), m.payload.size());
+    return {std::move(room), m.payload.size(), m.kind, m.type};
+  }
+  if (!room && !m.payload.empty()) return {};
+  room.reset();  // which is found again
+  return message::copy_of(m, where_.buffers());
+}
 
 bool channel_impl::enqueue(const message_view& m) {
   if (queue_.full()) {
     receive_full_ = true;
     return false;
   }
-  message copy = message::copy_of(m, where_.buffers());
+  pooled_buffer room;
+  if (!m.payload.empty()) room = where_.buffers().acquire(m.payload.size());
+  const std::size_t lent = room.capacity();
+  message copy = copy_of(m, std::move(room));
   if (!copy.ok()) {
     // Nobody is lost: the bytes stay where they are until the receiver has given buffers back.
     receive_full_ = true;
-    if (queue_.empty()) post_resume();
+    if (queue_.empty()) resume_later();
     return false;
   }
-  if (!receivers_.empty() && !handlers_.message) {
-    receivers_.pop()({}, std::move(copy));
+  if (receiver_waits() && !handlers_.message) {
+    waiting_->to_receive.pop()({}, std::move(copy));
     return true;
   }
-  queue_.push(std::move(copy));
+  queue_.push(std::move(copy), lent);
   return true;
 }
 
@@ -96,9 +115,9 @@ void channel_impl::deliver_queued() {
 
 result<message> channel_impl::try_receive() {
   pulled_ = true;
-  if (queue_.empty() && wants_messages()) pull_one();
+  if (queue_.empty()) pull();
   if (queue_.empty()) {
-    if (state_ == channel_state::closed) return report_.reason;
+    if (state_ == channel_state::closed) return told().report.reason;
     queue_.lower();
     end_was_taken();
     return errc::would_block;
@@ -128,6 +147,16 @@ void channel_impl::post_resume() {
   });
 }
 
+// Whose buffers come back does not say so.
+void channel_impl::resume_later() {
+  if (std::exchange(resume_timed_, true)) return;
+  const auto timer = std::make_shared<asio::steady_timer>(where_.io(), k_buffer_wait);
+  timer->async_wait([self = shared_from_this(), timer](const boost::system::error_code&) {
+    self->resume_timed_ = false;
+    self->post_resume();
+  });
+}
+
 void channel_impl::start_receive(receive_completion done) {
   pulled_ = true;
   if (!queue_.empty()) {
@@ -135,11 +164,17 @@ void channel_impl::start_receive(receive_completion done) {
     after_pop();
     return done({}, std::move(m));
   }
-  if (over_) return done(report_.reason.code(), {});
-  receivers_.add(shared_from_this(), &channel_impl::receivers_, where_.io(), std::move(done), {},
-                 [](receive_completion& one) { one(errc::cancelled, {}); });
-  if (wants_messages()) pull_one();
+  if (over_) return done(told().report.reason.code(), {});
+  const auto list = [](channel_impl & of) -> auto& { return of.waiting_.need().to_receive; };
+  list(*this).add(shared_from_this(), list, where_.io(), std::move(done), {},
+                  [](receive_completion& one) { one(errc::cancelled, {}); });
+  pull();
   end_was_taken();
+}
+
+// Handlers are not called from inside a call: what belongs to one is handed out by the event loop.
+void channel_impl::pull() {
+  if (wants_messages() && !handlers_.message) pull_one();
 }
 
 int channel_impl::readiness_fd() {
@@ -151,38 +186,43 @@ int channel_impl::readiness_fd() {
 // Sending -----------------------------------------------------------------------------------------
 
 void channel_impl::start_send(const message_view& what, send_completion done) {
-  if (senders_.empty()) {
+  if (!sender_waits()) {
     const auto sent = try_send(what);
     if (sent) return done({});
     if (sent.error() != errc::full && sent.error() != errc::no_memory) return done(sent.error().code());
   }
-  senders_.add(shared_from_this(), &channel_impl::senders_, where_.io(), std::move(done), what,
-               [](send_completion& one) { one(errc::cancelled); });
+  const auto list = [](channel_impl & of) -> auto& { return of.waiting_.need().to_send; };
+  list(*this).add(shared_from_this(), list, where_.io(), std::move(done), what,
+                  [](send_completion& one) { one(errc::cancelled); });
 }
 
 void channel_impl::serve_senders() {
-  while (!senders_.empty()) {
-    const auto sent = try_send(senders_.front().extra);
+  while (sender_waits()) {
+    auto& senders = waiting_->to_send;
+    const auto sent = try_send(senders.front().extra);
     if (!sent && (sent.error() == errc::full || sent.error() == errc::no_memory)) return;
-    bool rest_is_lost = !sent && sent.error() == errc::reset && senders_.front().extra.more;
-    senders_.pop()(sent ? error_code{} : sent.error().code());
-    while (rest_is_lost && !senders_.empty()) {
-      rest_is_lost = senders_.front().extra.more;
-      senders_.pop()(errc::reset);
+    bool rest_is_lost = !sent && sent.error() == errc::reset && senders.front().extra.more;
+    senders.pop()(sent ? error_code{} : sent.error().code());
+    while (rest_is_lost && !senders.empty()) {
+      rest_is_lost = senders.front().extra.more;
+      senders.pop()(errc::reset);
     }
   }
 }
 
 void channel_impl::start_flush(send_completion done) {
-  if (over_) return done(report_.reason.code());
+  if (over_) return done(told().report.reason.code());
   if (unsent_bytes() == 0) return done({});
-  flushes_.add(shared_from_this(), &channel_impl::flushes_, where_.io(), std::move(done), queued_bytes(),
-               [](send_completion& one) { one(errc::cancelled); });
+  const auto list = [](channel_impl & of) -> auto& { return of.waiting_.need().to_flush; };
+  list(*this).add(shared_from_this(), list, where_.io(), std::move(done), queued_bytes(),
+                  [](send_completion& one) { one(errc::cancelled); });
 }
 
 void channel_impl::serve_flushes() {
+  if (!flush_wanted()) return;
+  auto& flushes = waiting_->to_flush;
   const std::uint64_t taken = queued_bytes() - unsent_bytes();
-  while (!flushes_.empty() && flushes_.front().extra <= taken) flushes_.pop()({});
+  while (!flushes.empty() && flushes.front().extra <= taken) flushes.pop()({});
 }
 
 void channel_impl::report_progress(bool drained) {
@@ -192,7 +232,7 @@ void channel_impl::report_progress(bool drained) {
 }
 
 void channel_impl::report_connect_failure(const error& why) {
-  last_error_ = why;
+  told_.need().last_error = why;
   if (const auto* set = handlers_.set()) set->connect_failure(io_, why);
 }
 
@@ -220,13 +260,15 @@ void channel_impl::on_up(std::function<void(const peer_info&)> handler) {
 
 void channel_impl::start_wait_up(send_completion done) {
   if (state_ == channel_state::up || state_ == channel_state::closing) return done({});
-  if (over_) return done(report_.reason.code());
-  up_waiters_.add(shared_from_this(), &channel_impl::up_waiters_, where_.io(), std::move(done), {},
+  if (over_) return done(told().report.reason.code());
+  const auto list = [](channel_impl & of) -> auto& { return of.waiting_.need().to_be_up; };
+  list(*this).add(shared_from_this(), list, where_.io(), std::move(done), {},
                   [](send_completion& one) { one(errc::cancelled); });
 }
 
 void channel_impl::start_close(close_completion done, std::optional<options::duration> within) {
-  if (over_) return done(report_.clean() ? error_code{} : report_.reason.code(), report_);
+  if (const auto& report = told().report; over_)
+    return done(report.clean() ? error_code{} : report.reason.code(), report);
   if (close_done_) return done(errc::misuse, {});
   close_done_ = std::move(done);
   close_done_.on_cancel([weak = weak_from_this(), &io = where_.io()] {
@@ -247,12 +289,12 @@ const peer_info& channel_impl::peer() const {
 void channel_impl::report_up(std::optional<peer_info> who) {
   if (who && !peer_) peer_ = std::make_unique<peer_info>();
   if (peer_) *peer_ = who ? std::move(*who) : current_peer();
-  while (!up_waiters_.empty()) up_waiters_.pop()({});
+  while (waiting_ && !waiting_->to_be_up.empty()) waiting_->to_be_up.pop()({});
   if (const auto* set = handlers_.set(); set != nullptr && set->up) set->up(io_, peer());
 }
 
 void channel_impl::report_down(const down_info& info) {
-  last_error_ = info.reason;
+  told_.need().last_error = info.reason;
   if (const auto* set = handlers_.set()) set->down(io_, info);
 }
 
@@ -260,14 +302,15 @@ void channel_impl::ended(close_report report) {
   if (std::exchange(over_, true)) return;
   enter(channel_state::closed);
   where_.totals().channels_open.add(-1);
-  report_ = std::move(report);
-  last_error_ = report_.reason;
-  const error_code code = report_.reason.code();
-  for (auto& one : receivers_.take_all()) one.done(code, {});
-  for (auto& one : senders_.take_all()) one.done(code);
-  for (auto& one : flushes_.take_all()) one.done(code);
-  for (auto& one : up_waiters_.take_all()) one.done(code);
-  if (close_done_) close_done_(report_.clean() ? error_code{} : code, report_);
+  const error_code code = report.reason.code();
+  told_.need() = {report.reason, report};
+  if (auto left = std::move(waiting_); left) {
+    for (auto& one : left->to_receive.take_all()) one.done(code, {});
+    for (auto& one : left->to_send.take_all()) one.done(code);
+    for (auto& one : left->to_flush.take_all()) one.done(code);
+    for (auto& one : left->to_be_up.take_all()) one.done(code);
+  }
+  if (close_done_) close_done_(report.clean() ? error_code{} : code, report);
   queue_.raise();
   // Later, because one of them may be what is running now.
   asio::post(where_.io(), [self = shared_from_this()] { self->handlers_ = {}; });

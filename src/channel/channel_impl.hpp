@@ -8,8 +8,10 @@
 #include <string>
 #include <variant>
 
+#include "base/rare.hpp"
 #include "channel/receive_queue.hpp"
 #include "channel/replaceable.hpp"
+#include "channel/shared_url.hpp"
 #include "channel/waiters.hpp"
 #include "net/residents.hpp"
 
@@ -17,7 +19,7 @@ namespace ferry::detail {
 
 class channel_impl : public channel_front, public std::enable_shared_from_this<channel_impl>, public resident {
  public:
-  channel_impl(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits);
+  channel_impl(context& where, shared_url url, std::shared_ptr<const options> with, transport_traits traits);
   virtual ~channel_impl();
 
   // The carrier's part. Contracts as in <ferry/channel.hpp>.
@@ -61,11 +63,11 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
 
   [[nodiscard]] channel_state state() const noexcept { return state_; }
   [[nodiscard]] const peer_info& peer() const;
-  [[nodiscard]] const error& last_error() const noexcept { return last_error_; }
+  [[nodiscard]] const error& last_error() const noexcept { return told().last_error; }
   [[nodiscard]] transport_traits traits() const noexcept { return traits_; }
   [[nodiscard]] const options& settings() const noexcept { return *options_; }
-  [[nodiscard]] const std::string& url() const noexcept { return url_; }
-  [[nodiscard]] std::any& user_data() noexcept { return user_data_; }
+  [[nodiscard]] const std::string& url() const noexcept { return url_.text(); }
+  [[nodiscard]] std::any& user_data() { return user_data_.need(); }
   [[nodiscard]] int readiness_fd();
   [[nodiscard]] std::size_t messages_waiting() const noexcept { return queue_.messages(); }
   [[nodiscard]] context& where() const noexcept { return where_; }
@@ -82,19 +84,19 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   /// Whoever receives has taken all there was and asked for more. Where the peer has ended, so may our direction now.
   virtual void end_was_taken() = 0;
   /// Whether somebody who receives message by message has not come back yet, and may want to answer what it has.
-  [[nodiscard]] bool receiver_is_busy() const noexcept { return pulled_ && !handlers_.message && receivers_.empty(); }
+  [[nodiscard]] bool receiver_is_busy() const noexcept { return pulled_ && !somebody_takes(); }
   /// There is something to be asked for: the end.
   void tell_receiver() { queue_.raise(); }
-  /// Somebody asks for a message and none is queued. A carrier that hands out no more than is asked for delivers one
-  /// now, if it has one.
+  /// Somebody asks for a message, none is queued, and there is no message handler. A carrier that hands out no more
+  /// than is asked for delivers one now, if it has one.
   virtual void pull_one() {}
   /// Whether pull_one() would have one.
   [[nodiscard]] virtual bool could_pull() const { return false; }
   /// Whether a message that is delivered now goes to somebody who waits for it, not into the queue.
-  [[nodiscard]] bool somebody_takes() const noexcept { return handlers_.message || !receivers_.empty(); }
+  [[nodiscard]] bool somebody_takes() const noexcept { return handlers_.message || receiver_waits(); }
   [[nodiscard]] bool has_message_handler() const noexcept { return handlers_.message != nullptr; }
   /// Whether somebody waits until what is queued was taken.
-  [[nodiscard]] bool flush_wanted() const noexcept { return !flushes_.empty(); }
+  [[nodiscard]] bool flush_wanted() const noexcept { return waiting_ && !waiting_->to_flush.empty(); }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
   virtual void resume_reading() = 0;
   /// Bytes that are queued and not taken by the kernel or ring.
@@ -184,6 +186,23 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
     std::unique_ptr<rare_handlers> rare_;
   };
 
+  struct waiting_operations {
+    waiters<receive_completion, std::monostate> to_receive;
+    waiters<send_completion, message_view> to_send;
+    waiters<send_completion, std::uint64_t> to_flush;  // each with the position that it waits for
+    waiters<send_completion, std::monostate> to_be_up;
+  };
+  [[nodiscard]] bool receiver_waits() const noexcept { return waiting_ && !waiting_->to_receive.empty(); }
+  [[nodiscard]] bool sender_waits() const noexcept { return waiting_ && !waiting_->to_send.empty(); }
+
+  // What there is to tell of connections and attempts that ended, and of the end of all.
+  struct told_ends {
+    error last_error = errc::closed;
+    close_report report;
+  };
+  [[nodiscard]] const told_ends& told() const noexcept;
+
+  [[nodiscard]] message copy_of(const message_view& m, pooled_buffer room) const;
   [[nodiscard]] bool enqueue(const message_view& m);
   void call_message_handler(const message_view& m) {
     try {
@@ -195,14 +214,16 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   void message_handler_threw();
   void change_message_handler();
   void deliver_queued();
+  void pull();
   void after_pop();
   void post_resume();
+  void resume_later();
   void serve_senders();
   void serve_flushes();
 
   boost::asio::io_context& io_;
   const std::shared_ptr<residents> residents_;
-  std::string url_;
+  const shared_url url_;
   transport_traits traits_;
   channel_state state_ = channel_state::connecting;
   bool paused_ = false;
@@ -212,19 +233,16 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   bool delivering_ = false;
   bool undisturbed_ = false;
   bool resume_posted_ = false;
+  bool resume_timed_ = false;
   bool over_ = false;  // ended() was called
   handler_set handlers_;
   std::unique_ptr<std::function<void(const message_view&)>> next_message_handler_;  // set by the one that runs
   receive_queue queue_;
-  waiters<receive_completion, std::monostate> receivers_;
-  waiters<send_completion, message_view> senders_;
-  waiters<send_completion, std::uint64_t> flushes_;  // each with the position that it waits for
-  waiters<send_completion, std::monostate> up_waiters_;
+  rare<waiting_operations> waiting_;
   close_completion close_done_;
-  close_report report_;
-  error last_error_ = errc::closed;
+  rare<told_ends> told_;
   mutable std::unique_ptr<peer_info> peer_;  // once somebody has asked
-  std::any user_data_;
+  rare<std::any> user_data_;
 };
 
 }  // namespace ferry::detail

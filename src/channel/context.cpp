@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "channel/session_book.hpp"
 #include "net/capture_stream.hpp"
 #include "net/residents.hpp"
 #include "net/transports.hpp"
@@ -14,6 +15,7 @@ namespace ferry {
 struct context::shared_parts {
   boost::container::flat_map<std::string, std::shared_ptr<stream_transport>, std::less<>> transports;
   std::shared_ptr<net::capture_files> captures = std::make_shared<net::capture_files>();
+  std::shared_ptr<detail::session_book> sessions = std::make_shared<detail::session_book>();
 };
 
 context::context(boost::asio::io_context& io, const context_options& with)
@@ -98,6 +100,8 @@ void context::register_transport(std::string scheme, std::shared_ptr<stream_tran
 }
 
 const std::shared_ptr<net::capture_files>& context::captures() const noexcept { return shared_->captures; }
+
+const std::shared_ptr<detail::session_book>& context::sessions() const noexcept { return shared_->sessions; }
 
 std::shared_ptr<stream_transport> context::transport(std::string_view scheme) const {
   const auto found = shared_->transports.find(scheme);

@@ -13,14 +13,15 @@ session::backoff backoff_of(const options& with) {
                            .max_attempts = with.reconnect_attempts});
 }
 
-session::deadlines deadlines_of(const options& with) {
-  return session::deadlines({.connect = with.connect_timeout,
-                             .write = with.write_timeout,
-                             .read_idle = with.read_idle_timeout,
-                             .write_idle = with.write_idle_timeout,
-                             .idle = with.idle_timeout,
-                             // To deadlines 0 means for ever; here it means at once.
-                             .close = std::max<options::duration>(with.close_timeout, std::chrono::nanoseconds(1))});
+session::deadline_limits limits_of(const options& with) {
+  return {.connect = with.connect_timeout,
+          .write = with.write_timeout,
+          .read_idle = with.read_idle_timeout,
+          .write_idle = with.write_idle_timeout,
+          .idle = with.idle_timeout,
+          // To deadlines 0 means for ever; here it means at once.
+          .close = std::max<options::duration>(with.close_timeout, std::chrono::nanoseconds(1)),
+          .away = with.session_wait};
 }
 
 error describe_deadline(session::deadline which, const options& with, std::size_t waiting_bytes) {
@@ -34,6 +35,9 @@ error describe_deadline(session::deadline which, const options& with, std::size_
     case session::deadline::close:
       return {errc::timeout,
               "not closed in order within " + get_option(with, "close_timeout") + " (close_timeout); " + waiting};
+    case session::deadline::away:
+      return {errc::timeout, "the peer did not come back within " + get_option(with, "session_wait") +
+                                 " (session_wait); what was sent stays in the session's files for it"};
     case session::deadline::read_idle:
       return {errc::idle, "nothing received for " + get_option(with, "read_idle_timeout") + " (read_idle_timeout)"};
     case session::deadline::write_idle:

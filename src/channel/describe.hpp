@@ -13,7 +13,7 @@
 namespace ferry::detail {
 
 [[nodiscard]] session::backoff backoff_of(const options& with);
-[[nodiscard]] session::deadlines deadlines_of(const options& with);
+[[nodiscard]] session::deadline_limits limits_of(const options& with);
 
 /// "write_timeout: the peer took not a byte for 30s, 4096 bytes wait". Codes: timeout; idle for the idle ones.
 [[nodiscard]] error describe_deadline(session::deadline which, const options& with, std::size_t waiting_bytes);

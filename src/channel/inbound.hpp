@@ -28,6 +28,8 @@ class inbound {
   /// Bytes that belong to a message of which not all is here, or that were not delivered yet.
   [[nodiscard]] std::size_t pending() const noexcept { return end_ - begin_; }
 
+  [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+
   /// Where the next bytes go: never empty. While `flowing`, a large buffer is borrowed for them, if one is to be had.
   /// @return errc::no_memory if a message needs more room than the pool gives.
   [[nodiscard]] result<mutable_bytes> room(bool flowing) {

@@ -6,20 +6,36 @@
 namespace ferry::detail {
 namespace asio = boost::asio;
 
-link_channel::link_channel(context& where, std::string url, std::shared_ptr<const options> with,
-                           transport_traits traits, bool connects)
+link_channel::link_channel(context& where, shared_url url, std::shared_ptr<const options> with, transport_traits traits,
+                           bool connects)
     : channel_impl(where, std::move(url), std::move(with), traits),
-      deadlines_(deadlines_of(*options_)),
       connects_(connects),
-      backoff_(connects ? std::make_unique<session::backoff>(backoff_of(*options_)) : nullptr) {}
+      dialling_(connects ? std::make_unique<dialling>(dialling{backoff_of(*options_), {}}) : nullptr) {}
 
 void link_channel::let_go() noexcept {
   refuse_messages();
   end_attempt();
-  if (timer_) timer_->cancel();
+  cancel_timer(io());
   slot_.reset();
   abort_connection();
   drop_rest();
+}
+
+channel_stats link_channel::counted() const noexcept {
+  channel_stats all;
+  all.messages_sent = stats_.messages_sent;
+  all.messages_received = stats_.messages_received;
+  all.bytes_sent = stats_.bytes_sent;
+  all.bytes_received = stats_.bytes_received;
+  all.writes = stats_.writes;
+  all.reads = stats_.reads;
+  all.connections = connections_;
+  if (!losses_) return all;
+  all.failed_attempts = losses_->failed_attempts;
+  all.messages_maybe_lost = losses_->messages_maybe_lost;
+  all.messages_poisoned = losses_->messages_poisoned;
+  all.failed_sends = losses_->failed_sends;
+  return all;
 }
 
 // Connecting --------------------------------------------------------------------------------------
@@ -43,12 +59,15 @@ void link_channel::connected() {
 
 void link_channel::accepted(std::shared_ptr<void> slot) {
   slot_ = std::move(slot);
-  if (attached()) go_up();
+  if (attached()) return go_up();
+  if (!outlives_connection()) return;
+  deadlines_.on_away(now());
+  arm_timer();
 }
 
 void link_channel::attempt_failed(const error& why) {
   const auto keep = shared_from_this();
-  stats_.failed_attempts += 1;
+  losses_.need().failed_attempts += 1;
   where_.totals().connect_failures.add(1);
   where_.log(log_level::info, "channel", [&] { return url() + ": " + why.text(); });
   report_connect_failure(why);
@@ -57,11 +76,14 @@ void link_channel::attempt_failed(const error& why) {
 
 void link_channel::retry_or_end(const error& why) {
   deadlines_.on_down();
-  const auto delay = options_->reconnect && connects_ ? backoff_->next(os::random_unit()) : std::nullopt;
+  const auto delay = options_->reconnect && connects_ ? dialling_->backoff.next(os::random_unit()) : std::nullopt;
   const bool waits = delay || (!connects_ && outlives_connection());
   if (!waits || (sending_ != direction::open && unsent_bytes() == 0)) return finish(why);
   enter(channel_state::waiting);
-  if (delay) retry_at_ = now() + *delay;
+  if (delay)
+    dialling_->retry_at = now() + *delay;
+  else
+    deadlines_.on_away(now());
   arm_timer();
 }
 
@@ -69,8 +91,8 @@ void link_channel::go_up() {
   auto who = begin_connection();
   enter(sending_ == direction::open ? channel_state::up : channel_state::closing);
   receiving_ = direction::open;
-  stats_.connections += 1;
-  if (backoff_) backoff_->on_up(now());
+  connections_ += 1;
+  if (dialling_) dialling_->backoff.on_up(now());
   deadlines_.on_up(now());
   arm_timer();
   report_up(std::move(who));
@@ -89,11 +111,12 @@ void link_channel::lost(const error& why) {
   taken_bytes_ += left.took.bytes;
   stats_.messages_sent += left.took.messages;
   down_info info{why, in_order ? 0 : left.took.messages, in_order ? 0 : left.took.bytes, false, left.unread_bytes};
-  if ((left.cut_inside || left.wanted_to_write) && why != errc::closed) stats_.failed_sends += 1;
-  if (left.took.messages != 0) head_attempts_ = 0;
+  auto& losses = losses_.need();
+  if ((left.cut_inside || left.wanted_to_write) && why != errc::closed) losses.failed_sends += 1;
+  if (left.took.messages != 0) losses.head_attempts = 0;
   if (left.cut_inside && !in_order) drop_poison();
-  last_lost_ = info.messages_maybe_lost;
-  stats_.messages_maybe_lost += last_lost_;
+  losses.last_lost = info.messages_maybe_lost;
+  losses.messages_maybe_lost += info.messages_maybe_lost;
   where_.totals().messages_maybe_lost.add(info.messages_maybe_lost);
   where_.log(log_level::info, "channel", [&] { return url() + " down: " + why.text(); });
 
@@ -102,8 +125,8 @@ void link_channel::lost(const error& why) {
     report_down(info);
     return finish(why);
   }
-  if (backoff_) backoff_->on_down(now(), stats_.messages_received != received_before_);
-  received_before_ = stats_.messages_received;
+  if (dialling_) dialling_->backoff.on_down(now(), stats_.messages_received != losses.messages_received);
+  losses.messages_received = stats_.messages_received;
   info.will_reconnect = true;
   enter(channel_state::waiting);
   report_down(info);
@@ -113,10 +136,11 @@ void link_channel::lost(const error& why) {
 // A message that is cut off again and again may be what ends the connections: larger than the peer's limit, for
 // example.
 void link_channel::drop_poison() {
-  head_attempts_ += 1;
-  if (options_->max_send_attempts == 0 || head_attempts_ < options_->max_send_attempts) return;
-  head_attempts_ = 0;
-  stats_.messages_poisoned += 1;
+  auto& losses = losses_.need();
+  losses.head_attempts += 1;
+  if (options_->max_send_attempts == 0 || losses.head_attempts < options_->max_send_attempts) return;
+  losses.head_attempts = 0;
+  losses.messages_poisoned += 1;
   where_.totals().messages_poisoned.add(1);
   where_.log(log_level::error, "channel", [&] {
     return url() + ": a message of " + std::to_string(first_frame().size()) + " bytes was cut off " +
@@ -130,13 +154,13 @@ void link_channel::drop_poison() {
 void link_channel::finish(const error& why) {
   if (attached()) return lost(why);
   end_attempt();
-  retry_at_.reset();
-  if (timer_) timer_->cancel();
+  if (dialling_) dialling_->retry_at.reset();
+  cancel_timer(io());
   refuse_messages();
   const taken unsent = drop_queue();
   slot_.reset();
   complete_rest();
-  ended({why, unsent.messages, unsent.bytes, last_lost_});
+  ended({why, unsent.messages, unsent.bytes, losses_ ? losses_->last_lost : 0});
 }
 
 void link_channel::cut(const error& reason) {
@@ -214,22 +238,23 @@ void link_channel::end_was_taken() {
 
 // Writing -----------------------------------------------------------------------------------------
 
-void link_channel::after_write() {
+void link_channel::after_write(time_point when) {
   if (!attached()) return;
   if (write_error()) {
     read_what_is_left();
     return lost(*write_error());
   }
-  if (!write_blocked()) deadlines_.on_write_done(now());
+  if (!write_blocked()) deadlines_.on_write_done(when);
   const std::size_t low = low_mark(options_->send_queue_bytes, options_->send_queue_low_bytes);
   report_progress(unsent_bytes() <= low && take_was_full());
   if (attached() && sending_ == direction::ending && unsent_bytes() == 0) {
     sending_ = direction::ended;
     const auto told = end_sending();
-    if (receiving_ == direction::ended) return lost(peer_end_);
+    if (receiving_ == direction::ended) return lost(*peer_end_);
     if (!told) return lost(told.error());
   }
-  arm_timer();
+  // What was done moves deadlines to later; only what waits to be written brings one nearer.
+  if (write_blocked()) arm_timer();
 }
 
 bool link_channel::flush_without_connection() {
@@ -242,32 +267,22 @@ bool link_channel::flush_without_connection() {
 // Time --------------------------------------------------------------------------------------------
 
 void link_channel::arm_timer() {
-  auto next = deadlines_.next();
-  if (retry_at_ && (!next || *retry_at_ < *next)) next = retry_at_;
-  // A deadline that moves later lets the timer fire early once, which is cheaper than setting it for every batch.
-  if (!next || (timer_set_for_ && *timer_set_for_ <= *next)) return;
-  timer_set_for_ = next;
-  if (!timer_) timer_ = std::make_unique<asio::steady_timer>(io());
-  timer_->expires_at(*next);
-  timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
-    if (failed) return;
-    if (const auto self = std::static_pointer_cast<link_channel>(weak.lock())) {
-      self->timer_set_for_.reset();
-      self->on_timer();
-    }
-  });
+  auto next = deadlines_.next(limits_of(*options_));
+  if (dialling_ && dialling_->retry_at && (!next || *dialling_->retry_at < *next)) next = dialling_->retry_at;
+  if (next) set_timer(io(), *next);
 }
 
-void link_channel::on_timer() {
+void link_channel::on_time() {
+  const auto keep = shared_from_this();
   if (state() == channel_state::closed) return;
-  if (retry_at_ && *retry_at_ <= now()) {
-    retry_at_.reset();
+  if (dialling_ && dialling_->retry_at && *dialling_->retry_at <= now()) {
+    dialling_->retry_at.reset();
     dial();
     report_attempt(attempt_step::again);
     if (state() == channel_state::closed) return;
   }
   if (attached()) catch_up();
-  if (const auto which = deadlines_.check(now())) on_deadline(*which);
+  if (const auto which = deadlines_.check(limits_of(*options_), now())) on_deadline(*which);
   if (state() != channel_state::closed) arm_timer();
 }
 
@@ -276,6 +291,9 @@ void link_channel::on_deadline(session::deadline which) {
   switch (which) {
     case session::deadline::connect: end_attempt(); return attempt_failed(why.in("connect to " + url()));
     case session::deadline::close: return finish(why);
+    case session::deadline::away:
+      report_connect_failure(why);
+      return state() == channel_state::closed ? void() : finish(why);
     case session::deadline::read_idle:
     case session::deadline::idle:
       // Whoever does not ask for messages cannot blame the peer for their absence.

@@ -20,20 +20,22 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "base/rare.hpp"
 #include "base/time.hpp"
 #include "channel/channel_impl.hpp"
 #include "channel/outbox.hpp"
+#include "net/timers.hpp"
 #include "session/backoff.hpp"
 #include "session/deadlines.hpp"
 
 namespace ferry::detail {
 
-class link_channel : public channel_impl {
+class link_channel : public channel_impl, private net::timers::entry {
  public:
-  link_channel(context& where, std::string url, std::shared_ptr<const options> with, transport_traits traits,
+  link_channel(context& where, shared_url url, std::shared_ptr<const options> with, transport_traits traits,
                bool connects);
+  ~link_channel() override { cancel_timer(io()); }
 
   void connect() final;
   void half_close() final;
@@ -90,7 +92,7 @@ class link_channel : public channel_impl {
   /// Whether try_send has returned full since this was last asked.
   [[nodiscard]] virtual bool take_was_full() = 0;
   /// Why writing failed, if it has.
-  [[nodiscard]] virtual const std::optional<error>& write_error() const noexcept = 0;
+  [[nodiscard]] virtual const rare<error>& write_error() const noexcept = 0;
   /// Tells deadlines and totals of messages that went out unnoticed by the event loop.
   virtual void catch_up() {}
   /// Whether the peer has taken something since this was last asked, though what is queued still waits.
@@ -114,7 +116,8 @@ class link_channel : public channel_impl {
   /// Reading found the peer's end, or broke.
   void read_failed(const error& why);
   /// Bytes or records were taken, in the event loop and not inside anybody's call.
-  void after_write();
+  void after_write() { after_write(now()); }
+  void after_write(time_point when);
   /// Nothing can be written now. @return whether the channel has ended by that
   bool flush_without_connection();
   void finish(const error& why);
@@ -138,8 +141,20 @@ class link_channel : public channel_impl {
     return std::static_pointer_cast<Carrier>(this->shared_from_this());
   }
 
+  /// What is counted while messages flow.
+  struct traffic {
+    std::uint64_t messages_sent = 0;
+    std::uint64_t messages_received = 0;
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t writes = 0;
+    std::uint64_t reads = 0;
+  };
+  /// That, and what is counted when something ends.
+  [[nodiscard]] channel_stats counted() const noexcept;
+
   session::deadlines deadlines_;
-  channel_stats stats_;
+  traffic stats_;
   std::uint64_t taken_bytes_ = 0;     // by earlier connections, and not to be sent again
   std::atomic<bool> refuses_{false};  // no more messages: ending or closed
 
@@ -156,23 +171,34 @@ class link_channel : public channel_impl {
   void peer_ended(const error& how);
   void end_with_the_peer();
   void drop_poison();
-  void on_timer();
+  void on_time() final;
   void on_deadline(session::deadline which);
 
+  struct dialling {
+    session::backoff backoff;
+    std::optional<time_point> retry_at;
+  };
+  // Of connections that were lost, and of attempts that failed.
+  struct loss_counts {
+    std::uint64_t failed_attempts = 0;
+    std::uint64_t messages_maybe_lost = 0;
+    std::uint64_t messages_poisoned = 0;
+    std::uint64_t failed_sends = 0;
+    std::uint64_t messages_received = 0;  // until the last loss
+    std::uint64_t last_lost = 0;          // messages_maybe_lost of the last connection
+    std::uint32_t head_attempts = 0;      // connections in a row that were lost while they took the first message
+  };
+
   const bool connects_;
-  std::shared_ptr<void> slot_;
   direction sending_ = direction::open;
   direction receiving_ = direction::open;
-  std::unique_ptr<session::backoff> backoff_;  // of a connecting end
-  std::optional<time_point> retry_at_;
-  std::unique_ptr<boost::asio::steady_timer> timer_;  // once there was something to wait for
-  std::optional<time_point> timer_set_for_;
   bool end_posted_ = false;
   bool peer_end_told_ = false;
-  error peer_end_ = errc::end_of_stream;
-  std::uint64_t received_before_ = 0;  // messages on earlier connections
-  std::uint64_t last_lost_ = 0;        // messages_maybe_lost of the last connection
-  std::uint32_t head_attempts_ = 0;    // connections in a row that were lost while they took the first message
+  std::uint32_t connections_ = 0;
+  std::shared_ptr<void> slot_;
+  std::unique_ptr<dialling> dialling_;  // of a connecting end
+  rare<error> peer_end_;                // why receiving ended
+  rare<loss_counts> losses_;
 };
 
 /// A handle for a channel: the channel is cut when its last copy goes.

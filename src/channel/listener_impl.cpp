@@ -86,15 +86,40 @@ void listener_impl::drain() {
 void listener_impl::wait_for_arrivals() {
   if (waiting_ || !wanted()) return;
   waiting_ = true;
-  arrivals_->async_wait([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) {
-      self->waiting_ = false;
-      self->accept_some();
+  try {
+    arrivals_->async_wait([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->waiting_ = false;
+        self->accept_some();
+      }
+    });
+  } catch (...) {
+    waiting_ = false;
+    throw;
+  }
+}
+
+// Whatever accepting throws, the next ones are waited for; without memory for that, a while later.
+struct listener_impl::rest {
+  listener_impl& of;
+  ~rest() {
+    try {
+      of.wait_for_arrivals();
+    } catch (const std::exception&) {
+      of.try_later();
     }
-  });
+  }
+};
+
+void listener_impl::try_later() noexcept {
+  try {
+    wait_a_while();
+  } catch (const std::exception&) {  // then until somebody asks for channels again
+  }
 }
 
 void listener_impl::accept_some() {
+  const rest others{*this};
   for (int i = 0; i < k_accepts_per_turn && wanted(); ++i) {
     auto arrived = arrivals_->try_accept();
     if (arrived) {
@@ -113,16 +138,17 @@ void listener_impl::accept_some() {
     where_.totals().accept_errors.add(1);
     report(arrived.error());
   }
-  wait_for_arrivals();
 }
 
 // No descriptors or memory: those who have a connection keep it, the others wait in the kernel.
 void listener_impl::pause(const error& why) {
   stats_.errors += 1;
   where_.totals().accept_errors.add(1);
-  report(why.in(url_ + ": accepting pauses for 100 ms"));
-  if (!arrivals_) return;
-  waiting_ = true;
+  report(why.in(url_.text() + ": accepting pauses for 100 ms"));
+  if (arrivals_) wait_a_while();
+}
+
+void listener_impl::wait_a_while() {
   pause_.expires_after(k_pause);
   pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
     if (const auto self = weak.lock()) {
@@ -130,6 +156,7 @@ void listener_impl::pause(const error& why) {
       self->accept_some();
     }
   });
+  waiting_ = true;
 }
 
 void listener_impl::report(const error& why) {
@@ -143,7 +170,8 @@ void listener_impl::welcome(std::unique_ptr<arrival> arrived) {
     where_.totals().connections_refused.add(1);
     const auto who = arrived->peer().text();
     arrived->refuse();
-    return report(error(errc::busy, url_ + ": connection from " + who + " refused: " + std::to_string(open_->channels) +
+    return report(error(errc::busy, url_.text() + ": connection from " + who +
+                                        " refused: " + std::to_string(open_->channels) +
                                         " are open, max_connections is " + std::to_string(options_->max_connections)));
   }
   stats_.accepted += 1;

@@ -25,7 +25,7 @@ class listener_impl final : public std::enable_shared_from_this<listener_impl>, 
   void start_accept(accept_completion done);
   void close();
   void drain();
-  [[nodiscard]] std::string url() const { return url_; }
+  [[nodiscard]] std::string url() const { return url_.text(); }
   [[nodiscard]] listener_stats stats() const;
   [[nodiscard]] context& where() const noexcept { return where_; }
 
@@ -37,6 +37,10 @@ class listener_impl final : public std::enable_shared_from_this<listener_impl>, 
   [[nodiscard]] bool wanted() const noexcept { return arrivals_ && (channel_handler_ || !accepts_.empty()); }
   void wait_for_arrivals();
   void accept_some();
+  void wait_a_while();
+  void try_later() noexcept;
+  struct rest;
+  friend struct rest;
   void welcome(std::unique_ptr<arrival> arrived);
   void pause(const error& why);
   void report(const error& why);
@@ -45,7 +49,7 @@ class listener_impl final : public std::enable_shared_from_this<listener_impl>, 
   const std::shared_ptr<residents> residents_;
   std::unique_ptr<arrivals> arrivals_;  // null once closed
   const std::shared_ptr<const options> options_;
-  const std::string url_;
+  const shared_url url_;
   replaceable<channel> channel_handler_;
   replaceable<const error&> error_handler_;
   waiters<accept_completion, std::monostate> accepts_;

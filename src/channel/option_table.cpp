@@ -3,45 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdlib>
 #include <limits>
 #include <utility>
-#include <variant>
 
+#include "channel/option_field.hpp"
 #include "channel/option_value.hpp"
 #include "channel/wording.hpp"
 #include "net/address_ranges.hpp"
 #include "net/tls_names.hpp"
-#include "session/session_file.hpp"
+#include "session/login.hpp"
 
 namespace ferry {
 namespace {
 
-using field = std::variant<std::size_t options::*, std::uint32_t options::*, options::duration options::*,
-                           double options::*, bool options::*, framing_kind options::*, senders_kind options::*,
-                           session_kind options::*, durable_kind options::*, tls_verify_kind options::*,
-                           tls_version_kind options::*, proxy_protocol_kind options::*, compat_kind options::*,
-                           ws_delivery_kind options::*, ws_mask_kind options::*, idle_policy_kind options::*,
-                           std::string options::*, std::vector<std::uint32_t> options::*>;
-
-/// What a value may be: min .. max in bytes, nanoseconds, things or permission bits (numbers: as they are).
-struct limits {
-  std::uint64_t min = 0;
-  std::uint64_t max = 0;
-  std::string_view zero_means = {};  // not empty: 0 is allowed besides min .. max
-  std::string_view form = {};        // of texts and lists, instead of min and max
-};
-
-/// One option. Its default is whatever a default-constructed `options` holds.
-struct row {
-  std::string_view name;
-  option_unit unit;
-  std::string_view group;
-  std::string_view applies;
-  field where;
-  limits allowed;
-  std::string_view help;
-};
+using row = option_row;
 
 constexpr std::uint64_t k_second = 1'000'000'000;
 constexpr std::uint64_t k_millisecond = 1'000'000;
@@ -60,7 +35,7 @@ constexpr std::string_view k_name_form = "1 .. 63 letters, digits, '.', '-', '_'
 constexpr std::string_view k_files_form = "PEM files, separated by commas";
 
 constexpr row option(std::string_view name, option_unit unit, std::string_view group, std::string_view applies,
-                     field where, limits allowed, std::string_view help) {
+                     option_place where, option_limits allowed, std::string_view help) {
   return {name, unit, group, applies, where, allowed, help};
 }
 
@@ -123,21 +98,28 @@ constexpr std::array k_rows{
            "The name of this end of a persistent session."),
     option("peer", text, "Sessions", "ipc, tcp, tls, shm", &o::peer, {0, 0, {}, k_name_form},
            "The name that the other end must have; empty takes any."),
+    option("login_data", text, "Sessions", "ipc, tcp, tls, shm", &o::login_data,
+           {0, 0, {}, "at most 63 bytes; with compat=tcpshm 1024"},
+           "What this end says of itself in its login, or in its answer; the peer finds it in peer_info::login_data."),
     option("dir", text, "Sessions", "ipc, tcp, tls, shm", &o::dir, {0, 0, {}, "an absolute path"},
            "Where the files of persistent sessions lie; empty: $STATE_DIRECTORY, else $XDG_STATE_HOME/ferry."),
     option("max_sessions", count, "Sessions", "ipc listen, tcp listen, tls listen, shm listen", &o::max_sessions,
            {1, 1'000'000},
            "How many persistent sessions this end keeps files of; a peer with a new name is refused then."),
+    option("session_wait", duration, "Sessions", "ipc listen, tcp listen, tls listen, shm listen", &o::session_wait,
+           {k_millisecond, k_year, "for ever"},
+           "How long the channel of an accepted session waits for its peer to come back before it ends with `timeout`; "
+           "the files stay, and a peer that comes later gets another channel."),
     option("heartbeat", duration, "Sessions", "ipc, tcp, tls", &o::heartbeat, {k_millisecond, k_day, "off"},
            "After so much silence the peer of a session is asked whether it is there; three times that, and the "
            "connection is lost."),
 
     option("compat", choice, "tcpshm", "tcp, shm", &o::compat, {},
            "`tcpshm`: a persistent session that speaks tcpshm's protocol. On shm the URL is shm://HOST:PORT then."),
-    option(
-        "tcpshm_queue_bytes", size, "tcpshm", "tcp, shm", &o::tcpshm_queue_bytes, {2048, k_gib},
-        "The queue of what this end sends: the file of a tcp channel, or each of both rings, of which both ends need "
-        "the same size: a power of two. A message takes at most half of it."),
+    option("tcpshm_queue_bytes", size, "tcpshm", "tcp, shm", &o::tcpshm_queue_bytes, {128, k_gib},
+           "The queue of what this end sends: on tcp a file, of a multiple of 8 bytes (on ARM64 of 16); on shm each of "
+           "both "
+           "rings, a power of two, of which both ends need the same size. A message takes at most half of it."),
     option("tcpshm_name_size", count, "tcpshm", "tcp, shm", &o::tcpshm_name_size, {2, 64},
            "Bytes of a name in a login, with the zero that ends it. Both ends need the same."),
     option("tcpshm_login_data_bytes", count, "tcpshm", "tcp, shm", &o::tcpshm_login_data_bytes, {1, 1024},
@@ -150,8 +132,6 @@ constexpr std::array k_rows{
            "Whether numbers on the wire have the most significant byte first. Both ends need the same."),
     option("tcpshm_plain_type", count, "tcpshm", "tcp, shm", &o::tcpshm_plain_type, {1, 65535},
            "The type that a message without one has over there, where 0 is taken."),
-    option("login_data", text, "tcpshm", "tcp, shm", &o::login_data, {0, 0, {}, "at most 1024 bytes"},
-           "What this end says of itself in its login, or in its answer; the peer finds it in peer_info::login_data."),
 
     option("tls_certificate", text, "TLS", "tls", &o::tls_certificate, {0, 0, {}, k_files_form},
            "Our certificate and those that lead to its CA; listening needs one. With several, the name that is asked "
@@ -292,207 +272,11 @@ constexpr std::array k_rows{
     option("capture_max", size, "Capturing", "ipc, tcp, tls, ws, inproc", &o::capture_max, {4096, 64 * k_gib},
            "The file grows no further than this: the capture then ends, and the channels go on."),
 };
-
-constexpr std::array<std::string_view, 4> k_framings{"automatic", "varint", "u32", "typed"};
-constexpr std::array<std::string_view, 2> k_senders{"one", "many"};
-constexpr std::array<std::string_view, 2> k_sessions{"none", "persistent"};
-constexpr std::array<std::string_view, 2> k_durables{"process", "disk"};
-constexpr std::array<std::string_view, 4> k_tls_verifies{"automatic", "yes", "no", "optional"};
-constexpr std::array<std::string_view, 2> k_tls_versions{"1.2", "1.3"};
-constexpr std::array<std::string_view, 2> k_ws_deliveries{"whole", "pieces"};
-constexpr std::array<std::string_view, 3> k_ws_masks{"automatic", "on", "off"};
-constexpr std::array<std::string_view, 2> k_idle_policies{"disconnect", "ping"};
-constexpr std::array<std::string_view, 2> k_proxy_protocols{"off", "accept"};
-constexpr std::array<std::string_view, 2> k_flags{"on", "off"};
-constexpr std::array<std::string_view, 2> k_compats{"none", "tcpshm"};
-static_assert(std::size_t(compat_kind::tcpshm) + 1 == k_compats.size());
-static_assert(std::size_t(framing_kind::typed) + 1 == k_framings.size());
-static_assert(std::size_t(senders_kind::many) + 1 == k_senders.size());
-static_assert(std::size_t(session_kind::persistent) + 1 == k_sessions.size());
-static_assert(std::size_t(durable_kind::disk) + 1 == k_durables.size());
-static_assert(std::size_t(tls_verify_kind::optional) + 1 == k_tls_verifies.size());
-static_assert(std::size_t(tls_version_kind::tls_1_3) + 1 == k_tls_versions.size());
-static_assert(std::size_t(ws_delivery_kind::pieces) + 1 == k_ws_deliveries.size());
-static_assert(std::size_t(ws_mask_kind::off) + 1 == k_ws_masks.size());
-static_assert(std::size_t(idle_policy_kind::ping) + 1 == k_idle_policies.size());
-static_assert(std::size_t(proxy_protocol_kind::accept) + 1 == k_proxy_protocols.size());
-
-constexpr auto names_of(framing_kind) { return std::span<const std::string_view>(k_framings); }
-constexpr auto names_of(senders_kind) { return std::span<const std::string_view>(k_senders); }
-constexpr auto names_of(session_kind) { return std::span<const std::string_view>(k_sessions); }
-constexpr auto names_of(durable_kind) { return std::span<const std::string_view>(k_durables); }
-constexpr auto names_of(tls_verify_kind) { return std::span<const std::string_view>(k_tls_verifies); }
-constexpr auto names_of(ws_delivery_kind) { return std::span<const std::string_view>(k_ws_deliveries); }
-constexpr auto names_of(ws_mask_kind) { return std::span<const std::string_view>(k_ws_masks); }
-constexpr auto names_of(idle_policy_kind) { return std::span<const std::string_view>(k_idle_policies); }
-constexpr auto names_of(tls_version_kind) { return std::span<const std::string_view>(k_tls_versions); }
-constexpr auto names_of(compat_kind) { return std::span<const std::string_view>(k_compats); }
-constexpr auto names_of(proxy_protocol_kind) { return std::span<const std::string_view>(k_proxy_protocols); }
-
-template <class... Functions>
-struct overloaded : Functions... {
-  using Functions::operator()...;
-};
-template <class... Functions>
-overloaded(Functions...) -> overloaded<Functions...>;
-
 const row* find_row(std::string_view name) {
   const auto canonical = canonical_option_name(name);
   const auto* found = std::find_if(k_rows.begin(), k_rows.end(), [&](const row& r) { return r.name == canonical; });
   return found == k_rows.end() ? nullptr : found;
 }
-
-std::span<const std::string_view> words_of(const row& r) {
-  return std::visit(overloaded{[](bool options::*) { return std::span<const std::string_view>(k_flags); },
-                               [](framing_kind options::*) { return names_of(framing_kind{}); },
-                               [](senders_kind options::*) { return names_of(senders_kind{}); },
-                               [](session_kind options::*) { return names_of(session_kind{}); },
-                               [](durable_kind options::*) { return names_of(durable_kind{}); },
-                               [](tls_verify_kind options::*) { return names_of(tls_verify_kind{}); },
-                               [](ws_delivery_kind options::*) { return names_of(ws_delivery_kind{}); },
-                               [](ws_mask_kind options::*) { return names_of(ws_mask_kind{}); },
-                               [](idle_policy_kind options::*) { return names_of(idle_policy_kind{}); },
-                               [](tls_version_kind options::*) { return names_of(tls_version_kind{}); },
-                               [](compat_kind options::*) { return names_of(compat_kind{}); },
-                               [](proxy_protocol_kind options::*) { return names_of(proxy_protocol_kind{}); },
-                               [](auto) { return std::span<const std::string_view>(); }},
-                    r.where);
-}
-
-/// The range, the choices or the form, for people.
-std::string values_of(const row& r) {
-  if (!r.allowed.form.empty()) return std::string(r.allowed.form);
-  if (const auto words = words_of(r); !words.empty()) return joined(words);
-  const auto written = [&](std::uint64_t value) {
-    return r.unit == number ? std::to_string(value) : format_whole(r.unit, value);
-  };
-  auto range = written(r.allowed.min) + " .. " + written(r.allowed.max);
-  return r.allowed.zero_means.empty() ? range : range + ", 0: " + std::string(r.allowed.zero_means);
-}
-
-std::string write(const options& source, const row& r) {
-  return std::visit(overloaded{[&](double options::*at) { return format_number(source.*at); },
-                               [&](bool options::*at) { return std::string(format_flag(source.*at)); },
-                               [&](std::string options::*at) { return source.*at; },
-                               [&](std::vector<std::uint32_t> options::*at) { return format_uids(source.*at); },
-                               [&](options::duration options::*at) {
-                                 const auto ticks = (source.*at).count();
-                                 return ticks < 0 ? std::to_string(ticks) + "ns"
-                                                  : format_whole(r.unit, std::uint64_t(ticks));
-                               },
-                               [&](auto options::*at) {
-                                 const auto value = static_cast<std::uint64_t>(source.*at);
-                                 const auto words = words_of(r);
-                                 if (words.empty()) return format_whole(r.unit, value);
-                                 return value < words.size() ? std::string(words[value]) : std::to_string(value);
-                               }},
-                    r.where);
-}
-
-/// False if the text is not of the unit's form; a value that does not fit into the field becomes its largest one.
-bool read(options& target, const row& r, std::string_view value) {
-  const auto put = [&](auto& place, const auto& parsed) {
-    if (parsed) place = *parsed;
-    return parsed.has_value();
-  };
-  const auto put_whole = [&](auto& place, std::uint64_t most) {
-    const auto parsed = parse_whole(r.unit, value);
-    using type = std::remove_reference_t<decltype(place)>;
-    if constexpr (std::is_arithmetic_v<type>) {
-      if (parsed) place = static_cast<type>(std::min(*parsed, most));
-    } else {
-      if (parsed) place = type(static_cast<std::int64_t>(std::min(*parsed, most)));
-    }
-    return parsed.has_value();
-  };
-  return std::visit(
-      overloaded{
-          [&](std::size_t options::*at) { return put_whole(target.*at, std::numeric_limits<std::size_t>::max()); },
-          [&](std::uint32_t options::*at) { return put_whole(target.*at, std::numeric_limits<std::uint32_t>::max()); },
-          [&](options::duration options::*at) {
-            return put_whole(target.*at, std::numeric_limits<std::int64_t>::max());
-          },
-          [&](double options::*at) { return put(target.*at, parse_number(value)); },
-          [&](bool options::*at) { return put(target.*at, parse_flag(value)); },
-          [&](std::vector<std::uint32_t> options::*at) { return put(target.*at, parse_uids(value)); },
-          [&](std::string options::*at) { return (target.*at = value), true; },
-          [&](auto options::*at) {
-            const auto words = words_of(r);
-            const auto word = std::find(words.begin(), words.end(), lower_case(value));
-            if (word == words.end()) return false;
-            using type = std::remove_reference_t<decltype(target.*at)>;
-            target.*at = static_cast<type>(word - words.begin());
-            return true;
-          }},
-      r.where);
-}
-
-/// "user", "user:group", ":group" or nothing, in printable characters without spaces.
-bool is_owner(std::string_view text) {
-  const auto printable = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; };
-  return text != ":" && std::count(text.begin(), text.end(), ':') <= 1 && text.size() <= 255 &&
-         std::all_of(text.begin(), text.end(), printable);
-}
-
-/// An absolute path, or nothing.
-bool is_directory_name(std::string_view text) {
-  return text.empty() || (text.front() == '/' && text.find('\0') == std::string_view::npos);
-}
-
-constexpr std::size_t k_max_text = 4096;
-constexpr std::size_t k_max_login_data = 1024;
-constexpr std::size_t k_max_ws_text = 8192;
-
-/// What goes into a request's head: nothing that would end a line. Headers are lines.
-bool is_ws_text(std::string_view text, bool lines) {
-  const auto printable = [lines](char c) {
-    return (static_cast<unsigned char>(c) >= ' ' && c != 0x7f) || (lines && c == '\n');
-  };
-  return text.size() <= k_max_ws_text && std::all_of(text.begin(), text.end(), printable);
-}
-
-/// Those that OpenSSL or the file system judges.
-bool is_judged_elsewhere(std::string options::*at) {
-  return at == &o::tls_certificate || at == &o::tls_key || at == &o::tls_key_password_file || at == &o::tls_ca ||
-         at == &o::tls_server_name || at == &o::tls_ciphers || at == &o::capture;
-}
-
-/// Texts that are a row's value.
-bool is_text_for(std::string options::*at, std::string_view text) {
-  if (at == &o::socket_owner) return is_owner(text);
-  if (at == &o::as || at == &o::peer) return text.empty() || session::check_name(text, "");
-  if (at == &o::login_data) return text.size() <= k_max_login_data;
-  if (at == &o::tls_pin) return net::parse_tls_pins(text).has_value();
-  if (at == &o::proxy_from) return net::parse_address_ranges(text).has_value();
-  if (at == &o::tls_alpn) return net::tls_protocol_list(text).has_value();
-  if (at == &o::ws_subprotocols || at == &o::ws_origin || at == &o::ws_origins) return is_ws_text(text, false);
-  if (at == &o::ws_headers) return is_ws_text(text, true);
-  if (is_judged_elsewhere(at)) return text.size() <= k_max_text && text.find('\0') == std::string_view::npos;
-  return is_directory_name(text);
-}
-
-bool in_range(const options& source, const row& r) {
-  const auto whole = [&](std::uint64_t value) {
-    return (value >= r.allowed.min && value <= r.allowed.max) || (value == 0 && !r.allowed.zero_means.empty());
-  };
-  return std::visit(
-      overloaded{
-          [&](double options::*at) {
-            return source.*at >= double(r.allowed.min) && source.*at <= double(r.allowed.max);
-          },
-          [&](bool options::*) { return true; }, [&](std::string options::*at) { return is_text_for(at, source.*at); },
-          [&](std::vector<std::uint32_t> options::*at) { return parse_uids(format_uids(source.*at)).has_value(); },
-          [&](options::duration options::*at) {
-            return (source.*at).count() >= 0 && whole(std::uint64_t((source.*at).count()));
-          },
-          [&](auto options::*at) {
-            const auto words = words_of(r);
-            const auto value = static_cast<std::uint64_t>(source.*at);
-            return words.empty() ? whole(value) : value < words.size();
-          }},
-      r.where);
-}
-
 /// What the unit's form is, for a value that is not of it; empty where the list of choices says all.
 std::string_view expected(option_unit unit, std::string_view value) {
   const bool bare = !value.empty() && value.find_first_not_of("0123456789.") == std::string_view::npos;
@@ -532,7 +316,7 @@ std::vector<option_info> make_table() {
   std::vector<option_info> table;
   for (std::size_t i = 0; i < k_rows.size(); ++i) {
     const auto& r = k_rows[i];
-    table.push_back({r.name, r.unit, r.group, values[i], r.applies, r.help, write(options{}, r)});
+    table.push_back({r.name, r.unit, r.group, values[i], r.applies, r.help, write_option(options{}, r)});
   }
   return table;
 }
@@ -563,15 +347,15 @@ std::optional<option_problem> set_option(options& target, std::string_view name,
   const auto* r = find_row(name);
   if (!r) return unknown_name(name);
   options changed = target;
-  if (!read(changed, *r, value)) return bad_value(*r, value, expected(r->unit, value));
-  if (!in_range(changed, *r)) return bad_value(*r, value, "");
+  if (!read_option(changed, *r, value)) return bad_value(*r, value, expected(r->unit, value));
+  if (!is_allowed(changed, *r)) return bad_value(*r, value, "");
   target = std::move(changed);
   return {};
 }
 
 std::string get_option(const options& source, std::string_view name) {
   const auto* r = find_row(name);
-  return r ? write(source, *r) : std::string();
+  return r ? write_option(source, *r) : std::string();
 }
 
 std::optional<option_problem> set_options_from_environment(options& target, std::span<const char* const> environment) {
@@ -593,16 +377,39 @@ std::optional<option_problem> set_options_from_environment(options& target, std:
   return {};
 }
 
+namespace {
+
+// What only a session keeps would be a promise that nobody keeps, if the word for it was forgotten.
+std::optional<option_problem> check_session(const options& all) {
+  if (all.session == session_kind::persistent && all.as.empty())
+    return option_problem{false, "session=persistent: needs the name of this end, as=NAME, under which it comes back"};
+  if (all.compat != compat_kind::none) return {};
+  if (all.session == session_kind::none) {
+    const options none;
+    for (const std::string_view name : {"as", "peer", "durable"}) {
+      const auto value = get_option(all, name);
+      if (value != get_option(none, name))
+        return option_problem{false, std::string(name) + "=" + value +
+                                         ": only a persistent session has that; set session=persistent too"};
+    }
+    if (all.login_data.empty()) return {};
+    return option_problem{false, "login_data: only a persistent session says it; set session=persistent"};
+  }
+  if (all.login_data.size() <= session::k_login_data_bytes) return {};
+  return option_problem{false, "login_data of " + std::to_string(all.login_data.size()) +
+                                   " bytes: a persistent session says at most " +
+                                   std::to_string(session::k_login_data_bytes) + "; shorten it"};
+}
+
+}  // namespace
+
 std::optional<option_problem> check_options(const options& all) {
   for (const auto& r : k_rows) {
-    if (!in_range(all, r)) return bad_value(r, write(all, r), "");
+    if (!is_allowed(all, r)) return bad_value(r, write_option(all, r), "");
   }
   if (!std::has_single_bit(all.ring_bytes))
     return bad_value(*find_row("ring_bytes"), get_option(all, "ring_bytes"), "must be a power of two; ");
-  if (all.session == session_kind::persistent && all.as.empty())
-    return option_problem{false, "session=persistent: needs the name of this end, as=NAME, under which it comes back"};
-  if (all.compat == compat_kind::none && !all.login_data.empty())
-    return option_problem{false, "login_data: only a session with compat=tcpshm says it"};
+  if (auto problem = check_session(all)) return problem;
   constexpr std::array<std::pair<std::string_view, std::string_view>, 2> k_ordered{{
       {"send_queue_low_bytes", "send_queue_bytes"},
       {"receive_queue_low_bytes", "receive_queue_bytes"},

@@ -42,7 +42,7 @@ struct sample {
 const std::string k_pin(64, 'a');
 const std::map<std::string, std::vector<sample>> k_samples{
     {"compat", {{"tcpshm", "tcpshm"}}},
-    {"tcpshm_queue_bytes", {{"2048", "2KiB"}, {"64KiB", "64KiB"}}},
+    {"tcpshm_queue_bytes", {{"2000", "2000"}, {"64KiB", "64KiB"}}},
     {"tcpshm_name_size", {{"32", "32"}}},
     {"tcpshm_login_data_bytes", {{"8", "8"}}},
     {"tcpshm_answer_data_bytes", {{"1024", "1024"}}},
@@ -74,6 +74,7 @@ const std::map<std::string, std::vector<sample>> k_samples{
     {"peer", {{"bob", "bob"}, {"", ""}}},
     {"dir", {{"/var/lib/ferry", "/var/lib/ferry"}, {"", ""}}},
     {"max_sessions", {{"1", "1"}, {"1M", "1000000"}}},
+    {"session_wait", {{"0", "0"}, {"90m", "90m"}}},
     {"heartbeat", {{"0", "0"}, {"250ms", "250ms"}}},
     {"tls_certificate", {{"/etc/a.pem,b.pem", "/etc/a.pem,b.pem"}, {"", ""}}},
     {"tls_key", {{"/etc/a.key", "/etc/a.key"}, {"", ""}}},
@@ -370,6 +371,22 @@ TEST(check_options, wants_a_name_for_a_persistent_session) {
             "session=persistent: needs the name of this end, as=NAME, under which it comes back");
   all.as = "alice";
   EXPECT_FALSE(ferry::check_options(all));
+}
+
+TEST(check_options, wants_a_session_for_what_only_a_session_keeps) {
+  const auto problem_of = [](auto set) {
+    options all;
+    set(all);
+    const auto problem = ferry::check_options(all);
+    all.session = ferry::session_kind::persistent;
+    all.as = "alice";
+    EXPECT_FALSE(ferry::check_options(all));
+    return problem ? problem->text : "";
+  };
+  const std::string advice = ": only a persistent session has that; set session=persistent too";
+  EXPECT_EQ(problem_of([](options& all) { all.as = "bob"; }), "as=bob" + advice);
+  EXPECT_EQ(problem_of([](options& all) { all.peer = "bob"; }), "peer=bob" + advice);
+  EXPECT_EQ(problem_of([](options& all) { all.durable = ferry::durable_kind::disk; }), "durable=disk" + advice);
 }
 
 TEST(check_options, finds_members_that_were_set_to_what_set_option_refuses) {

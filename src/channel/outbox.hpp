@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "codec/framing.hpp"
+#include "net/turn_buffers.hpp"
 
 namespace ferry {
 
@@ -21,7 +22,9 @@ template <codec::framing F>
 class outbox {
  public:
   /// @param batch_bytes  size of the largest buffer that messages share; larger messages get one of their own
-  outbox(buffer_pool& pool, std::size_t batch_bytes) noexcept : pool_(&pool), batch_bytes_(batch_bytes) {}
+  /// @param turn         where a buffer may wait for who needs one next, if it is used on that thread alone
+  outbox(buffer_pool& pool, std::size_t batch_bytes, net::turn_buffers* turn = nullptr) noexcept
+      : pool_(&pool), turn_(turn), batch_bytes_(batch_bytes) {}
 
   [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
   [[nodiscard]] std::size_t byte_count() const noexcept { return bytes_; }
@@ -144,7 +147,9 @@ class outbox {
 
   /// An empty one keeps the buffer that it used last, for what follows; here it is given back.
   void settle() noexcept {
-    if (empty()) clear();
+    if (!empty() || chunks_.empty()) return;
+    if (turn_ != nullptr) turn_->give(*pool_, std::move(chunks_.back().buffer));
+    clear();
   }
 
  private:
@@ -163,7 +168,8 @@ class outbox {
   // Small first, so that a channel with one short message holds little; then larger while data flows.
   bool add_chunk(std::size_t needed) {
     const std::size_t grown = chunks_.empty() ? k_first : std::min(batch_bytes_, 4 * chunks_.back().buffer.capacity());
-    chunk fresh{pool_->acquire(std::max(needed, grown))};
+    const std::size_t size = std::max(needed, grown);
+    chunk fresh{turn_ != nullptr ? turn_->acquire(*pool_, size) : pool_->acquire(size)};
     if (!fresh.buffer) return false;
     settle();
     chunks_.push_back(std::move(fresh));
@@ -175,10 +181,12 @@ class outbox {
     messages_ -= first.messages;
     connection_.messages += first.messages;
     if (head_ + 1 == chunks_.size()) {
-      chunk last{std::move(first.buffer)};
-      chunks_.clear();
+      if (first.buffer.capacity() > std::max(batch_bytes_, k_first)) return clear();
+      if (head_ != 0) chunks_.front().buffer = std::move(first.buffer);
+      chunks_.resize(1);
       head_ = 0;
-      if (last.buffer.capacity() <= std::max(batch_bytes_, k_first)) chunks_.push_back(std::move(last));
+      chunk& last = chunks_.front();
+      last.begin = last.end = last.walked = last.messages = 0;
       return;
     }
     first = chunk{};
@@ -200,6 +208,7 @@ class outbox {
   }
 
   buffer_pool* pool_;
+  net::turn_buffers* turn_;
   std::size_t batch_bytes_;
   std::vector<chunk> chunks_;  // from head_ on; the ones before are empty
   std::size_t head_ = 0;

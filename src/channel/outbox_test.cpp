@@ -140,6 +140,20 @@ TYPED_TEST(any_outbox, keeps_the_buffer_of_a_batch_for_the_next_one_until_it_set
   EXPECT_EQ(this->pool.stats().bytes_lent, 0u);
 }
 
+TYPED_TEST(any_outbox, passes_its_buffer_on_to_the_next_one_while_a_turn_lasts) {
+  net::turn_buffers turn;
+  turn.begin();
+  for (int i = 0; i < 10; ++i) {
+    outbox<TypeParam> one(this->pool, 1024, &turn);
+    ASSERT_TRUE(one.append({as_bytes(this->text(1))}));
+    one.consume(one.byte_count());
+    one.settle();
+  }
+  EXPECT_EQ(this->pool.stats().hits + this->pool.stats().misses, 1u);
+  turn.end();
+  EXPECT_EQ(this->pool.stats().bytes_lent, 0u);
+}
+
 TYPED_TEST(any_outbox, keeps_no_buffer_that_is_larger_than_a_batch) {
   ASSERT_TRUE(this->box.append({as_bytes(std::string(4'000'000, 'x'))}));
   this->box.consume(this->box.byte_count());

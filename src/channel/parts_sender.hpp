@@ -14,6 +14,10 @@ namespace ferry::detail {
 ///   inside --the connection went with its beginning--> lost --the next part: refused--> between
 class parts_sender {
  public:
+  /// Whether `m` may pass as it is, without place() and sent(): bytes that are no part of anything.
+  [[nodiscard]] bool lets_pass(const message_view& m) const noexcept {
+    return state_ == state::between && m.whole() && m.kind == message_kind::binary;
+  }
   /// Gives a part its place, and looks whether a text is one so far. Nothing changes before sent().
   /// @return reset: the beginning is lost, so this part is worth nothing; the next one begins a message | misuse: not
   ///         UTF-8

@@ -22,6 +22,8 @@ TEST(printed_url, has_the_option_that_the_other_end_needs_too) {
   EXPECT_EQ(printed_url("tcp://127.0.0.1:5000", with), "tcp://127.0.0.1:5000?framing=u32");
   EXPECT_EQ(printed_url("mine://a?b=c", with), "mine://a?b=c&framing=u32");
   EXPECT_EQ(printed_url("wss://host/chat?room=1", with), "wss://host/chat?room=1") << "that query is the server's";
+  with.compat = compat_kind::tcpshm;
+  EXPECT_EQ(printed_url("shm://127.0.0.1:5000", with), "shm://127.0.0.1:5000") << "it meets at the port";
 }
 
 struct an_address : ::testing::Test {

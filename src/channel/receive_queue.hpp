@@ -7,6 +7,7 @@
 #include <boost/circular_buffer.hpp>
 #include <cstddef>
 
+#include "base/rare.hpp"
 #include "channel/water_marks.hpp"
 #include "os/readiness.hpp"
 
@@ -14,35 +15,46 @@ namespace ferry::detail {
 
 class receive_queue {
  public:
-  explicit receive_queue(const options& with) noexcept
-      : high_bytes_(with.receive_queue_bytes),
-        low_bytes_(low_mark(with.receive_queue_bytes, with.receive_queue_low_bytes)),
-        max_messages_(with.receive_queue_messages) {}
+  /// @param with  outlives the queue
+  explicit receive_queue(const options& with) noexcept : with_(&with) {}
+  explicit receive_queue(options&& with) = delete;
 
-  [[nodiscard]] bool empty() const noexcept { return queue_.empty(); }
-  [[nodiscard]] std::size_t messages() const noexcept { return queue_.size(); }
-  [[nodiscard]] std::size_t byte_count() const noexcept { return bytes_; }
+  [[nodiscard]] bool empty() const noexcept { return !held_ || held_->queue.empty(); }
+  [[nodiscard]] std::size_t messages() const noexcept { return held_ ? held_->queue.size() : 0; }
+  [[nodiscard]] std::size_t byte_count() const noexcept { return held_ ? held_->bytes : 0; }
   /// At a limit: nothing more should be read from the peer. A queue that is empty takes one message of any size.
   [[nodiscard]] bool full() const noexcept {
-    return !queue_.empty() && (bytes_ >= high_bytes_ || (max_messages_ != 0 && queue_.size() >= max_messages_));
+    const std::size_t most = with_->receive_queue_messages;
+    return !empty() && (byte_count() >= with_->receive_queue_bytes || (most != 0 && messages() >= most) ||
+                        held_->memory >= most_memory());
   }
   /// Far enough below the limits to read on.
   [[nodiscard]] bool drained() const noexcept {
-    return bytes_ <= low_bytes_ && (max_messages_ == 0 || queue_.size() <= max_messages_ / 2);
+    const std::size_t most = with_->receive_queue_messages;
+    return byte_count() <= low_mark(with_->receive_queue_bytes, with_->receive_queue_low_bytes) &&
+           (most == 0 || messages() <= most / 2) && (empty() || held_->memory <= most_memory() / 2);
   }
 
-  void push(message m) {
-    if (queue_.full()) queue_.set_capacity(std::max<std::size_t>(16, 2 * queue_.capacity()));
-    bytes_ += m.size();
-    queue_.push_back(std::move(m));
+  /// @param lent  bytes of the buffer that the message is in
+  void push(message m, std::size_t lent) {
+    auto& [queue, bytes, memory] = held_.need();
+    if (queue.full()) queue.set_capacity(std::max<std::size_t>(16, 2 * queue.capacity()));
+    bytes += m.size();
+    memory += sizeof(entry) + lent;
+    queue.push_back({std::move(m), lent});
     if (ready_) ready_->raise();
   }
   [[nodiscard]] message pop() {
-    message m = std::move(queue_.front());
-    queue_.pop_front();
-    bytes_ -= m.size();
-    return m;
+    auto& [queue, bytes, memory] = *held_;
+    entry first = std::move(queue.front());
+    queue.pop_front();
+    bytes -= first.what.size();
+    memory -= sizeof(entry) + first.lent;
+    return std::move(first.what);
   }
+
+  /// What messages may take beyond their bytes: small ones take a buffer each nevertheless.
+  static constexpr std::size_t k_overhead = 1u << 20;
 
   /// @return the descriptor, or -1
   [[nodiscard]] int readiness_fd(bool ready_now) {
@@ -61,9 +73,20 @@ class receive_queue {
   }
 
  private:
-  boost::circular_buffer<message> queue_;
-  std::size_t bytes_ = 0;
-  std::size_t high_bytes_, low_bytes_, max_messages_;
+  // Many channels hand every message on at once.
+  struct entry {
+    message what;
+    std::size_t lent = 0;
+  };
+  struct held {
+    boost::circular_buffer<entry> queue;
+    std::size_t bytes = 0;
+    std::size_t memory = 0;  // of the process, for them
+  };
+  [[nodiscard]] std::size_t most_memory() const noexcept { return with_->receive_queue_bytes + k_overhead; }
+
+  const options* with_;
+  rare<held> held_;
   std::unique_ptr<os::readiness> ready_;
 };
 

@@ -9,6 +9,7 @@ namespace ferry::detail {
 namespace {
 
 struct receive_queue_of : ::testing::Test {
+  void push(receive_queue& queue, std::size_t size) { queue.push(of(size), size); }
   message of(std::size_t size) { return message::copy_of({as_bytes(std::string(size, 'x'))}, pool); }
   static options with(std::size_t bytes, std::size_t low, std::size_t messages) {
     options o;
@@ -25,10 +26,11 @@ struct receive_queue_of : ::testing::Test {
 };
 
 TEST_F(receive_queue_of, bytes_is_full_at_its_mark_and_drained_at_a_quarter_of_it) {
-  receive_queue queue(with(1000, 0, 0));
+  const options limits = with(1000, 0, 0);
+  receive_queue queue(limits);
   for (int i = 0; i < 10; ++i) {
     EXPECT_FALSE(queue.full());
-    queue.push(of(100));
+    push(queue, 100);
   }
   EXPECT_TRUE(queue.full());
   EXPECT_EQ(queue.byte_count(), 1000u);
@@ -42,18 +44,20 @@ TEST_F(receive_queue_of, bytes_is_full_at_its_mark_and_drained_at_a_quarter_of_i
 }
 
 TEST_F(receive_queue_of, bytes_is_drained_at_the_low_mark_that_was_given) {
-  receive_queue queue(with(1000, 900, 0));
-  for (int i = 0; i < 10; ++i) queue.push(of(100));
+  const options limits = with(1000, 900, 0);
+  receive_queue queue(limits);
+  for (int i = 0; i < 10; ++i) push(queue, 100);
   EXPECT_FALSE(queue.drained());
   (void)queue.pop();
   EXPECT_TRUE(queue.drained());
 }
 
 TEST_F(receive_queue_of, messages_is_full_at_its_limit_and_drained_at_half_of_it) {
-  receive_queue queue(with(1'000'000, 0, 4));
+  const options limits = with(1'000'000, 0, 4);
+  receive_queue queue(limits);
   for (int i = 0; i < 4; ++i) {
     EXPECT_FALSE(queue.full());
-    queue.push(of(0));
+    push(queue, 0);
   }
   EXPECT_TRUE(queue.full());
   (void)queue.pop();
@@ -63,16 +67,35 @@ TEST_F(receive_queue_of, messages_is_full_at_its_limit_and_drained_at_half_of_it
 }
 
 TEST_F(receive_queue_of, nothing_takes_one_message_of_any_size) {
-  receive_queue queue(with(10, 0, 1));
+  const options limits = with(10, 0, 1);
+  receive_queue queue(limits);
   EXPECT_FALSE(queue.full());
-  queue.push(of(100'000));
+  push(queue, 100'000);
   EXPECT_TRUE(queue.full());
 }
 
+TEST_F(receive_queue_of, small_messages_in_large_buffers_is_full_by_the_buffers) {
+  const options limits = with(4u << 20, 0, 0);
+  receive_queue queue(limits);
+  std::size_t lent = 0;
+  while (!queue.full()) {
+    queue.push(of(1), 1024);
+    lent += 1024;
+  }
+  EXPECT_GT(lent, 4u << 20);
+  EXPECT_LE(lent, (4u << 20) + receive_queue::k_overhead);
+  while (!queue.drained()) (void)queue.pop();
+  EXPECT_FALSE(queue.empty());
+  EXPECT_LT(queue.messages() * 1024, lent / 2 + 1024);
+  while (!queue.empty()) (void)queue.pop();
+  EXPECT_TRUE(queue.drained());
+}
+
 TEST_F(receive_queue_of, many_messages_keeps_their_order_while_it_grows) {
-  receive_queue queue(with(1'000'000, 0, 0));
+  const options limits = with(1'000'000, 0, 0);
+  receive_queue queue(limits);
   for (std::size_t i = 0; i < 1000; ++i) {
-    queue.push(of(i));
+    push(queue, i);
     if (i % 3 == 0) (void)queue.pop();
   }
   for (std::size_t expected = 1000 - queue.messages(); !queue.empty(); ++expected)
@@ -80,12 +103,13 @@ TEST_F(receive_queue_of, many_messages_keeps_their_order_while_it_grows) {
 }
 
 TEST_F(receive_queue_of, anything_is_readable_until_it_is_told_that_nothing_was_found) {
-  receive_queue queue(with(1000, 0, 0));
+  const options limits = with(1000, 0, 0);
+  receive_queue queue(limits);
   const int fd = queue.readiness_fd(false);
   ASSERT_GE(fd, 0);
   EXPECT_FALSE(readable(fd));
-  queue.push(of(1));
-  queue.push(of(1));
+  push(queue, 1);
+  push(queue, 1);
   EXPECT_TRUE(readable(fd));
   (void)queue.pop();
   EXPECT_TRUE(readable(fd));

@@ -484,7 +484,7 @@ void ring_channel::count_traffic() noexcept {
 }
 
 channel_stats ring_channel::stats() {
-  channel_stats all = stats_;
+  channel_stats all = counted();
   all.bytes_sent = taken_bytes_;
   for (auto& one : lanes_) {
     const auto guard = locked(*one);

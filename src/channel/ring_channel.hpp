@@ -19,7 +19,7 @@ namespace ferry::detail {
 class ring_channel final : public link_channel, public sleeper {
  public:
   /// @param to  the endpoint's name; empty for an accepted end
-  ring_channel(context& where, std::string url, std::shared_ptr<const options> with, std::string to);
+  ring_channel(context& where, shared_url url, std::shared_ptr<const options> with, std::string to);
   ~ring_channel() override;
 
   /// Starts on a connection; for an accepted end, once.
@@ -68,7 +68,7 @@ class ring_channel final : public link_channel, public sleeper {
   taken drop_queue() noexcept override;
   void read_what_is_left() override;
   [[nodiscard]] bool take_was_full() override;
-  [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
+  [[nodiscard]] const rare<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
   void catch_up() override { count_traffic(); }
   [[nodiscard]] bool peer_takes_slowly() noexcept override;
@@ -153,7 +153,7 @@ class ring_channel final : public link_channel, public sleeper {
   bool write_blocked_ = false;
   std::uint64_t positions_seen_ = 0;  // of the peer, when it was last asked whether it takes anything
   std::uint64_t bytes_counted_ = 0;   // in the context's totals
-  std::optional<error> write_error_;
+  rare<error> write_error_;
 };
 
 /// What connects to a shared-memory endpoint; it only queues until connect() is called.

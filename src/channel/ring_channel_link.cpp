@@ -4,7 +4,7 @@
 namespace ferry::detail {
 namespace asio = boost::asio;
 
-ring_channel::ring_channel(context& where, std::string url, std::shared_ptr<const options> with, std::string to)
+ring_channel::ring_channel(context& where, shared_url url, std::shared_ptr<const options> with, std::string to)
     : link_channel(where, std::move(url), std::move(with), {true, true}, !to.empty()),
       to_(std::move(to)),
       many_(options_->senders == senders_kind::many),
@@ -227,7 +227,7 @@ class ring_arrival final : public arrival {
   explicit ring_arrival(std::unique_ptr<net::ring_link> arrived) : link_(std::move(arrived)) {}
   [[nodiscard]] peer_info peer() const override { return link_->peer; }
   void refuse() noexcept override { link_.reset(); }
-  [[nodiscard]] std::shared_ptr<channel_impl> make(context& where, const std::string& url,
+  [[nodiscard]] std::shared_ptr<channel_impl> make(context& where, const shared_url& url,
                                                    std::shared_ptr<const options> with) override {
     made_ = std::make_shared<ring_channel>(where, url, std::move(with), "");
     return made_;

@@ -16,6 +16,7 @@
 #include "os/mapping.hpp"
 #include "os/owner_lock.hpp"
 #include "os/random.hpp"
+#include "ring/held_consumer.hpp"
 #include "ring/ring_layout.hpp"
 
 namespace ferry {
@@ -168,11 +169,11 @@ ring_reader ring_reader::open(const std::string& path) {
   auto file = open_ring(path, os::k_reader_byte);
   if (!file) fail(file.error().in(path));
   const ring_line& line = file->shared().rings[0];
-  const auto found = ring_scan(file->data(), line);
+  // Read once: only we move it, but whoever can write to the file may do so, too.
+  const auto position = line.position.load(std::memory_order_acquire);
+  const auto found = ring::scan_from(file->data(), position, line.sequence.load(std::memory_order_relaxed));
   if (!found)
     fail(error(errc::corrupt, path + ": its records are damaged; look at it with 'ferry inspect', or remove it"));
-  // Only we move the position.
-  const auto position = line.position.load(std::memory_order_relaxed);
   return ring_reader(std::make_unique<parts>(std::move(*file), position, found->sequence - found->records));
 }
 

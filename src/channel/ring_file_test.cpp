@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "testing/failure_of.hpp"
 #include "testing/temp_dir.hpp"
 
 namespace ferry {
@@ -27,15 +28,6 @@ class ring_file : public ::testing::Test {
     std::string text(as_text(record.body()));
     if (record) from.pop();
     return record ? text : "(nothing)";
-  }
-  template <class Open>
-  static std::optional<failure> failure_of(Open open) {
-    try {
-      open();
-    } catch (const failure& why) {
-      return why;
-    }
-    return std::nullopt;
   }
   bool push(ring_writer& to, const std::string& text) { return to.try_push(as_bytes(text)); }
 
@@ -96,10 +88,10 @@ TEST_F(ring_file, has_one_writer_and_one_reader_at_a_time) {
   const auto in = ring_reader::open(path);
   EXPECT_TRUE(out.reader_lives());
   EXPECT_TRUE(in.writer_lives());
-  const auto second_writer = failure_of([&] { (void)ring_writer::open(path, with); });
+  const auto second_writer = test::failure_of([&] { (void)ring_writer::open(path, with); });
   ASSERT_TRUE(second_writer);
   EXPECT_EQ(second_writer->reason(), errc::busy);
-  const auto second_reader = failure_of([&] { (void)ring_reader::open(path); });
+  const auto second_reader = test::failure_of([&] { (void)ring_reader::open(path); });
   ASSERT_TRUE(second_reader);
   EXPECT_EQ(second_reader->reason(), errc::busy);
 }
@@ -145,13 +137,13 @@ TEST_F(ring_file, survives_being_cut_off_while_it_is_read) {
 }
 
 TEST_F(ring_file, says_what_is_wrong_with_a_file_and_leaves_it_alone) {
-  const auto of_reader = [&] { return failure_of([&] { (void)ring_reader::open(path); }); };
+  const auto of_reader = [&] { return test::failure_of([&] { (void)ring_reader::open(path); }); };
   EXPECT_EQ(of_reader()->reason(), errc::not_found);
   std::ofstream(path) << "short";
   EXPECT_EQ(of_reader()->reason(), errc::truncated);
   std::ofstream(path) << std::string(20'000, 'x');
   EXPECT_EQ(of_reader()->reason(), errc::corrupt);
-  EXPECT_EQ(failure_of([&] { (void)ring_writer::open(path, with); })->reason(), errc::corrupt);
+  EXPECT_EQ(test::failure_of([&] { (void)ring_writer::open(path, with); })->reason(), errc::corrupt);
   EXPECT_EQ(std::filesystem::file_size(path), 20'000u);
   std::filesystem::remove(path);
   (void)ring_writer::open(path, with);
@@ -183,7 +175,7 @@ TEST_F(ring_file, says_that_its_records_are_damaged) {
     file.seekp(8192 + 3);
     file.put('\x80');
   }
-  EXPECT_EQ(failure_of([&] { (void)ring_reader::open(path); })->reason(), errc::corrupt);
+  EXPECT_EQ(test::failure_of([&] { (void)ring_reader::open(path); })->reason(), errc::corrupt);
 }
 
 TEST_F(ring_file, leaves_no_half_made_file_when_there_is_no_room) {
@@ -193,7 +185,7 @@ TEST_F(ring_file, leaves_no_half_made_file_when_there_is_no_room) {
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit small{1u << 20, 1u << 20};
     ::setrlimit(RLIMIT_FSIZE, &small);
-    const auto why = failure_of([&] { (void)ring_writer::open(path, with); });
+    const auto why = test::failure_of([&] { (void)ring_writer::open(path, with); });
     ::_exit(why && why->reason() == errc::no_memory && std::filesystem::is_empty(dir.path()) ? 0 : 1);
   }
   int status = 0;

@@ -1,10 +1,11 @@
 // Who logs in at a listening endpoint: finds its session, or makes it, and tells the listener of those that have no
 // channel yet.
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <unordered_map>
 
 #include "channel/printed_url.hpp"
+#include "channel/session_book.hpp"
 #include "channel/session_channel.hpp"
 #include "os/session_directory.hpp"
 
@@ -16,37 +17,34 @@ namespace asio = boost::asio;
 constexpr std::size_t k_most_guests = 64;  // who have connected and not logged in yet
 constexpr auto k_patience = std::chrono::seconds(5);
 
-/// The sessions of accepted ends that are open in an io_context, whatever they were accepted by: a client may come back
-/// at another endpoint.
-class session_book final : public asio::execution_context::service {
+/// The books that a loop's sessions are in, of contexts that share nothing. Tells them when the loop goes.
+class session_loop final : public asio::execution_context::service {
  public:
-  using key_type = session_book;
+  using key_type = session_loop;
   static asio::execution_context::id id;
-  explicit session_book(asio::execution_context& of) : asio::execution_context::service(of) {}
+  explicit session_loop(asio::execution_context& of)
+      : asio::execution_context::service(of), here_(static_cast<asio::io_context&>(of)) {}
 
-  [[nodiscard]] std::shared_ptr<session_channel> find(const std::string& whose) {
-    const auto found = open_.find(whose);
-    if (found == open_.end()) return nullptr;
-    auto one = found->second.lock();
-    if (one && !one->gone()) return one;
-    open_.erase(found);
-    return nullptr;
+  void join(const std::shared_ptr<session_book>& book) {
+    if (std::find(books_.begin(), books_.end(), book) != books_.end()) return;
+    book->join(here_);
+    books_.push_back(book);
   }
-  void keep(const std::string& whose, const std::shared_ptr<session_channel>& one) {
-    if (open_.size() > 2 * last_size_ + 64) forget_those_that_are_gone();
-    open_[whose] = one;
+  [[nodiscard]] std::shared_ptr<session_channel> find(const std::string& whose) const {
+    for (const auto& book : books_)
+      if (auto one = book->find(whose, here_)) return one;
+    return nullptr;
   }
 
  private:
-  void shutdown() noexcept override { open_.clear(); }
-  void forget_those_that_are_gone() {
-    std::erase_if(open_, [](const auto& one) { return one.second.expired(); });
-    last_size_ = open_.size();
+  void shutdown() noexcept override {
+    for (const auto& book : books_) book->leave(here_);
+    books_.clear();
   }
-  std::unordered_map<std::string, std::weak_ptr<session_channel>> open_;
-  std::size_t last_size_ = 0;
+  asio::io_context& here_;
+  std::vector<std::shared_ptr<session_book>> books_;
 };
-asio::execution_context::id session_book::id;
+asio::execution_context::id session_loop::id;
 
 class session_arrival final : public arrival {
  public:
@@ -54,7 +52,7 @@ class session_arrival final : public arrival {
       : made_(std::move(made)), who_(std::move(who)) {}
   [[nodiscard]] peer_info peer() const override { return who_; }
   void refuse() noexcept override { made_->cut(errc::busy); }
-  [[nodiscard]] std::shared_ptr<channel_impl> make(context&, const std::string&,
+  [[nodiscard]] std::shared_ptr<channel_impl> make(context&, const shared_url&,
                                                    std::shared_ptr<const options>) override {
     return made_;
   }
@@ -71,10 +69,15 @@ struct session_door : std::enable_shared_from_this<session_door> {
     guest(asio::io_context& io, std::unique_ptr<net::greeting> from_) : from(std::move(from_)), patience(io) {}
     std::unique_ptr<net::greeting> from;
     asio::steady_timer patience;
+    net::heard_login heard;
+    session::login said;
+    const char* waits_for = "it said nothing within connect_timeout";
   };
 
   session_door(context& where_, std::unique_ptr<net::greeting_source> from_, std::shared_ptr<const options> with_)
-      : where(where_), from(std::move(from_)), with(std::move(with_)) {}
+      : where(where_), from(std::move(from_)), with(std::move(with_)) {
+    asio::use_service<session_loop>(where.io()).join(where.sessions());
+  }
 
   void wait() {
     if (closed || waiting || !ready || guests.size() >= k_most_guests) return;
@@ -106,55 +109,117 @@ struct session_door : std::enable_shared_from_this<session_door> {
     one->patience.async_wait([self = shared_from_this(), weak = std::weak_ptr(one)](const auto& cancelled) {
       const auto still = cancelled ? nullptr : weak.lock();
       if (still && std::erase(self->guests, still) != 0)
-        self->refused(still->from->peer(), error(errc::timeout, "it said nothing within connect_timeout"));
+        self->refused(still->from->peer(), error(errc::timeout, still->waits_for));
     });
     one->from->async_hear([self = shared_from_this(), weak = std::weak_ptr(one)](result<net::heard_login> heard) {
       const auto still = weak.lock();
       if (!still || std::erase(self->guests, still) == 0) return;
-      self->hear(*still, std::move(heard));
+      self->hear(still, std::move(heard));
       self->wait();  // where there were k_most_guests, nobody waits
     });
   }
 
-  void hear(guest& one, result<net::heard_login> heard) {
-    one.patience.cancel();
-    const peer_info who = one.from->peer();
-    if (!heard) return refused(who, heard.error());
-    const auto said = session::decode_login(heard->text, false);
-    if (!said) return refused(who, said.error());
-    const auto to = session_for(*said);
-    if (!to) {
-      session::login no{
-          session::login_outcome::refused, said->session, said->epoch, {}, with->as, said->own_name, {}, false};
-      no.text = to.error().text();
-      (void)one.from->say(session::encode(no), -1);
-      return refused(who, to.error());
+  void hear(const std::shared_ptr<guest>& one, result<net::heard_login> heard) {
+    if (!heard) return refused(one->from->peer(), heard.error());
+    auto said = session::decode_login(heard->text, false);
+    if (!said) return refused(one->from->peer(), said.error());
+    one->heard = std::move(*heard);
+    one->said = std::move(*said);
+    const auto whose = session_of(one->said);
+    if (!whose) return turn_away(*one, whose.error());
+    if (const auto no = decide_stranger(one->said)) return answered(*one, *whose, *no);
+    if (!ask_elsewhere(one, *whose)) welcome(*one, *whose);
+  }
+
+  /// Where another event loop has the session, it is asked to give it up; meanwhile the guest waits.
+  [[nodiscard]] bool ask_elsewhere(const std::shared_ptr<guest>& one, const std::string& whose) {
+    const auto& book = where.sessions();
+    const auto answer = [book, here = &where.io(), door = weak_from_this(), waiting_one = std::weak_ptr(one),
+                         said = std::make_shared<session::login>(one->said),
+                         whose](const std::shared_ptr<session_channel>& there) {
+      const auto tell = [book, here, door, waiting_one, said, whose](const session::login_decision& decision) {
+        book->post(here, [door, waiting_one, said, whose, decision] {
+          const auto self = door.lock();
+          const auto still = waiting_one.lock();
+          if (!self || !still || std::erase(self->guests, still) == 0) return;
+          still->said = *said;
+          self->answered(*still, whose, decision);
+        });
+      };
+      if (!there) return tell(nobody_has_it());
+      // Its files are free when that loop has turned.
+      const auto soon = [tell, loop = &there->where().io()](const session::login_decision& decision) {
+        asio::post(*loop, [tell, decision] { tell(decision); });
+      };
+      there->gone() ? soon(nobody_has_it()) : there->leave_to(said, soon);
+    };
+    one->waits_for = "the event loop that has its session did not give it up within connect_timeout";
+    if (!book->ask_elsewhere(whose, where.io(), answer)) return false;
+    guests.push_back(one);
+    return true;
+  }
+  void answered(guest& one, const std::string& whose, const session::login_decision& decision) {
+    if (decision.action != session::login_action::stop) {
+      welcome(one, whose);
+    } else {
+      (void)one.from->say(session::encode(decision.answer), -1);
+      refused(one.from->peer(), decision.why);
     }
+    wait();
+  }
+
+  void welcome(guest& one, const std::string& whose) {
+    one.patience.cancel();
+    peer_info who = one.from->peer();
+    who.login_data = one.said.data;
+    const auto to = session_for(one.said, whose);
+    if (!to) return turn_away(one, to.error());
     const auto& channel = *to;
-    channel->welcome(std::move(one.from), std::move(*heard), *said,
+    channel->welcome(std::move(one.from), std::move(one.heard), one.said,
                      [self = shared_from_this(), weak = std::weak_ptr(channel), who](const result<void>& outcome) {
                        if (const auto kept = weak.lock()) self->welcomed(kept, who, outcome);
                      });
   }
+  void turn_away(guest& one, const error& why) {
+    session::login no{
+        session::login_outcome::refused, one.said.session, one.said.epoch, {}, with->as, one.said.own_name, {}, false};
+    no.text = why.text();
+    (void)one.from->say(session::encode(no), -1);
+    refused(one.from->peer(), why);
+  }
 
-  [[nodiscard]] result<std::shared_ptr<session_channel>> session_for(const session::login& said) {
+  /// Who has lost its way, and was never here, is refused before it takes the place of another session.
+  [[nodiscard]] std::optional<session::login_decision> decide_stranger(const session::login& said) const {
+    const auto dir = os::session_directory(with->dir, true);
+    if (!dir || os::session_exists(*dir, {with->as, said.own_name})) return {};
+    auto decision = session::decide_login({with->as, {}, 0, 0, {}}, said);
+    if (decision.answer.outcome != session::login_outcome::other_name) return {};
+    return decision;
+  }
+
+  /// The session's files, without what tells them apart.
+  [[nodiscard]] result<std::string> session_of(const session::login& said) const {
     if (!with->peer.empty() && said.own_name != with->peer)
       return error(errc::auth, "expected '" + with->peer + "', not '" + said.own_name + "'");
     const auto dir = os::session_directory(with->dir, true);
     if (!dir) return dir.error();
+    return os::session_paths(*dir, {with->as, said.own_name}).base;
+  }
+  [[nodiscard]] result<std::shared_ptr<session_channel>> session_for(const session::login& said,
+                                                                     const std::string& whose) {
+    if (auto found = asio::use_service<session_loop>(where.io()).find(whose)) return found;
+    const auto dir = os::session_directory(with->dir, true);
+    if (!dir) return dir.error();
     const os::session_names names{with->as, said.own_name};
-    const std::string whose = os::session_paths(*dir, names).base;
-    auto& book = asio::use_service<session_book>(where.io());
-    if (auto found = book.find(whose)) return found;
     if (!os::session_exists(*dir, names) && os::count_sessions(*dir, names.own) >= with->max_sessions)
-      return error(errc::busy, "there are " + std::to_string(with->max_sessions) + " sessions (max_sessions)");
+      return error(errc::busy, "no place for another session: max_sessions=" + std::to_string(with->max_sessions));
     auto files = open_session_files(*with, said.own_name);
     if (!files) return files.error();
     auto& opened = (*files)->session();
     auto all = session_options(*with, opened.output().data().size(), opened.max_payload());
     auto made = std::make_shared<session_channel>(where, printed_url(from->local_url(), *with), std::move(all),
                                                   std::move(*files), nullptr);
-    book.keep(whose, made);
+    where.sessions()->keep(whose, where.io(), made);
     return made;
   }
 

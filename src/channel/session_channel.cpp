@@ -1,4 +1,4 @@
-// What a session's channel does with messages: transactions, sending, the disk.
+// What a session's channel does with messages: transactions and sending.
 #include "channel/session_channel.hpp"
 
 #include <boost/asio/post.hpp>
@@ -86,7 +86,7 @@ std::size_t session_channel::take_straight() {
     carrier_->committed();
     told = taken;
   };
-  const auto room = std::span(answer_room_).first(std::min(answer_room_.size(), options_->max_message));
+  const auto room = std::span(answer_room_).first(std::min({answer_room_.size(), options_->max_message, peer_takes_}));
   auto& s = session();
   while (taken < k_inputs_per_look && undisturbed()) {
     const ring_record record = s.front();
@@ -127,8 +127,7 @@ std::size_t session_channel::take_straight() {
 // One message and what its handler does, as one step.
 bool session_channel::hand_over(const message_view& m) {
   step_ = step::handler;
-  const bool silent = m.payload.empty() && !options_->deliver_empty;
-  const bool taken = silent || deliver(m);
+  const bool taken = is_silent(m) || deliver(m);
   // A handler that has thrown has done nothing; the message comes again when that has left the event loop.
   bool done = taken && !given_back_ && !handler_threw() && store_ != nullptr && carrier_ != nullptr;
   if (done) {
@@ -163,11 +162,10 @@ void session_channel::pull_one() {
     const auto guard = locked();
     next = carrier_->next(wrong);
   }
-  if (next) {
-    (void)hand_over(*next);
-  } else if (!wrong) {
-    carrier_->read_on();
-  }
+  // Behind an empty one that nobody wants there may be another one: the next turn tells of it.
+  const bool silent = next && is_silent(*next);
+  if (next) (void)hand_over(*next);
+  if (carrier_ && !wrong && (!next || silent)) carrier_->read_on();
   // What is wrong is found again by the carrier's next turn.
 }
 
@@ -179,17 +177,18 @@ void session_channel::resume_reading() {
 // Transactions ------------------------------------------------------------------------------------
 
 result<void> session_channel::usable() const {
-  if (!store_) return errc::closed;
+  if (!store_ || completed_) return errc::closed;
   if (broken_) return connection_went();
   return {};
 }
 
 result<void> session_channel::begin() {
-  if (!store_) return errc::closed;
+  if (!store_ || completed_) return errc::closed;
   if (step_ != step::none)
     return error(errc::busy, step_ == step::handler ? "a message handler runs, which is a transaction by itself"
                                                     : "another transaction of this session is open");
   step_ = step::held;
+  begun_by_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   return {};
 }
 
@@ -245,19 +244,20 @@ result<std::uint64_t> session_channel::commit_now() {
 }
 
 // Exactly where it will be, so that a commit never finds the ring full, unless other threads have sent meanwhile.
-std::uint64_t session_channel::kept_end_behind(const message_view& m) {
+std::uint64_t session_channel::kept_end() {
   auto& s = session();
   if (const std::uint64_t tail = s.output().tail(); kept_.empty() || tail != kept_from_) {
     kept_from_ = kept_end_ = tail;
     for (const auto& one : kept_) kept_end_ = s.end_behind(kept_end_, {one.payload, one.kind, one.type});
   }
-  return s.end_behind(kept_end_, m);
+  return kept_end_;
 }
 
-// What a transaction kept goes into the ring.
+// What a transaction kept goes into the ring: all of it, as what another thread commits would take a part along.
 bool session_channel::send_kept() {
-  for (const auto& one : kept_)
-    if (!session().send({one.payload, one.kind, one.type})) return false;
+  if (kept_.empty()) return true;
+  if (!session().has_room_up_to(kept_end())) return false;
+  for (const auto& one : kept_) (void)session().send({one.payload, one.kind, one.type});
   return true;
 }
 
@@ -276,6 +276,7 @@ void session_channel::undo() noexcept {
 }
 
 void session_channel::forget_transaction() noexcept {
+  if (step_ == step::held) begun_by_.store({}, std::memory_order_relaxed);
   step_ = step::none;
   consumed_ = 0;
   broken_ = given_back_ = false;
@@ -307,7 +308,8 @@ session_info session_channel::info() {
   const auto& out = session().output();
   all.unacknowledged_bytes = out.tail() - out.seen();
   all.ring_bytes = out.data().size();
-  all.max_message = options_->max_message;
+  all.max_message = std::min(options_->max_message, peer_takes_);
+  all.discarded = discarded_;
   return all;
 }
 
@@ -322,30 +324,45 @@ void session_channel::start_wait_input(send_completion done) {
 
 // Sending -----------------------------------------------------------------------------------------
 
-// Whether what is sent now belongs to the transaction that is open.
+// Whether what is sent now belongs to the transaction that is open. Who has begun it may go on with it between two
+// turns of the event loop, when no thread runs that.
 bool session_channel::joins() const {
-  return (!many_ || where_.io().get_executor().running_in_this_thread()) && step_ != step::none;
+  if (!many_ || where_.io().get_executor().running_in_this_thread()) return step_ != step::none;
+  return begun_by_.load(std::memory_order_relaxed) == std::this_thread::get_id();
 }
 
 result<void> session_channel::admit(const message_view& m) {
   if (refuses_.load(std::memory_order_relaxed)) return errc::closed;
   if (m.payload.size() > options_->max_message) return describe_too_large(m.payload.size(), *options_);
+  if (m.payload.size() > peer_takes_)
+    return error(errc::message_too_large, "message of " + std::to_string(m.payload.size()) + " bytes is larger than '" +
+                                              store_->who().peer_name + "' takes (its max_message, " +
+                                              std::to_string(peer_takes_) + ")");
   return {};
+}
+
+// It comes again with each connection, and what is behind it never does.
+error session_channel::held_up_by(const error& why) {
+  if (!store_) return why;
+  return {errc::message_too_large, "message number " + std::to_string(session().input().sequence()) + " of '" +
+                                       store_->who().peer_name + "': " + why.text() +
+                                       "; what is behind it waits: raise max_message, or give it up with 'ferry "
+                                       "session skip'"};
 }
 
 result<void> session_channel::try_send(const message_view& m) {
   if (!many_ && straight_ && step_ == step::handler && m.payload.size() <= options_->max_message &&
-      !refuses_.load(std::memory_order_relaxed) && send_straight(m)) [[likely]] {
+      m.payload.size() <= peer_takes_ && !refuses_.load(std::memory_order_relaxed) && send_straight(m)) [[likely]] {
     stats_.messages_sent += 1;
     return {};
   }
   const auto guard = locked();
-  if (const auto fine = admit(m); !fine) return fine.error();
   if (!store_) return errc::closed;
+  if (const auto fine = admit(m); !fine) return fine.error();
   if (joins()) {
     if (broken_) return connection_went();
     if (many_ || step_ == step::held) {
-      const std::uint64_t end = kept_end_behind(m);
+      const std::uint64_t end = session().end_behind(kept_end(), m);
       if (!session().has_room_up_to(end)) {
         found_full();
         return no_room();
@@ -459,7 +476,7 @@ void session_channel::count_write(std::size_t n) {
 
 channel_stats session_channel::stats() {
   const auto guard = locked();
-  channel_stats all = stats_;
+  channel_stats all = counted();
   all.writes += wakes_.load(std::memory_order_relaxed);
   if (store_) {
     if (const auto range = session().range()) all.send_queue_messages = range->end - range->start;
@@ -471,109 +488,6 @@ channel_stats session_channel::stats() {
   all.receive_queue_messages = received().messages() + waits.messages;
   all.receive_queue_bytes = received().byte_count() + waits.payload;
   return all;
-}
-
-// The disk ----------------------------------------------------------------------------------------
-
-void session_channel::sync_soon() {
-  if (sync_posted_.exchange(true)) return;
-  asio::post(where_.io(), [self = self_as<session_channel>()] {
-    self->sync_posted_ = false;
-    self->sync_now();
-  });
-}
-
-// One group of transactions at a time; what is committed meanwhile makes the next one.
-void session_channel::sync_now() {
-  if (syncing_ || !store_) return;
-  bytes range;
-  {
-    const auto guard = locked();
-    range = session().next_sync();
-  }
-  if (range.empty()) return tell_durable();
-  syncing_ = true;
-  const auto work = [self = self_as<session_channel>(), range] {
-    auto outcome = self->store_->disk().sync(range);
-    asio::post(self->where_.io(), [self, outcome] { self->synced(outcome); });
-  };
-  if (const auto& elsewhere = where_.blocking_executor())
-    asio::post(elsewhere, work);
-  else
-    work();
-}
-
-void session_channel::synced(const result<void>& outcome) {
-  syncing_ = false;
-  if (state() == channel_state::closed && !attached()) {
-    const auto guard = locked();
-    store_.reset();
-    return;
-  }
-  if (!store_) return;
-  {
-    const auto guard = locked();
-    outcome ? session().synced() : session().sync_failed();
-  }
-  if (after_sync_) std::exchange(after_sync_, nullptr)();
-  if (!store_) return;
-  if (!outcome) {
-    disk_failure_ = outcome.error().code();
-    return cut(outcome.error().in("the disk under " + store_->who().own_name + "'s session"));
-  }
-  tell_durable();
-  went_out(false);
-  sync_now();
-  if (sending_ends() && !carrier_) post_flush();
-}
-
-void session_channel::when_durable(std::uint64_t number, std::function<void(bool)> then) {
-  bool done = !disk_;
-  if (!done) {
-    const auto guard = locked();
-    done = session().durable() >= number;
-  }
-  if (done || completed_) return then(done);
-  durable_waiters_.push_back({number, std::move(then)});
-  sync_soon();
-}
-
-void session_channel::tell_durable() {
-  while (!durable_waiters_.empty()) {
-    {
-      const auto guard = locked();
-      if (!store_ || session().durable() < durable_waiters_.front().number) return;
-    }
-    const auto then = std::move(durable_waiters_.front().then);
-    durable_waiters_.pop_front();
-    then(true);
-  }
-}
-
-void session_channel::start_wait_durable(send_completion done) {
-  const auto not_durable = [this] { return disk_failure_ ? disk_failure_ : error_code(errc::closed); };
-  if (!store_) return done(not_durable());
-  std::uint64_t number = 0;
-  {
-    const auto guard = locked();
-    number = session().newest();
-  }
-  when_durable(number, [not_durable, done = std::make_shared<send_completion>(std::move(done))](bool durable) {
-    (*done)(durable ? error_code{} : not_durable());
-  });
-}
-
-void session_channel::complete_rest() {
-  completed_ = true;
-  for (auto& one : input_waiters_.take_all()) one.done(errc::closed);
-  for (auto& one : std::exchange(durable_waiters_, {})) one.then(false);
-}
-
-// What they hold may let go of this channel, or of others.
-void session_channel::drop_rest() noexcept {
-  const auto waiting = input_waiters_.take_all();
-  const auto durable = std::exchange(durable_waiters_, {});
-  const auto later = std::exchange(after_sync_, nullptr);
 }
 
 }  // namespace ferry::detail

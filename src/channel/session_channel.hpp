@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "channel/arrivals.hpp"
@@ -25,6 +26,13 @@ struct session_destination {
   std::unique_ptr<destination> stream;  // null: memory
   std::string memory;
 };
+
+/// What whoever asks for a session hears that nobody has open any more.
+[[nodiscard]] inline session::login_decision nobody_has_it() {
+  session::login_decision all;
+  all.action = session::login_action::resume;
+  return all;
+}
 
 class session_channel final : public link_channel {
  public:
@@ -46,6 +54,12 @@ class session_channel final : public link_channel {
   }
   /// After another one; nothing before start().
   void come_back();
+  using decided = std::function<void(const session::login_decision&)>;
+  /// Its peer has logged in at another event loop, where the session goes on if both sides fit together: then this
+  /// channel ends once what was committed is on the disk, and its files are free when the event loop has turned.
+  /// @param said  becomes what is known here of its numbers @param then  as decide_login(); stop: nothing has happened.
+  /// Called once, perhaps from inside this call, unless this channel goes before
+  void leave_to(const std::shared_ptr<session::login>& said, decided then);
   /// @return whether this is the first welcome() that succeeded
   [[nodiscard]] bool announce() noexcept { return !std::exchange(announced_, true); }
   [[nodiscard]] bool gone() const noexcept { return store_ == nullptr || refuses_; }
@@ -83,7 +97,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] std::uint64_t wanted_position();
   /// The peer's position may have moved, or something was written.
   void progressed() { after_write(); }
-  void failed(const error& why) { read_failed(why); }
+  void failed(const error& why) { read_failed(why == errc::message_too_large ? held_up_by(why) : why); }
   void count_read(std::size_t n);
   void count_write(std::size_t n);
   void count_wait() { stats_.reads += 1; }
@@ -119,6 +133,7 @@ class session_channel final : public link_channel {
   [[nodiscard]] bool could_pull() const override { return carrier_ && !aborted_ && carrier_->waiting().messages != 0; }
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override;
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept override;
+  [[nodiscard]] peer_info current_peer() const override { return arrived_; }
 
   // link_channel
   void begin_attempt() override;
@@ -138,7 +153,7 @@ class session_channel final : public link_channel {
   void drop_rest() noexcept override;
   void read_what_is_left() override {}
   [[nodiscard]] bool take_was_full() override;
-  [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
+  [[nodiscard]] const rare<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return carrier_ && carrier_->write_blocked(); }
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return carrier_ ? carrier_->pending() : 0; }
   [[nodiscard]] bool outlives_connection() const noexcept override { return !to_ && receiving(); }
@@ -151,25 +166,35 @@ class session_channel final : public link_channel {
   void name_peer(const std::string& name, std::function<void(result<void>)> then);
   void begin_anew(const session::login_decision& decision, const std::string& peer);
   [[nodiscard]] session::local_side self();
+  [[nodiscard]] session::login_decision decide(const session::login& said);
+  [[nodiscard]] std::uint64_t its_end(const session::login& said);
+  void welcome_later(std::unique_ptr<net::greeting> from, net::heard_login heard, session::login said,
+                     std::function<void(result<void>)> done);
   [[nodiscard]] result<void> welcome_now(net::greeting& from, net::heard_login& heard, const session::login& said,
                                          const session::login_decision& decision);
   [[nodiscard]] result<void> attach(net::greeting& connection, os::unique_fd ring, const session::login& peer);
   [[nodiscard]] result<void> say(net::greeting& to, const session::login& what);
+  [[nodiscard]] std::uint32_t most_we_take() const noexcept;
 
   // Transactions
+  [[nodiscard]] bool is_silent(const message_view& m) const noexcept {
+    return m.payload.empty() && !options_->deliver_empty;
+  }
   [[nodiscard]] bool hand_over(const message_view& m);
   [[nodiscard]] std::size_t take_straight();
   [[nodiscard]] bool nothing_there();
   [[nodiscard]] bool send_straight(const message_view& m);
   [[nodiscard]] bool joins() const;
   [[nodiscard]] result<void> admit(const message_view& m);
+  [[nodiscard]] error held_up_by(const error& why);
   [[nodiscard]] result<std::uint64_t> commit_now();
-  [[nodiscard]] std::uint64_t kept_end_behind(const message_view& m);
+  [[nodiscard]] std::uint64_t kept_end();
   [[nodiscard]] bool send_kept();
   void found_full();
   void went_out(bool disk_too);
   void undo() noexcept;
   void forget_transaction() noexcept;
+  void break_transaction() noexcept;
   [[nodiscard]] result<void> usable() const;
 
   // The disk
@@ -178,6 +203,11 @@ class session_channel final : public link_channel {
   void synced(const result<void>& outcome);
   /// `then` learns whether it has become durable before the channel ended.
   void when_durable(std::uint64_t number, std::function<void(bool)> then);
+  /// The same for everything that was committed before, and what is under way.
+  void when_all_durable(std::function<void(bool)> then);
+  void disk_failed(const error& why);
+  [[nodiscard]] bool rests() const;
+  [[nodiscard]] bool restarts() const;
   void tell_durable();
 
   const std::unique_ptr<session_destination> to_;  // null: an accepted end
@@ -191,23 +221,26 @@ class session_channel final : public link_channel {
   std::unique_ptr<connect_attempt> attempt_;
   std::unique_ptr<net::greeting> greeting_;
   session::login sent_;
-  int restarts_ = 0;  // of the session in this attempt
+  int restarts_ = 0;             // of the session in this attempt
+  std::uint64_t discarded_ = 0;  // messages of ours, where the two sides began anew
   std::uint64_t login_number_ = 0;
   std::shared_ptr<session_carrier> carrier_;
   peer_info arrived_;
+  std::size_t peer_takes_;        // bytes of a message; until it has said so, what we take
   bool mapped_its_ring_ = false;  // some connection of this object did
   bool aborted_ = false;
   bool straight_ = false;  // records may be taken where they lie, each as a step of its own
-  std::optional<error> write_error_;
+  rare<error> write_error_;
 
   step step_ = step::none;
-  std::size_t consumed_ = 0;        // inputs, by the open transaction
-  bool broken_ = false;             // the connection has gone under it
-  bool given_back_ = false;         // by the handler that runs
-  bool held_back_ = false;          // the next input was given back, and waits for resume() or room
-  std::vector<kept_message> kept_;  // outputs of an open transaction, except a handler's where senders=one
-  std::uint64_t kept_from_ = 0;     // the ring's tail, behind which they go
-  std::uint64_t kept_end_ = 0;      // where they will end
+  std::atomic<std::thread::id> begun_by_{};  // by which thread, where it is held
+  std::size_t consumed_ = 0;                 // inputs, by the open transaction
+  bool broken_ = false;                      // the connection has gone under it
+  bool given_back_ = false;                  // by the handler that runs
+  bool held_back_ = false;                   // the next input was given back, and waits for resume() or room
+  std::vector<kept_message> kept_;           // outputs of an open transaction, except a handler's where senders=one
+  std::uint64_t kept_from_ = 0;              // the ring's tail, behind which they go
+  std::uint64_t kept_end_ = 0;               // where they will end
   std::array<std::byte, session::persistent_session::k_small> answer_room_;  // of a handler's first small answer
   bool was_full_ = false;
   bool flush_posted_ = false;

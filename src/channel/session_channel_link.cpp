@@ -15,6 +15,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int k_most_restarts = 2;  // of the session, for one attempt to connect
+constexpr std::size_t k_most_said = ~std::uint32_t{0};
 
 std::string whose(const std::string& own, const std::string& peer) {
   return "session of '" + own + "' with " + (peer.empty() ? "nobody yet" : "'" + peer + "'");
@@ -28,7 +29,8 @@ session_channel::session_channel(context& where, std::string url, std::shared_pt
       to_(std::move(to)),
       many_(options_->senders == senders_kind::many),
       disk_(options_->durable == durable_kind::disk),
-      store_(std::move(store)) {}
+      store_(std::move(store)),
+      peer_takes_(options_->max_message) {}
 
 session_channel::~session_channel() {
   end_attempt();
@@ -87,23 +89,37 @@ session::local_side session_channel::self() {
 
 result<void> session_channel::say(net::greeting& to, const session::login& what) {
   const auto text = session::encode(what);
-  const bool passes = what.outcome <= session::login_outcome::begun;
-  return to.say(text, passes ? store_->ring_fd() : -1);
+  return to.say(text, session::goes_on(what.outcome) ? store_->ring_fd() : -1);
+}
+
+// Never 0, which says nothing.
+std::uint32_t session_channel::most_we_take() const noexcept {
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(options_->max_message, 1, k_most_said));
 }
 
 void session_channel::say_login() {
+  std::optional<error> wrong;
   {
     const auto guard = locked();
     const auto range = session().range();
-    if (!range) return greeting_.reset(), attempt_failed(range.error());
+    if (!range) wrong = range.error();
     const auto& who = store_->who();
-    sent_ = {
-        session::login_outcome::none, session().session(), session().epoch(), *range, who.own_name, who.peer_name, {},
-        os::barriers_work()};
+    sent_ = {session::login_outcome::none,
+             session().session(),
+             session().epoch(),
+             range ? *range : session::session_range{},
+             who.own_name,
+             who.peer_name,
+             {},
+             os::barriers_work(),
+             most_we_take()};
+    sent_.data = options_->login_data;
   }
-  if (const auto said = say(*greeting_, sent_); !said) {
+  if (!wrong)
+    if (const auto said = say(*greeting_, sent_); !said) wrong = said.error();
+  if (wrong) {
     greeting_.reset();
-    return attempt_failed(said.error());
+    return attempt_failed(wrong->in("log in to " + url()));
   }
   greeting_->async_hear([self = self_as<session_channel>()](result<net::heard_login> heard) {
     if (self->greeting_) self->answer_heard(std::move(heard));
@@ -138,6 +154,14 @@ void session_channel::answer_heard(result<net::heard_login> heard) {
   });
 }
 
+// What a transaction that somebody holds has done belongs to what is given up; whoever holds it is told when it goes
+// on.
+void session_channel::break_transaction() noexcept {
+  if (!session().open()) return;
+  session().abort();
+  broken_ = true;
+}
+
 // Keeps the name of the peer that was met first, once no sync of the files is under way.
 void session_channel::name_peer(const std::string& name, std::function<void(result<void>)> then) {
   if (store_->who().peer_name == name) return then({});
@@ -145,16 +169,15 @@ void session_channel::name_peer(const std::string& name, std::function<void(resu
   auto work = [this, name, login, then = std::move(then)] {
     const auto self = self_as<session_channel>();
     if (self->login_number_ != login || !self->store_) return;
-    result<void> named;
+    result<void> durable, named;
     {
       const auto guard = self->locked();
-      if (self->session().open()) {
-        self->session().abort();
-        self->broken_ = true;
-      }
-      named = self->store_->name_peer(name);
+      self->break_transaction();
+      durable = session::sync_all(self->session(), self->store_->disk());
+      if (durable) named = self->store_->name_peer(name);
     }
-    // It has brought everything to the disk, and counts anew.
+    if (!durable) return self->disk_failed(durable.error());
+    // Whatever became of the name, everything is on the disk; and with the name the session counts anew.
     for (auto& one : std::exchange(self->durable_waiters_, {})) one.then(true);
     if (self->login_number_ == login) then(named);
   };
@@ -175,20 +198,27 @@ result<void> session_channel::accept_answer(const session::login& answer, os::un
 // The listening end is another one: what it does not know of is given up, as it can do nothing with it.
 void session_channel::begin_anew(const session::login_decision& decision, const std::string& peer) {
   greeting_.reset();
-  std::uint64_t number = 0;
+  const auto login = ++login_number_;
+  bool rests = false;
+  result<std::uint64_t> reset = errc::would_block;
   {
     const auto guard = locked();
-    if (decision.discarded != 0)
-      where_.log(log_level::warn, "session", [&] {
-        return url() + ": " + decision.why.text() + "; a new session begins, and " +
-               std::to_string(decision.discarded) + " messages that nobody acknowledged are discarded";
-      });
-    const auto reset = session().reset({os::random_u64() | 1, 0, 0, true});
-    if (!reset) return attempt_failed(reset.error());
-    number = *reset;
+    rests = session().rests();
+    if (rests) break_transaction();
+    if (rests) reset = session().reset({os::random_u64() | 1, 0, 0, true});
+    if (reset) discarded_ += decision.discarded;
   }
-  const auto login = ++login_number_;
-  when_durable(number, [this, login, peer](bool durable) {
+  if (!rests)
+    return when_all_durable([this, login, decision, peer](bool durable) {
+      if (durable && login_number_ == login && store_) begin_anew(decision, peer);
+    });
+  if (!reset) return attempt_failed(reset.error());
+  if (decision.discarded != 0)
+    where_.log(log_level::warn, "session", [&] {
+      return url() + ": " + decision.why.text() + "; a new session begins, and " + std::to_string(decision.discarded) +
+             " messages that nobody acknowledged are discarded";
+    });
+  when_durable(*reset, [this, login, peer](bool durable) {
     const auto self = self_as<session_channel>();
     if (!durable || self->login_number_ != login || !self->store_) return;
     self->name_peer(peer, [this](const result<void>& named) {
@@ -200,18 +230,68 @@ void session_channel::begin_anew(const session::login_decision& decision, const 
 
 // The listening end -------------------------------------------------------------------------------
 
+namespace {
+
+/// Somebody who has logged in and waits for the disk.
+struct visit {
+  std::unique_ptr<net::greeting> from;
+  net::heard_login heard;
+  session::login said;
+  session::login_decision decision;
+  std::function<void(result<void>)> done;
+};
+
+error closed_meanwhile() { return {errc::closed, "the session's channel was closed meanwhile"}; }
+
+}  // namespace
+
+session::login_decision session_channel::decide(const session::login& said) {
+  const auto guard = locked();
+  session::login now = said;
+  now.range.end = its_end(said);
+  return session::decide_login(self(), now);
+}
+
+// It may have sent more since, and through a connection of before, whose end we have not seen, we may have consumed
+// that. It has its newest numbers at hand when it reads our answer.
+std::uint64_t session_channel::its_end(const session::login& said) {
+  return mapped_its_ring_ ? std::max(said.range.end, session().acknowledged()) : said.range.end;
+}
+
+void session_channel::leave_to(const std::shared_ptr<session::login>& said, decided then) {
+  session::login_decision decision;
+  if (!restarts()) {
+    decision = decide(*said);
+    if (decision.action == session::login_action::stop) {
+      if (decision.numbers) store_->note_mismatch(*decision.numbers, said->session);
+      return then(decision);
+    }
+  }
+  const error why(errc::reset,
+                  "the peer has come back at another event loop of this process, where its session goes on");
+  if (!rests()) {
+    // What is committed here would happen again there.
+    if (attached()) lost(why);
+    const auto ended = [then] { then(nobody_has_it()); };
+    if (gone()) return ended();
+    return when_all_durable([this, said, then = std::move(then), ended](bool durable) {
+      const auto self = self_as<session_channel>();
+      durable && !self->gone() ? self->leave_to(said, then) : ended();
+    });
+  }
+  {
+    const auto guard = locked();
+    said->range.end = its_end(*said);
+  }
+  if (!attached()) report_connect_failure(why);
+  cut(why);
+  then(decision);
+}
+
 void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_login heard, session::login said,
                               std::function<void(result<void>)> done) {
-  const auto decide = [&] {
-    const auto guard = locked();
-    const session::local_side us = self();
-    session::login now = said;
-    // It may have sent more since, and through a connection of before, whose end we have not seen, we may have consumed
-    // that. It has its newest numbers at hand when it reads our answer.
-    if (mapped_its_ring_) now.range.end = std::max(said.range.end, us.range.ack);
-    return session::decide_login(us, now);
-  };
-  auto decision = decide();
+  if (restarts()) return welcome_later(std::move(from), std::move(heard), std::move(said), std::move(done));
+  auto decision = decide(said);
   if (decision.action == session::login_action::stop) {
     if (decision.numbers) store_->note_mismatch(*decision.numbers, said.session);
     (void)say(*from, decision.answer);
@@ -220,33 +300,31 @@ void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_lo
   // Its connection of before is over, whether we have noticed or not.
   if (attached()) lost(error(errc::reset, "the peer has connected again"));
   if (!store_ || state() == channel_state::closed) return done(errc::closed);
-  decision = decide();
+  decision = decide(said);
+  const bool begins = decision.action == session::login_action::begin;
   std::uint64_t number = 0;
-  {
-    const auto guard = locked();
-    if (decision.action == session::login_action::begin) {
+  if (auto guard = locked(); begins && !session().rests()) {
+    if (guard) guard.unlock();
+    return welcome_later(std::move(from), std::move(heard), std::move(said), std::move(done));
+  } else {
+    if (begins) {
       where_.log(log_level::warn, "session", [&] {
         return url() + ": '" + said.own_name + "' has begun a new session; " + std::to_string(decision.discarded) +
                " messages for the old one are discarded";
       });
+      break_transaction();
       const auto reset = session().reset({said.session, 0, 0, true});
       if (!reset) return done(reset.error());
+      discarded_ += decision.discarded;
     }
     session().identify(said.session, said.epoch);
     number = session().commit_outputs();
   }
-  struct visit {
-    std::unique_ptr<net::greeting> from;
-    net::heard_login heard;
-    session::login said;
-    session::login_decision decision;
-    std::function<void(result<void>)> done;
-  };
   auto guest = std::make_shared<visit>(
       visit{std::move(from), std::move(heard), std::move(said), std::move(decision), std::move(done)});
   const auto login = ++login_number_;
   when_durable(number, [this, guest, login](bool durable) {
-    if (!durable) return guest->done(error(errc::closed, "the session's channel was closed meanwhile"));
+    if (!durable) return guest->done(closed_meanwhile());
     const auto self = self_as<session_channel>();
     if (self->login_number_ != login || !self->store_)
       return guest->done(error(errc::auth, "a newer login came meanwhile"));
@@ -254,10 +332,30 @@ void session_channel::welcome(std::unique_ptr<net::greeting> from, net::heard_lo
   });
 }
 
+// What a login is compared with is on its way to the disk, or a new session would take what is from under way.
+void session_channel::welcome_later(std::unique_ptr<net::greeting> from, net::heard_login heard, session::login said,
+                                    std::function<void(result<void>)> done) {
+  auto guest = std::make_shared<visit>(visit{std::move(from), std::move(heard), std::move(said), {}, std::move(done)});
+  when_all_durable([this, guest](bool durable) {
+    if (!durable) return guest->done(closed_meanwhile());
+    self_as<session_channel>()->welcome(std::move(guest->from), std::move(guest->heard), std::move(guest->said),
+                                        std::move(guest->done));
+  });
+}
+
 result<void> session_channel::welcome_now(net::greeting& from, net::heard_login& heard, const session::login& said,
                                           const session::login_decision& decision) {
   session::login answer = decision.answer;
   answer.barriers = os::barriers_work();
+  answer.max_message = most_we_take();
+  answer.data = options_->login_data;
+  {
+    // While this login waited for the disk, what was consumed from the connection before it has become durable too.
+    const auto guard = locked();
+    const auto range = session().range();
+    if (!range) return range.error();
+    answer.range = *range;
+  }
   store_->forget_mismatch();
   if (const auto told = say(from, answer); !told) return told.error();
   return attach(from, std::move(heard.ring), said);
@@ -271,6 +369,7 @@ void session_channel::come_back() {
 
 result<void> session_channel::attach(net::greeting& connection, os::unique_fd ring, const session::login& peer) {
   arrived_ = connection.peer();
+  arrived_.login_data = peer.data;
   std::shared_ptr<session_carrier> made;
   if (dynamic_cast<net::stream_greeting*>(&connection) != nullptr) {
     made = carry_by_stream(*this, connection);
@@ -285,6 +384,7 @@ result<void> session_channel::attach(net::greeting& connection, os::unique_fd ri
   {
     const auto guard = locked();
     if (const auto attached = made->attach(peer.range.ack); !attached) return attached.error();
+    peer_takes_ = peer.max_message != 0 ? peer.max_message : options_->max_message;
   }
   aborted_ = false;
   write_error_.reset();

@@ -2,13 +2,22 @@
 #include <ferry/listener.hpp>
 #include <ferry/session.hpp>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "os/mapping.hpp"
+#include "os/session_directory.hpp"
+#include "os/unique_fd.hpp"
+#include "ring/ring_layout.hpp"
+#include "testing/meeting_places.hpp"
+#include "testing/session_options.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
 
@@ -18,21 +27,14 @@ namespace {
 class sessions : public ::testing::TestWithParam<const char*> {
  protected:
   [[nodiscard]] options settings(const char* as) const {
-    options o;
-    o.session = session_kind::persistent;
-    o.as = as;
-    o.dir = dir_.path();
-    o.runtime_dir = dir_.path();
-    o.reconnect = true;
-    o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    options o = session_options(as, dir_);
+    places_.equip(o);
     if (change_) change_(o);
     return o;
   }
-  void listen() {
-    const std::string scheme = GetParam();
-    listening_ =
-        listener::open(where_, scheme == "shm" ? "shm://orders" : scheme + "://" + dir_.file("socket"), settings("bob"))
-            .value();
+  void listen() { listen(where_, settings("bob")); }
+  void listen(context& where, const options& with) {
+    listening_ = listener::open(where, places_.url("orders"), with).value();
     listening_.on_channel([this](channel one) {
       bob_ = std::move(one);
       if (when_bob_comes_) when_bob_comes_();
@@ -71,6 +73,7 @@ class sessions : public ::testing::TestWithParam<const char*> {
   }
 
   temp_dir dir_;
+  meeting_places places_{GetParam(), dir_};
   boost::asio::io_context io_;
   context where_{io_};
   listener listening_;
@@ -96,6 +99,25 @@ TEST_P(sessions, answer_in_the_step_that_consumes_and_keep_a_state_with_it) {
   EXPECT_EQ(as_text(bobs().state()), "ab");
   EXPECT_EQ(bobs().info().consumed, 2u);
   EXPECT_EQ(bobs().info().peer_name, "alice");
+}
+
+TEST_P(sessions, that_are_cut_where_they_arrive_are_closed_and_go_on_with_the_next_connection) {
+  std::vector<error> downs;
+  when_bob_comes_ = [&] {
+    if (!downs.empty()) return;
+    bob_.on_down([&](const down_info& why) { downs.push_back(why.reason); });
+    bob_.cut();
+  };
+  listen();
+  alice_ = channel::open(where_, listening_.url(), settings("alice")).value();
+  send("kept");
+  ASSERT_TRUE(turn([&] { return !downs.empty() && bob_.state() == channel_state::up; }, "the next connection"));
+  EXPECT_EQ(downs.front(), errc::closed) << downs.front().text();
+  std::vector<std::string> seen;
+  bob_.on_message([&](const message_view& m) { seen.emplace_back(m.text()); });
+  settle();
+  EXPECT_EQ(seen, std::vector<std::string>{"kept"});
+  EXPECT_EQ(downs.size(), 1u);
 }
 
 TEST_P(sessions, give_a_message_again_whose_handler_gave_it_back_and_nothing_of_what_it_did) {
@@ -190,6 +212,57 @@ TEST_P(sessions, commit_all_that_a_transaction_was_allowed_to_send_wherever_the_
   EXPECT_EQ(consumed, sent);
 }
 
+TEST_P(sessions, send_nothing_of_a_transaction_before_its_commit_though_other_threads_may_send) {
+  change_ = [](options& o) { o.senders = senders_kind::many; };
+  join();
+  std::string got;
+  bob_.on_message([&](const message_view& m) { got += m.text(); });
+  auto alices = persistent_session::of(alice_).value();
+  auto step = alices.begin().value();
+  ASSERT_TRUE(step.send("a"));
+  ASSERT_TRUE(alice_.try_send("b")) << "which joins it";
+  std::thread([&] { ASSERT_TRUE(alice_.try_send("1")); }).join();
+  ASSERT_TRUE(turn([&] { return !got.empty(); }, "the thread's"));
+  run_ready(io_);
+  EXPECT_EQ(got, "1");
+  step.abort();
+  ASSERT_TRUE(alice_.try_send("2"));
+  step = alices.begin().value();
+  ASSERT_TRUE(step.send("c"));
+  ASSERT_TRUE(step.commit());
+  settle();
+  EXPECT_EQ(got, "12c");
+}
+
+TEST_P(sessions, show_nothing_of_a_transaction_whose_room_another_thread_has_taken) {
+  change_ = [](options& o) {
+    o.ring_bytes = 64 << 10;
+    o.senders = senders_kind::many;
+  };
+  join();
+  std::vector<std::string> got;
+  bob_.on_message([&](const message_view& m) { got.emplace_back(m.text().substr(0, 8)); });
+  const std::string large(15 << 10, 'l');
+  auto step = persistent_session::of(alice_).value().begin().value();
+  ASSERT_TRUE(step.send("kept"));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(step.send(large));
+  std::size_t sent = 0;
+  std::thread([&] {
+    while (alice_.try_send("x" + large)) sent += 1;
+  }).join();
+  EXPECT_EQ(step.commit().error(), errc::full);
+  std::thread([&] { ASSERT_TRUE(alice_.try_send("last")); }).join();
+  ASSERT_TRUE(turn([&] { return got.size() > sent; }, "what the thread sent"));
+  EXPECT_EQ(got.back(), "last");
+  EXPECT_EQ(got.size(), sent + 1);
+  ASSERT_TRUE(turn([&] { return alice_.stats().send_queue_messages == 0; }, "room again"));
+  ASSERT_TRUE(step.commit());
+  settle();
+  ASSERT_EQ(got.size(), sent + 4);
+  EXPECT_EQ(got[sent + 1], "kept");
+  EXPECT_EQ(got[sent + 3], "llllllll");
+}
+
 TEST_P(sessions, say_that_a_message_waits) {
   join();
   error_code told = errc::would_block;
@@ -276,6 +349,41 @@ TEST_P(sessions, end_with_an_error_for_whoever_waits_for_a_message_or_for_the_di
   EXPECT_EQ(*disk_done, errc::closed);
 }
 
+TEST_P(sessions, send_again_only_what_was_not_consumed_while_their_login_waited_for_the_disk) {
+  boost::asio::io_context disk;
+  context slow{io_, {.blocking_executor = disk.get_executor()}};
+  auto with = settings("bob");
+  with.durable = durable_kind::disk;
+  bool works = true;
+  const auto both_turn = [&](auto done, std::string_view awaited) {
+    const auto look = [&] {
+      if (works) disk.poll();
+      disk.restart();
+      return done();
+    };
+    return turn(look, awaited);
+  };
+  listen(slow, with);
+  alice_ = channel::open(where_, listening_.url(), settings("alice")).value();
+  ASSERT_TRUE(both_turn([&] { return bob_ && alice_.state() == channel_state::up; }, "both ends"));
+  std::string got;
+  bob_.on_message([&](const message_view& m) { got += m.text(); });
+  works = false;
+  send("a");
+  send("b");
+  ASSERT_TRUE(both_turn([&] { return got == "ab"; }, "both messages"));
+  const auto epoch = bobs().info().epoch;
+  alice_.cut();
+  ASSERT_TRUE(alice_comes_again());
+  ASSERT_TRUE(both_turn([&] { return bobs().info().epoch > epoch; }, "her login"));
+  EXPECT_EQ(bobs().info().consumed, 0u) << "nothing is durable yet";
+  works = true;
+  ASSERT_TRUE(both_turn([&] { return alice_.state() == channel_state::up; }, "her to be let in"));
+  send("c");
+  ASSERT_TRUE(both_turn([&] { return alice_.stats().send_queue_messages == 0; }, "all to be consumed"));
+  EXPECT_EQ(got, "abc");
+}
+
 TEST_P(sessions, end_as_closed_for_whoever_waits_for_a_message_whatever_the_reason_was) {
   change_ = [](options& o) { o.reconnect = false; };
   join();
@@ -285,6 +393,26 @@ TEST_P(sessions, end_as_closed_for_whoever_waits_for_a_message_whatever_the_reas
   ASSERT_TRUE(turn([&] { return message.has_value(); }, "the end"));
   EXPECT_EQ(*message, errc::closed);
   EXPECT_EQ(alice_.last_error(), errc::reset) << "which the channel tells";
+}
+
+TEST_P(sessions, tell_of_damage_in_their_own_ring_to_who_sends_out_of_the_handler_and_from_any_thread) {
+  change_ = [](options& o) { o.senders = senders_kind::many; };
+  listen();
+  alice_ = channel::open(where_, listening_.url(), settings("alice")).value();
+  const std::string path = os::session_paths(dir_.path(), {"alice", ""}).ring();
+  const os::unique_fd ring(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const auto at = os::mapping::of(ring.get(), std::filesystem::file_size(path), true).value();
+  auto& line = reinterpret_cast<ring::shared_page*>(at.data() + os::page_bytes(false))->rings[0];
+  line.position.store(1u << 20, std::memory_order_release);  // as if somebody had consumed what was never sent
+  std::vector<error> failures;
+  alice_.on_connect_failure([&](const error& why) {
+    failures.push_back(why);
+    (void)alice_.try_send("is it lost?");
+  });
+  ASSERT_TRUE(turn([&] { return !failures.empty(); }, "the failure"));
+  EXPECT_EQ(failures[0], errc::corrupt) << failures[0].text();
+  alice_.cut();
+  run_ready(io_);
 }
 
 TEST_P(sessions, take_back_what_a_transaction_consumed_from_a_connection_that_went) {
@@ -353,13 +481,14 @@ TEST_P(sessions, are_in_use_by_one_channel_at_a_time) {
   EXPECT_EQ(channel::open(where_, "inproc://x", settings("carol")).error(), errc::unsupported);
   options plain = settings("carol");
   plain.session = session_kind::none;
+  plain.as = "";
   const auto none = channel::open(where_, listening_.url(), plain);
   ASSERT_TRUE(none);
   EXPECT_EQ(persistent_session::of(*none).error(), errc::misuse);
   EXPECT_EQ(persistent_session::of(channel{}).error(), errc::misuse);
 }
 
-INSTANTIATE_TEST_SUITE_P(over, sessions, ::testing::Values("shm", "ipc"),
+INSTANTIATE_TEST_SUITE_P(over, sessions, ::testing::Values("shm", "ipc", "tcp", "tls"),
                          [](const auto& one) { return std::string(one.param); });
 
 }  // namespace

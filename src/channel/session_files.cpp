@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "channel/fail.hpp"
+#include "channel/tcpshm_session_files.hpp"
 #include "os/random.hpp"
 #include "os/session_list.hpp"
 #include "os/session_store.hpp"
@@ -43,9 +44,7 @@ session_report report_of(const std::string& dir, const os::session_summary& seen
   told.file_bytes = seen.bytes;
   told.state_bytes = seen.state_bytes;
   told.created_at = time_of(seen.created_at);
-  if (const auto& note = seen.mismatch)
-    told.mismatch = session_mismatch{counts_of(note->numbers.local), counts_of(note->numbers.remote), note->session,
-                                     time_of(note->noted_at)};
+  if (const auto& note = seen.mismatch) told.mismatch = detail::mismatch_of(*note);
   if (seen.damage) told.damage = seen.damage->text();
   return told;
 }
@@ -99,22 +98,29 @@ mending_report accept(os::session_store& store, const session::session_range& re
 
 }  // namespace
 
+session_mismatch detail::mismatch_of(const os::mismatch_note& note) {
+  return {counts_of(note.numbers.local), counts_of(note.numbers.remote), note.session, time_of(note.noted_at)};
+}
+
 std::vector<session_report> list_sessions(const std::string& dir) {
   const auto where = os::session_directory(dir, false);
   if (!where && where.error() == errc::not_found) return {};
   const std::string path = or_fail(where);
   std::vector<session_report> all;
   for (const auto& seen : or_fail(os::list_sessions(path))) all.push_back(report_of(path, seen));
+  detail::list_tcpshm(path, all);
   return all;
 }
 
 session_report show_session(const session_key& which) {
   const std::string dir = directory_of(which);
+  if (which.format == session_format::tcpshm) return detail::show_tcpshm(dir, which);
   return report_of(dir, or_fail(os::look_at_session(dir, names_of(which))));
 }
 
 mending_report reset_session(const session_key& which, mending how) {
   const std::string dir = directory_of(which);
+  if (which.format == session_format::tcpshm) return detail::reset_tcpshm(dir, which, how);
   mending_report told;
   auto opened = open_store(dir, names_of(which));
   if (!opened && is_damage(opened.error())) {
@@ -139,7 +145,9 @@ mending_report skip_messages(const session_key& which, std::uint64_t messages, m
   if (messages == 0 || messages > k_max_skip)
     throw failure(errc::bad_option, 0,
                   "skip " + std::to_string(messages) + ": must be 1 .. " + std::to_string(k_max_skip) + " messages");
-  const auto store = or_fail(open_store(directory_of(which), names_of(which)));
+  const std::string dir = directory_of(which);
+  if (which.format == session_format::tcpshm) return detail::skip_tcpshm(dir, which, messages, how);
+  const auto store = or_fail(open_store(dir, names_of(which)));
   const auto range = or_fail(store->session().range());
   mending_report told;
   told.skipped = messages;
@@ -151,17 +159,21 @@ mending_report skip_messages(const session_key& which, std::uint64_t messages, m
 
 mending_report accept_remote(const session_key& which, mending how) {
   const std::string dir = directory_of(which);
-  const auto seen = or_fail(os::look_at_session(dir, names_of(which)));
+  const session_report seen = show_session(which);
   if (!seen.mismatch)
     throw failure(errc::misuse, 0,
                   "no login of the session of " + which.as +
                       " was noted whose numbers did not fit: let both sides "
                       "meet, or tell the numbers of the other side");
+  if (which.format == session_format::tcpshm)
+    return detail::accept_remote_of_tcpshm(dir, which, seen.mismatch->remote, how);
   const auto store = or_fail(open_store(dir, names_of(which)));
-  return accept(*store, seen.mismatch->numbers.remote, seen.mismatch->session, how);
+  return accept(*store, range_of(seen.mismatch->remote), seen.mismatch->session, how);
 }
 
 mending_report accept_remote(const session_key& which, const session_counts& remote, mending how) {
+  if (which.format == session_format::tcpshm)
+    return detail::accept_remote_of_tcpshm(directory_of(which), which, remote, how);
   if (remote.acknowledged > remote.sent)
     throw failure(errc::bad_option, 0,
                   "the other side cannot have sent " + std::to_string(remote.sent) + " messages of which " +

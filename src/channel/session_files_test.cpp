@@ -9,6 +9,7 @@
 #include <string>
 
 #include "os/session_store.hpp"
+#include "testing/failure_of.hpp"
 #include "testing/temp_dir.hpp"
 
 namespace ferry {
@@ -35,15 +36,6 @@ class session_files : public ::testing::Test {
   }
   [[nodiscard]] static session_counts counts_of(const session::session_range& r) { return {r.ack, r.start, r.end}; }
   [[nodiscard]] session_report show() const { return show_session(key); }
-  template <class Call>
-  static std::optional<failure> failure_of(Call call) {
-    try {
-      call();
-    } catch (const failure& why) {
-      return why;
-    }
-    return std::nullopt;
-  }
 
   test::temp_dir dir;
   const session_key key{dir.path(), "alice", "bob"};
@@ -73,8 +65,8 @@ TEST_F(session_files, are_listed_and_shown_with_what_they_say) {
   EXPECT_GT(one.unacknowledged_bytes, 0u);
   EXPECT_EQ(one.damage, "");
   EXPECT_LE(one.created_at, std::chrono::system_clock::now());
-  EXPECT_EQ(failure_of([&] { (void)show_session({dir.path(), "alice", "nobody"}); })->reason(), errc::not_found);
-  EXPECT_EQ(failure_of([&] { (void)show_session({dir.path(), "a/b", ""}); })->reason(), errc::bad_option);
+  EXPECT_EQ(test::failure_of([&] { (void)show_session({dir.path(), "alice", "nobody"}); })->reason(), errc::not_found);
+  EXPECT_EQ(test::failure_of([&] { (void)show_session({dir.path(), "a/b", ""}); })->reason(), errc::bad_option);
 }
 
 TEST_F(session_files, are_mended_by_nobody_while_a_process_has_them) {
@@ -82,17 +74,17 @@ TEST_F(session_files, are_mended_by_nobody_while_a_process_has_them) {
   const auto store = open();
   const auto before = show();
   for (const auto& how : {mending::preview, mending::apply}) {
-    EXPECT_EQ(failure_of([&] { reset_session(key, how); })->reason(), errc::busy);
-    EXPECT_EQ(failure_of([&] { skip_messages(key, 1, how); })->reason(), errc::busy);
-    EXPECT_EQ(failure_of([&] { accept_remote(key, {0, 0, 0}, how); })->reason(), errc::busy);
+    EXPECT_EQ(test::failure_of([&] { reset_session(key, how); })->reason(), errc::busy);
+    EXPECT_EQ(test::failure_of([&] { skip_messages(key, 1, how); })->reason(), errc::busy);
+    EXPECT_EQ(test::failure_of([&] { accept_remote(key, {0, 0, 0}, how); })->reason(), errc::busy);
   }
   EXPECT_EQ(show().transaction, before.transaction);
 }
 
 TEST_F(session_files, are_not_made_by_mending_a_session_that_is_not_there) {
-  EXPECT_EQ(failure_of([&] { reset_session(key); })->reason(), errc::not_found);
-  EXPECT_EQ(failure_of([&] { skip_messages(key, 1); })->reason(), errc::not_found);
-  EXPECT_EQ(failure_of([&] { accept_remote(key); })->reason(), errc::not_found);
+  EXPECT_EQ(test::failure_of([&] { reset_session(key); })->reason(), errc::not_found);
+  EXPECT_EQ(test::failure_of([&] { skip_messages(key, 1); })->reason(), errc::not_found);
+  EXPECT_EQ(test::failure_of([&] { accept_remote(key); })->reason(), errc::not_found);
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
@@ -117,10 +109,10 @@ TEST_F(session_files, reset_begins_another_session_and_says_what_is_gone) {
 TEST_F(session_files, reset_removes_what_is_damaged_and_not_what_another_release_made) {
   make({5, 2, 4});
   std::fstream(dir.file("alice~bob.session")).seekp(8).put('\x07');
-  EXPECT_EQ(failure_of([&] { reset_session(key); })->reason(), errc::unsupported);
+  EXPECT_EQ(test::failure_of([&] { reset_session(key); })->reason(), errc::unsupported);
   std::filesystem::resize_file(dir.file("alice~bob.session"), 100);
   EXPECT_NE(show().damage, "");
-  EXPECT_EQ(failure_of([&] { skip_messages(key, 1); })->reason(), errc::truncated);
+  EXPECT_EQ(test::failure_of([&] { skip_messages(key, 1); })->reason(), errc::truncated);
   EXPECT_TRUE(reset_session(key, mending::preview).damaged);
   EXPECT_NE(show().damage, "");
   EXPECT_TRUE(reset_session(key).damaged);
@@ -137,7 +129,7 @@ TEST_F(session_files, skip_consumes_messages_and_keeps_everything_else) {
   EXPECT_EQ(show().session, 77u);
   EXPECT_EQ(show().state_bytes, 5u);
   for (const std::uint64_t n : {std::uint64_t{0}, k_max_skip + 1})
-    EXPECT_EQ(failure_of([&] { skip_messages(key, n); })->reason(), errc::bad_option) << n;
+    EXPECT_EQ(test::failure_of([&] { skip_messages(key, n); })->reason(), errc::bad_option) << n;
 }
 
 TEST_F(session_files, skip_hands_out_the_message_behind_those_that_were_skipped) {
@@ -179,12 +171,12 @@ TEST_F(session_files, accept_remote_fits_whatever_the_other_side_has_and_gives_u
 
 TEST_F(session_files, accept_remote_takes_the_numbers_that_were_noted_once) {
   make({5, 2, 4});
-  EXPECT_EQ(failure_of([&] { accept_remote(key); })->reason(), errc::misuse);
+  EXPECT_EQ(test::failure_of([&] { accept_remote(key); })->reason(), errc::misuse);
   { open()->note_mismatch({{5, 2, 4}, {9, 6, 7}}); }
   EXPECT_EQ(accept_remote(key).counts, (session_counts{6, 9, 9}));
   EXPECT_FALSE(show().mismatch);
-  EXPECT_EQ(failure_of([&] { accept_remote(key); })->reason(), errc::misuse);
-  EXPECT_EQ(failure_of([&] { accept_remote(key, {0, 2, 1}); })->reason(), errc::bad_option);
+  EXPECT_EQ(test::failure_of([&] { accept_remote(key); })->reason(), errc::misuse);
+  EXPECT_EQ(test::failure_of([&] { accept_remote(key, {0, 2, 1}); })->reason(), errc::bad_option);
 }
 
 TEST_F(session_files, accept_remote_takes_up_the_session_of_a_peer_that_has_another_one) {

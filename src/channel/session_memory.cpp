@@ -53,6 +53,7 @@ class session_memory final : public session_carrier,
     return attached;
   }
   void begin() override {
+    if (closed_) return;  // cut where it arrived
     if (const auto watched = readable_.start(socket_.get()); !watched) return of_.failed(watched.error());
     watch_socket();
     outputs();
@@ -215,6 +216,7 @@ class session_memory final : public session_carrier,
     // It lies in our file, so no other connection would do better.
     if (ours_is_corrupt())
       return of_.cut(error(errc::corrupt, "the peer published an impossible position in our ring"));
+    if (of_.store().torn()) return of_.cut(error(errc::corrupt, "our ring was cut off while it was in use"));
     finish_turn(more);
   }
 

@@ -130,7 +130,12 @@ class session_stream final : public session_carrier,
 
   // Only a frame says that the peer ends in order; a process that was killed ends its streams too.
   void ended(const error& why) {
-    of_.failed(why == errc::end_of_stream ? error(errc::reset, "the peer died, or cut the connection") : why);
+    of_.failed(why == errc::end_of_stream ? error(errc::reset, "the peer died, or cut the connection") : as_loss(why));
+  }
+  // Over TLS an end without close_notify is `truncated`, as somebody may have cut off what was sent, for who writes
+  // into it too; here what was cut off comes again.
+  [[nodiscard]] static error as_loss(const error& why) {
+    return why == errc::truncated ? error(errc::reset, why.text(), why.system_errno()) : why;
   }
 
   void filled(std::size_t n) {
@@ -159,10 +164,15 @@ class session_stream final : public session_carrier,
     for (int i = 0; i < k_reads_per_turn; ++i) {
       unread = false;
       look_at_frames(wrong);
+      // What lies before a message that is too large is taken first: whoever skips that one must not skip another.
+      std::optional<error> behind;
+      if (wrong == errc::message_too_large && passed_ < seen_) std::swap(wrong, behind);
       if (!wrong && of_.take_inputs(wrong) != 0) heard_ = true;
+      if (behind && !wrong && !closed_ && passed_ == seen_) wrong = behind;
       if (wrong || closed_) break;
       untaken = of_.takes_inputs() && passed_ < seen_;
       write_some(false);
+      if (behind && !untaken) break;
       if (!has_room()) break;
       if (untaken) continue;
       const std::size_t got = read_armed_ ? 0 : more ? read_more(wrong) : spin_for_bytes(wrong);
@@ -183,7 +193,7 @@ class session_stream final : public session_carrier,
       heart_.on_answer(now());
       of_.heard_something();
     }
-    if (wrong) return wrong->reason() == errc::end_of_stream ? ended(*wrong) : of_.failed(*wrong);
+    if (wrong) return ended(*wrong);
     std::optional<error> unused;
     const bool waits = next(unused).has_value();
     if (talk_.peer_ended() && !waits && held_ == 0 && of_.receives()) of_.failed(errc::end_of_stream);
@@ -293,7 +303,7 @@ class session_stream final : public session_carrier,
           line_->at().async_wait_writable();
         } else {
           failed_ = true;
-          of_.write_failed(n.error());
+          of_.write_failed(as_loss(n.error()));
         }
         return;
       }

@@ -7,9 +7,15 @@ namespace {
 class stream_arrival final : public arrival {
  public:
   stream_arrival(std::shared_ptr<stream> arrived, stream_shape shape) : stream_(std::move(arrived)), shape_(shape) {}
+  // Memory has run out on the way to its channel. A stream that is not closed may keep itself.
+  ~stream_arrival() override {
+    if (stream_) stream_->close();
+  }
+  stream_arrival(const stream_arrival&) = delete;
+  stream_arrival& operator=(const stream_arrival&) = delete;
   [[nodiscard]] peer_info peer() const override { return stream_->peer(); }
   void refuse() noexcept override { stream_->close(); }
-  [[nodiscard]] std::shared_ptr<channel_impl> make(context& where, const std::string& url,
+  [[nodiscard]] std::shared_ptr<channel_impl> make(context& where, const shared_url& url,
                                                    std::shared_ptr<const options> with) override {
     made_ = make_accepted(where, url, std::move(with), shape_);
     return made_.impl;
@@ -28,7 +34,12 @@ class acceptor_arrivals final : public arrivals {
   [[nodiscard]] result<std::unique_ptr<arrival>> try_accept() override {
     auto arrived = from_->try_accept();
     if (!arrived) return arrived.error();
-    return std::unique_ptr<arrival>(std::make_unique<stream_arrival>(std::move(*arrived), shape_));
+    try {
+      return std::unique_ptr<arrival>(std::make_unique<stream_arrival>(*arrived, shape_));
+    } catch (...) {
+      (*arrived)->close();
+      throw;
+    }
   }
   void async_wait(std::function<void()> ready) override { from_->async_wait(std::move(ready)); }
   result<void> refuse_new() override { return from_->refuse_new(); }

@@ -26,7 +26,8 @@ auto with_framing(const options& with, stream_shape shape, Make make) {
 
 }  // namespace
 
-made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with, stream_shape shape) {
+made_channel make_accepted(context& where, const shared_url& url, std::shared_ptr<const options> with,
+                           stream_shape shape) {
   return with_framing(*with, shape, [&]<class F>(F*) {
     auto made = std::make_shared<stream_channel<F>>(where, url, with, nullptr);
     return made_channel{made, [made](std::shared_ptr<stream> s, std::shared_ptr<void> slot) {

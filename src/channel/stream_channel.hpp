@@ -3,10 +3,12 @@
 #include <mutex>
 
 #include "channel/inbound.hpp"
+#include "channel/inbound_messages.hpp"
 #include "channel/link_channel.hpp"
 #include "channel/parts_sender.hpp"
 #include "codec/parts_framing.hpp"
 #include "net/bare_wait.hpp"
+#include "net/message_source.hpp"
 #include "os/brief_lock.hpp"
 
 namespace ferry::detail {
@@ -20,7 +22,7 @@ struct destination {
 template <codec::framing F>
 class stream_channel final : public link_channel, private stream_events {
  public:
-  stream_channel(context& where, std::string url, std::shared_ptr<const options> with, std::unique_ptr<destination> to);
+  stream_channel(context& where, shared_url url, std::shared_ptr<const options> with, std::unique_ptr<destination> to);
   ~stream_channel() override;
 
   /// Starts on a stream that is connected; for an accepted end, once. `slot` is let go of when the channel ends.
@@ -38,7 +40,7 @@ class stream_channel final : public link_channel, private stream_events {
   // channel_impl
   void resume_reading() override;
   [[nodiscard]] std::size_t unsent_bytes() const noexcept override {
-    return outbox_.byte_count() + staged_bytes_.load(std::memory_order_relaxed);
+    return outbox_.byte_count() + (staging_ ? staging_->bytes.load(std::memory_order_relaxed) : 0);
   }
   [[nodiscard]] std::uint64_t queued_bytes() const noexcept override {
     return taken_bytes_ + outbox_.on_this_connection_at_least().bytes + unsent_bytes();
@@ -63,7 +65,7 @@ class stream_channel final : public link_channel, private stream_events {
   void read_what_is_left() override;
   [[nodiscard]] bool take_was_full() override;
   [[nodiscard]] bool ask_for_life() noexcept override { return stream_ && stream_->ask_for_life(); }
-  [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return write_error_; }
+  [[nodiscard]] const rare<error>& write_error() const noexcept override { return write_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return write_blocked_; }
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return inbound_.pending(); }
   [[nodiscard]] bool peer_gave_up() const noexcept override;
@@ -77,11 +79,12 @@ class stream_channel final : public link_channel, private stream_events {
   void arm_read();
   void pump_later(bool more);
   void count_read(std::size_t n);
+  [[nodiscard]] bool take(const message_view& m);
   // `wrong` is set if the peer broke the rules, or the connection broke.
   void take_messages(std::optional<error>& wrong);
   /// @return bytes that came now, 0: none
   [[nodiscard]] std::size_t read_more(std::optional<error>& wrong);
-  [[nodiscard]] std::size_t read_into(mutable_bytes room, std::optional<error>& wrong);
+  [[nodiscard]] result<std::size_t> read_once();
   [[nodiscard]] std::size_t spin_for_bytes(bool answers, std::optional<error>& wrong);
 
   /// Tells the peer that we end without having read everything it sent, if so.
@@ -92,6 +95,12 @@ class stream_channel final : public link_channel, private stream_events {
   [[nodiscard]] error refusal(const message_view& m) const;
   [[nodiscard]] result<void> try_send_alone(const message_view& m);
   [[nodiscard]] result<void> try_send_shared(const message_view& m);
+  [[nodiscard]] bool is_lone_answer(const message_view& m) const noexcept;
+  [[nodiscard]] bool send_lone_answer(const message_view& m);
+  [[nodiscard]] bool may_pass_the_queue() const noexcept {
+    return outbox_.empty() && stream_ && !write_blocked_ && !write_error_;
+  }
+  [[nodiscard]] bool passed_the_queue(const message_view& m, std::size_t all, std::size_t taken);
   [[nodiscard]] bool send_directly(const message_view& m);
   void count_write(std::size_t n);
   void write_some();
@@ -107,33 +116,39 @@ class stream_channel final : public link_channel, private stream_events {
   std::shared_ptr<stream> stream_;  // while up or closing
   net::bare_wait* bare_ = nullptr;  // the same, if it can
 
-  inbound<F> inbound_;
+  std::conditional_t<codec::carries_parts<F>, inbound_messages, inbound<F>> inbound_;
   std::size_t room_size_ = 0;  // of the read that is under way
   bool read_armed_ = false;
   bool in_batch_ = false;  // messages are being delivered: what is sent now goes out in one batch afterwards
   bool pump_posted_ = false;
-  bool bulk_ = false;                     // the last bytes came in large pieces
-  std::optional<time_point> spin_until_;  // nothing came lately, and this is how long to look for more
-
-  outbox<F> outbox_;
+  bool bulk_ = false;           // the last bytes came in large pieces
   bool write_blocked_ = false;  // on_writable comes
   bool flush_posted_ = false;
   bool was_full_ = false;
-  std::optional<error> write_error_;
+  std::uint8_t lone_answers_ = 0;         // batches in a row that had one answer, up to k_lone_answers
+  std::uint32_t answers_ = 0;             // messages sent in this batch
+  std::optional<time_point> spin_until_;  // nothing came lately, and this is how long to look for more
+
+  outbox<F> outbox_;
+  rare<error> write_error_;
   /// Only where messages are carried in parts.
   struct nothing {};
   [[no_unique_address]] std::conditional_t<codec::carries_parts<F>, parts_sender, nothing> parts_;
   std::unique_ptr<close_note> our_note_, peers_note_;  // to be told, and told on the last connection
   std::uint64_t unread_at_cut_ = 0;                    // bytes in the kernel that nobody will read
 
-  // senders=many: other threads put their messages here, in the order in which they come.
-  os::brief_lock staging_lock_;
-  std::unique_ptr<outbox<F>> staging_;  // guarded by staging_lock_
-  bool staged_ = false;                 // guarded by staging_lock_: the io_context has been told
-  bool staging_was_full_ = false;       // guarded by staging_lock_
-  std::atomic<std::size_t> staged_bytes_{0};
-  std::atomic<std::size_t> outbox_bytes_{0};  // what the other threads see of outbox_
-  std::atomic<std::size_t> outbox_messages_{0};
+  // Other threads put their messages here, in the order in which they come.
+  struct staging {
+    staging(buffer_pool& pool, std::size_t batch_bytes) noexcept : queue(pool, batch_bytes) {}
+    os::brief_lock lock;
+    outbox<F> queue;        // guarded by lock
+    bool told = false;      // guarded by lock: the io_context has been
+    bool was_full = false;  // guarded by lock
+    std::atomic<std::size_t> bytes{0};
+    std::atomic<std::size_t> outbox_bytes{0};  // what the other threads see of outbox_
+    std::atomic<std::size_t> outbox_messages{0};
+  };
+  const std::unique_ptr<staging> staging_;  // with senders=many
 };
 
 /// Makes the channel for the framing that the stream's shape and the options ask for.
@@ -141,7 +156,7 @@ struct made_channel {
   std::shared_ptr<channel_impl> impl;
   std::function<void(std::shared_ptr<stream>, std::shared_ptr<void>)> start;  // for an accepted end
 };
-[[nodiscard]] made_channel make_accepted(context& where, std::string url, std::shared_ptr<const options> with,
+[[nodiscard]] made_channel make_accepted(context& where, const shared_url& url, std::shared_ptr<const options> with,
                                          stream_shape shape);
 /// It only queues until connect() is called.
 [[nodiscard]] std::shared_ptr<channel_impl> make_connecting(context& where, std::string url,

@@ -16,6 +16,7 @@ inline constexpr std::size_t k_bulk_bytes = 16u << 10;    // a read of so much i
 inline constexpr auto k_bulk_spin = std::chrono::microseconds(15);  // and it costs less to look again than to be woken
 inline constexpr auto k_spin_turn = std::chrono::microseconds(20);
 inline constexpr int k_looks_per_clock = 8;
+inline constexpr std::uint8_t k_lone_answers = 8;  // batches in a row with one answer: the next one has no more either
 
 // Reading -----------------------------------------------------------------------------------------
 
@@ -25,12 +26,14 @@ void stream_channel<F>::arm_read() {
   inbound_.settle();
   read_armed_ = true;
   if (bare_ != nullptr && bare_->async_wait_readable()) return;
-  read_armed_ = false;
-  const auto room = inbound_.room(false);
-  if (!room) return lost(room.error());
-  room_size_ = room->size();
-  read_armed_ = true;
-  stream_->async_read(*room);
+  if constexpr (!codec::carries_parts<F>) {
+    read_armed_ = false;
+    const auto room = inbound_.room(false);
+    if (!room) return lost(room.error());
+    room_size_ = room->size();
+    read_armed_ = true;
+    stream_->async_read(*room);
+  }
 }
 
 template <codec::framing F>
@@ -38,16 +41,17 @@ void stream_channel<F>::on_read(result<std::size_t> outcome) {
   read_armed_ = false;
   if (!outcome) return read_failed(outcome.error());
   if (*outcome == 0) return pump(true);
+  inbound_.filled(*outcome);
   count_read(*outcome);
   pump(*outcome == room_size_);
 }
 
 template <codec::framing F>
 void stream_channel<F>::count_read(std::size_t n) {
-  inbound_.filled(n);
   stats_.reads += 1;
-  stats_.bytes_received += n;
   where_.totals().reads.add(1);
+  if constexpr (codec::carries_parts<F>) return;  // counted as they were sent: take()
+  stats_.bytes_received += n;
   where_.totals().bytes_received.add(n);
 }
 
@@ -62,27 +66,34 @@ template <codec::framing F>
 void stream_channel<F>::pump(bool more) {
   const auto keep = this->shared_from_this();
   in_batch_ = true;
+  answers_ = 0;
   delivering_begins();
   std::optional<error> wrong;
-  bool untaken = true;  // bytes are here that nobody has looked at
+  bool untaken = !inbound_.empty();  // bytes are here that nobody has looked at
   const auto written = stats_.writes;
   for (int turn = 0; turn < k_reads_per_turn; ++turn) {
+    if (untaken) take_messages(wrong);
     untaken = false;
-    take_messages(wrong);
     if (wrong || !stream_ || !wants_messages()) break;
     write_some();
-    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(stats_.writes != written, wrong);
+    // Who was answered waits for that, and has said all; what has come nevertheless is told.
+    const bool answered = stats_.writes != written;
+    more = more && (turn == 0 || !answered);
+    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(answered, wrong);
     if (wrong || (got == 0 && !more)) break;
     more = got >= k_probably_more;
     untaken = got != 0;
   }
   in_batch_ = false;
   delivering_ends();
+  if (answers_ != 0)
+    lone_answers_ = answers_ == 1 ? static_cast<std::uint8_t>(std::min<int>(lone_answers_ + 1, k_lone_answers)) : 0;
   if (state() == channel_state::closed || !stream_) return;
-  deadlines_.on_read(now());
+  const auto when = now();
+  deadlines_.on_read(when);
   if (wrong) return read_failed(*wrong);
   write_some();
-  after_write();
+  after_write(when);
   if (stream_ && wants_messages() && (untaken || more || spin_until_)) return pump_later(more);
   outbox_.settle();
   arm_read();
@@ -98,32 +109,46 @@ void stream_channel<F>::pump_later(bool more) {
 }
 
 template <codec::framing F>
+inline bool stream_channel<F>::take(const message_view& m) {
+  if constexpr (codec::carries_parts<F>) stats_.bytes_received += F::k_max_header + m.payload.size();
+  if (m.payload.empty() && !options_->deliver_empty && m.whole()) return true;
+  if (undisturbed()) [[likely]] {
+    deliver_undisturbed(m);
+  } else if (!deliver(m)) {
+    if constexpr (codec::carries_parts<F>) stats_.bytes_received -= F::k_max_header + m.payload.size();
+    return false;
+  }
+  stats_.messages_received += 1;
+  return true;
+}
+
+template <codec::framing F>
 void stream_channel<F>::take_messages(std::optional<error>& wrong) {
   const auto before = stats_.messages_received;
-  const auto outcome = inbound_.take([this](const message_view& m) {
-    if (m.payload.empty() && !options_->deliver_empty && m.whole()) return true;
-    if (undisturbed()) [[likely]]
-      deliver_undisturbed(m);
-    else if (!deliver(m))
-      return false;
-    stats_.messages_received += 1;
-    return true;
-  });
+  const auto bytes_before = stats_.bytes_received;
+  const auto keep = stream_;  // it may be what hands them on
+  const auto outcome = inbound_.take([this](const message_view& m) { return take(m); });
   where_.totals().messages_received.add(stats_.messages_received - before);
+  where_.totals().bytes_received.add(stats_.bytes_received - bytes_before);
   if (!outcome) wrong = outcome.error();
 }
 
 template <codec::framing F>
-std::size_t stream_channel<F>::read_more(std::optional<error>& wrong) {
-  const auto room = inbound_.room(true);
-  if (room) return read_into(*room, wrong);
-  wrong = room.error();
-  return 0;
+result<std::size_t> stream_channel<F>::read_once() {
+  if constexpr (codec::carries_parts<F>) {
+    return inbound_.fill();
+  } else {
+    const auto room = inbound_.room(true);
+    if (!room) return room.error();
+    auto n = stream_->try_read(*room);
+    if (n) inbound_.filled(*n);
+    return n;
+  }
 }
 
 template <codec::framing F>
-inline std::size_t stream_channel<F>::read_into(mutable_bytes room, std::optional<error>& wrong) {
-  const auto n = stream_->try_read(room);
+std::size_t stream_channel<F>::read_more(std::optional<error>& wrong) {
+  const auto n = read_once();
   if (!n) {
     if (n.error() != errc::would_block) wrong = n.error();
     return 0;
@@ -140,16 +165,11 @@ template <codec::framing F>
 std::size_t stream_channel<F>::spin_for_bytes(bool answers, std::optional<error>& wrong) {
   const auto window = std::max(options_->spin, bulk_ && !answers ? k_bulk_spin : options::duration{0});
   if (window.count() == 0) return 0;
-  const auto room = inbound_.room(true);
-  if (!room) {
-    wrong = room.error();
-    return 0;
-  }
   const auto begin = now();
   if (!spin_until_) spin_until_ = begin + window;
   for (auto at = begin; at < *spin_until_ && at < begin + k_spin_turn; at = now())
     for (int i = 0; i < k_looks_per_clock; ++i)
-      if (const std::size_t n = read_into(*room, wrong); n != 0 || wrong) return n;
+      if (const std::size_t n = read_more(wrong); n != 0 || wrong) return n;
   if (now() >= *spin_until_) {
     spin_until_.reset();
     bulk_ = false;
@@ -164,7 +184,7 @@ void stream_channel<F>::read_what_is_left() {
   delivering_begins();
   std::optional<error> wrong;
   while (!wrong && stream_ && wants_messages() && read_more(wrong) != 0) take_messages(wrong);
-  if (wrong && stream_ && stream_->peer_close_note()) write_error_ = wrong;  // it says more
+  if (wrong && stream_ && stream_->peer_close_note()) write_error_ = *wrong;  // it says more
   in_batch_ = false;
   delivering_ends();
 }
@@ -192,14 +212,15 @@ error stream_channel<F>::refusal(const message_view& m) const {
 template <codec::framing F>
 result<void> stream_channel<F>::try_send(const message_view& m) {
   if constexpr (!codec::carries_parts<F>) {
-    return options_->senders == senders_kind::many ? try_send_shared(m) : try_send_alone(m);
-  } else if (options_->senders == senders_kind::many) {
+    return staging_ ? try_send_shared(m) : try_send_alone(m);
+  } else if (staging_) {
     if (m.more) return error(errc::unsupported, "a message in parts needs senders=one");
     parts_sender alone;
     message_view placed = m;
     if (const auto fits = alone.place(placed); !fits) return fits;
     return try_send_shared(placed);
   } else {
+    if (parts_.lets_pass(m)) return try_send_alone(m);
     message_view placed = m;
     if (const auto fits = parts_.place(placed); !fits) return fits;
     auto sent = try_send_alone(placed);
@@ -217,7 +238,8 @@ result<void> stream_channel<F>::try_send_alone(const message_view& m) {
     was_full_ = was_full_ || why == errc::full;
     return why;
   }
-  const bool direct = m.payload.size() >= k_direct_bytes && send_directly(m);
+  if (in_batch_) answers_ += 1;
+  const bool direct = m.payload.size() >= k_direct_bytes ? send_directly(m) : is_lone_answer(m) && send_lone_answer(m);
   if (!direct && !outbox_.append(m)) return errc::no_memory;
   if (outbox_.byte_count() >= options_->batch_bytes && !write_blocked_) write_some();
   if (!in_batch_ && !flush_posted_) post_flush();
@@ -227,30 +249,50 @@ result<void> stream_channel<F>::try_send_alone(const message_view& m) {
 // Other threads only add to the staging queue; the io_context's thread takes it from there.
 template <codec::framing F>
 result<void> stream_channel<F>::try_send_shared(const message_view& m) {
-  const std::lock_guard guard(staging_lock_);
-  const std::size_t waiting = staging_->byte_count() + outbox_bytes_.load(std::memory_order_relaxed);
-  const std::size_t messages = staging_->messages_at_most() + outbox_messages_.load(std::memory_order_relaxed);
+  const std::lock_guard guard(staging_->lock);
+  const std::size_t waiting = staging_->queue.byte_count() + staging_->outbox_bytes.load(std::memory_order_relaxed);
+  const std::size_t messages =
+      staging_->queue.messages_at_most() + staging_->outbox_messages.load(std::memory_order_relaxed);
   if (!admits(m, waiting, messages)) {
     const error why = refusal(m);
     if (why != errc::full) return why;
     // The event loop looks by itself after each write; other threads tell it once, so that it misses no drain event.
     if (where_.io().get_executor().running_in_this_thread()) {
       was_full_ = true;
-    } else if (!std::exchange(staging_was_full_, true) && !std::exchange(staged_, true)) {
+    } else if (!std::exchange(staging_->was_full, true) && !std::exchange(staging_->told, true)) {
       post_staged();
     }
     return why;
   }
-  if (!staging_->append(m)) return errc::no_memory;
-  staged_bytes_.store(staging_->byte_count(), std::memory_order_relaxed);
-  if (!std::exchange(staged_, true)) post_staged();
+  if (!staging_->queue.append(m)) return errc::no_memory;
+  staging_->bytes.store(staging_->queue.byte_count(), std::memory_order_relaxed);
+  if (!std::exchange(staging_->told, true)) post_staged();
   return {};
+}
+
+// To the last message that has come, where none was answered before it and the answers used to be one at a time: to
+// queue it would be half of all that is left to do.
+template <codec::framing F>
+bool stream_channel<F>::is_lone_answer(const message_view& m) const noexcept {
+  return codec::carries_parts<F> && in_batch_ && answers_ == 1 && lone_answers_ == k_lone_answers && m.whole() &&
+         inbound_.empty();
+}
+
+template <codec::framing F>
+bool stream_channel<F>::send_lone_answer(const message_view& m) {
+  if constexpr (!codec::carries_parts<F>) {
+    return false;
+  } else {
+    if (!may_pass_the_queue()) return false;
+    const std::size_t taken = inbound_.try_write_whole(m);
+    return taken != 0 && passed_the_queue(m, F::k_max_header + m.payload.size(), taken);
+  }
 }
 
 // A large payload that nothing waits before goes to the kernel from where it lies; the rest is queued.
 template <codec::framing F>
 bool stream_channel<F>::send_directly(const message_view& m) {
-  if (!outbox_.empty() || !stream_ || write_blocked_ || write_error_) return false;
+  if (!may_pass_the_queue()) return false;
   std::array<std::byte, F::k_max_header> header;  // filled by encode_header as far as it is used
   const std::size_t header_size = F::encode_header(header.data(), m);
   const std::array<bytes, 2> parts{bytes(header).first(header_size), m.payload};
@@ -259,9 +301,15 @@ bool stream_channel<F>::send_directly(const message_view& m) {
     if (n.error() != errc::would_block) write_error_ = n.error();
     return false;
   }
-  count_write(*n);
-  if (*n == header_size + m.payload.size()) {
-    outbox_.on_this_connection_directly().count(*n);
+  return passed_the_queue(m, header_size + m.payload.size(), *n);
+}
+
+// What was not taken is queued.
+template <codec::framing F>
+bool stream_channel<F>::passed_the_queue(const message_view& m, std::size_t all, std::size_t taken) {
+  count_write(taken);
+  if (taken == all) {
+    outbox_.on_this_connection_directly().count(taken);
     return true;
   }
   if (!outbox_.append(m)) {
@@ -269,7 +317,7 @@ bool stream_channel<F>::send_directly(const message_view& m) {
     write_error_ = error(errc::no_memory, "no buffer for the rest of a message");
     return false;
   }
-  outbox_.consume(*n);
+  outbox_.consume(taken);
   return true;
 }
 
@@ -282,7 +330,7 @@ void stream_channel<F>::count_write(std::size_t n) {
 
 template <codec::framing F>
 void stream_channel<F>::write_some() {
-  if (!stream_ || write_blocked_ || write_error_) return;
+  if (outbox_.empty() || !stream_ || write_blocked_ || write_error_) return;
   std::array<bytes, 16> parts;
   while (!outbox_.empty()) {
     const std::size_t used = outbox_.gather(parts);
@@ -307,9 +355,10 @@ void stream_channel<F>::write_some() {
 // Where the others look when they ask whether there is room.
 template <codec::framing F>
 void stream_channel<F>::publish_outbox() noexcept {
-  if (options_->senders != senders_kind::many) return;
-  outbox_bytes_.store(outbox_.byte_count(), std::memory_order_relaxed);
-  if (options_->send_queue_messages != 0) outbox_messages_.store(outbox_.messages(), std::memory_order_relaxed);
+  if (!staging_) return;
+  staging_->outbox_bytes.store(outbox_.byte_count(), std::memory_order_relaxed);
+  if (options_->send_queue_messages != 0)
+    staging_->outbox_messages.store(outbox_.messages(), std::memory_order_relaxed);
 }
 
 template <codec::framing F>
@@ -343,9 +392,9 @@ void stream_channel<F>::flush_turn() {
 // Whether try_send has returned full since this was last asked.
 template <codec::framing F>
 bool stream_channel<F>::take_was_full() {
-  if (options_->senders == senders_kind::one) return std::exchange(was_full_, false);
-  const std::lock_guard guard(staging_lock_);
-  const bool elsewhere = std::exchange(staging_was_full_, false);
+  if (!staging_) return std::exchange(was_full_, false);
+  const std::lock_guard guard(staging_->lock);
+  const bool elsewhere = std::exchange(staging_->was_full, false);
   return std::exchange(was_full_, false) || elsewhere;
 }
 
@@ -357,24 +406,24 @@ void stream_channel<F>::post_staged() {
 
 template <codec::framing F>
 void stream_channel<F>::collect_staged() {
-  if (options_->senders != senders_kind::many) return;
-  const std::lock_guard guard(staging_lock_);
-  staged_ = false;
-  outbox_.splice(*staging_);
-  staged_bytes_.store(0, std::memory_order_relaxed);
+  if (!staging_) return;
+  const std::lock_guard guard(staging_->lock);
+  staging_->told = false;
+  outbox_.splice(staging_->queue);
+  staging_->bytes.store(0, std::memory_order_relaxed);
   publish_outbox();
 }
 
 template <codec::framing F>
 channel_stats stream_channel<F>::stats() {
-  channel_stats all = stats_;
+  channel_stats all = counted();
   const taken took = outbox_.on_this_connection();
   all.messages_sent += took.messages;
   all.bytes_sent = taken_bytes_ + took.bytes;
   all.send_queue_messages = outbox_.messages();
-  if (options_->senders == senders_kind::many) {
-    const std::lock_guard guard(staging_lock_);
-    all.send_queue_messages += staging_->messages_at_most();
+  if (staging_) {
+    const std::lock_guard guard(staging_->lock);
+    all.send_queue_messages += staging_->queue.messages_at_most();
   }
   all.send_queue_bytes = unsent_bytes();
   all.receive_queue_messages = received().messages();

@@ -6,21 +6,32 @@
 #include "channel/stream_channel.hpp"
 #include "codec/websocket_frame.hpp"
 #include "net/lingers.hpp"
+#include "net/socket_poll.hpp"
 #include "net/ws_close.hpp"
 
 namespace ferry::detail {
 
 template <codec::framing F>
-stream_channel<F>::stream_channel(context& where, std::string url, std::shared_ptr<const options> with,
+[[nodiscard]] auto inbound_for(buffer_pool& pool, const options& with) {
+  if constexpr (codec::carries_parts<F>) {
+    return inbound_messages();
+  } else {
+    return inbound<F>(pool, with.max_message, with.batch_bytes);
+  }
+}
+
+template <codec::framing F>
+stream_channel<F>::stream_channel(context& where, shared_url url, std::shared_ptr<const options> with,
                                   std::unique_ptr<destination> to)
     : link_channel(where, std::move(url), std::move(with),
                    {F::k_carries_kind, F::k_carries_type, codec::carries_parts<F>}, to != nullptr),
       to_(std::move(to)),
-      inbound_(where.buffers(), options_->max_message, options_->batch_bytes),
-      outbox_(where.buffers(), options_->batch_bytes) {
-  if (options_->senders == senders_kind::many)
-    staging_ = std::make_unique<outbox<F>>(where.buffers(), options_->batch_bytes);
-}
+      inbound_(inbound_for<F>(where.buffers(), *options_)),
+      outbox_(where.buffers(), options_->batch_bytes,
+              &boost::asio::use_service<net::socket_poll>(where.io()).buffers()),
+      staging_(options_->senders == senders_kind::many
+                   ? std::make_unique<staging>(where.buffers(), options_->batch_bytes)
+                   : nullptr) {}
 
 template <codec::framing F>
 stream_channel<F>::~stream_channel() {
@@ -55,6 +66,7 @@ std::optional<peer_info> stream_channel<F>::begin_connection() {
   write_blocked_ = false;
   write_error_.reset();
   inbound_.clear();
+  if constexpr (codec::carries_parts<F>) inbound_.attach(dynamic_cast<net::message_source*>(stream_.get()));
   if (our_note_) (void)stream_->set_close_note(our_note_->code, our_note_->reason);
   return std::nullopt;
 }
@@ -72,13 +84,13 @@ void stream_channel<F>::abort_connection() noexcept {
 // without one it says so, or what it was told to, by itself.
 template <codec::framing F>
 void stream_channel<F>::say_given_up() noexcept {
-  std::size_t unread = inbound_.pending();
-  if (in_batch_ && unread != 0)  // the first message is being delivered
-    if (const auto first = inbound_.at(0)) unread -= first->consumed;
   if constexpr (codec::carries_parts<F>) {
-    if (unread + stream_->unread() == 0 || !stream_->peer_close_note()) return;
+    if (stream_->unread() == 0 || !stream_->peer_close_note()) return;
     (void)stream_->set_close_note(codec::websocket_close_code::going_away, {});
   } else {
+    std::size_t unread = inbound_.pending();
+    if (in_batch_ && unread != 0)  // the first message is being delivered
+      if (const auto first = inbound_.at(0)) unread -= first->consumed;
     if (unread == 0 || sending_ended() || write_error_ || outbox_.inside_a_frame()) return;
     const std::byte one{};
     std::array<std::byte, F::k_max_header> header;  // NOLINT: filled by encode_header
@@ -114,7 +126,7 @@ link_channel::remains stream_channel<F>::end_connection() {
   if constexpr (codec::carries_parts<F>) say_given_up();
   std::exchange(stream_, nullptr)->close();
   read_armed_ = write_blocked_ = false;
-  if (!in_batch_) inbound_.clear();
+  if (codec::carries_parts<F> || !in_batch_) inbound_.clear();
   left.took = outbox_.rewind(left.cut_inside);
   if (const auto orphans = drop_orphans(); orphans != 0) {
     left.took.messages += orphans;

@@ -121,6 +121,10 @@ INSTANTIATE_TEST_SUITE_P(
                            "is for DNS:example.org, not for '127.0.0.1'",
                            SSL_AD_BAD_CERTIFICATE},
         faulty_certificate{"for_no_name", {.names = ""}, "is for no name", SSL_AD_BAD_CERTIFICATE},
+        faulty_certificate{"for_a_name_in_its_subject_only",
+                           {.subject = "127.0.0.1", .names = ""},
+                           "is for no name",
+                           SSL_AD_BAD_CERTIFICATE},
         faulty_certificate{
             "self_signed", {.self_signed = true}, "is self-signed: set tls_ca to a copy of it", SSL_AD_UNKNOWN_CA}),
     [](const auto& one) { return one.param.name; });
@@ -244,6 +248,71 @@ TEST_F(tls_channel, shows_the_certificate_of_the_name_that_is_asked_for) {
   to.tls_server_name = "c.example";
   EXPECT_FALSE(echoes(to));
   EXPECT_THAT(failed.text(), HasSubstr("not for 'c.example'"));
+}
+
+// RFC 9525, 2 and 6.3: the subject names nobody, and "*" is all of the first label and no more than that.
+TEST_F(tls_channel, takes_no_name_of_the_subject_and_no_wildcard_but_a_whole_first_label) {
+  const auto comes_in = [this](const certificate_wish& wish, const std::string& name) {
+    authority.issue(file("named"), wish);
+    options with;
+    with.tls_certificate = file("named");
+    listen(with);
+    options to = trusting();
+    to.tls_server_name = name;
+    return echoes(to);
+  };
+  const certificate_wish subject_only{.subject = "host.example", .names = ""};
+  EXPECT_FALSE(comes_in(subject_only, "host.example"));
+  EXPECT_EQ(failed, errc::auth);
+  EXPECT_THAT(failed.text(), HasSubstr("is for no name, not for 'host.example'"));
+  const certificate_wish address_too{.subject = "host.example", .names = "IP:127.0.0.1"};
+  EXPECT_FALSE(comes_in(address_too, "host.example")) << "OpenSSL's own rules take that one";
+  for (const char* partial : {"f*o.host.example", "fo*.host.example", "*oo.host.example"}) {
+    EXPECT_FALSE(comes_in({.names = std::string("DNS:") + partial}, "foo.host.example")) << partial;
+    EXPECT_EQ(failed, errc::auth);
+  }
+  EXPECT_TRUE(comes_in({.names = "DNS:*.example.org"}, "foo.example.org")) << failed.text();
+  EXPECT_FALSE(comes_in({.names = "DNS:*.example.org"}, "foo.bar.example.org"));
+  EXPECT_FALSE(comes_in({.names = "DNS:foo.example.org"}, ".example.org"));
+  EXPECT_EQ(failed, errc::bad_option);
+}
+
+TEST_F(tls_channel, chooses_no_certificate_by_its_subject_or_a_part_of_a_label) {
+  authority.issue(file("first"), {.subject = "first", .names = "DNS:first.example"});
+  authority.issue(file("subject"), {.subject = "foo.host.example", .names = ""});
+  authority.issue(file("partial"), {.subject = "partial", .names = "DNS:f*o.host.example"});
+  authority.issue(file("whole"), {.subject = "whole", .names = "DNS:*.host.example"});
+  for (const auto& [others, chosen] :
+       {std::pair<std::string, std::string>{"", "CN=first"}, {"," + file("whole"), "CN=whole"}}) {
+    options with;
+    with.tls_certificate = file("first") + "," + file("subject") + "," + file("partial") + others;
+    listen(with);
+    options to;
+    to.tls_server_name = "foo.host.example";
+    to.tls_verify = tls_verify_kind::no;
+    ASSERT_TRUE(echoes(to)) << failed.text();
+    EXPECT_EQ(seen.tls->subject, chosen);
+  }
+}
+
+TEST_F(tls_channel, compares_the_certificate_with_a_name_always) {
+  authority.issue(file("other"), {.names = "DNS:other.example"});
+  options with;
+  with.tls_certificate = file("other");
+  listen(with);
+  options to = trusting();
+  to.tls_ca = file("other") + ".ca";
+  to.tls_server_name = "other.example";
+  ASSERT_TRUE(echoes(to)) << failed.text();
+  for (const char* name : {"*", "*%1", "*.example", "example", "other.example.", "127.0.0.1", "::1"}) {
+    to.tls_server_name = name;
+    EXPECT_FALSE(echoes(to)) << name;
+    EXPECT_TRUE(failed == errc::bad_option || failed == errc::auth) << failed.text();
+  }
+  to.tls_server_name = "*";
+  EXPECT_FALSE(echoes(to));
+  EXPECT_EQ(failed, errc::bad_option);
+  EXPECT_THAT(failed.text(), HasSubstr("tls_server_name=*: "));
 }
 
 TEST_F(tls_channel, agrees_on_the_protocol_that_the_listener_prefers_or_on_nothing) {

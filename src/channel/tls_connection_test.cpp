@@ -7,6 +7,7 @@
 #include <string>
 
 #include "testing/tls_by_hand.hpp"
+#include "testing/tls_records_by_hand.hpp"
 #include "testing/tls_world.hpp"
 
 namespace ferry::test {
@@ -153,6 +154,26 @@ TEST_F(tls_connection, shows_a_new_certificate_once_its_file_has_changed_and_kee
   EXPECT_EQ(where.totals().tls_reload_failures.value(), 1u) << "the same damage is looked at once";
 }
 
+TEST_F(tls_connection, shows_a_connecting_ends_new_certificate_once_its_file_has_changed) {
+  options asking;
+  asking.tls_verify = tls_verify_kind::yes;
+  asking.tls_ca = ca();
+  listen(asking);
+  authority.issue(file("client"), {.subject = "client"});
+  options with = trusting();
+  with.tls_certificate = file("client");
+  with.tls_resume = false;
+  ASSERT_TRUE(echoes(with)) << failed.text();
+  const std::string first = server.peer().tls->certificate_sha256;
+  close_client();
+  ASSERT_TRUE(echoes(with)) << failed.text();
+  EXPECT_EQ(server.peer().tls->certificate_sha256, first);
+  authority.issue(file("next"), {.subject = "client"});
+  std::filesystem::rename(file("next"), file("client"));
+  ASSERT_TRUE(echoes(with)) << failed.text();
+  EXPECT_NE(server.peer().tls->certificate_sha256, first);
+}
+
 // Ends ----------------------------------------------------------------------------------------------
 
 TEST_F(tls_connection, ends_a_direction_with_close_notify_and_still_receives) {
@@ -195,6 +216,45 @@ TEST_F(tls_connection, refuses_to_negotiate_again_and_goes_on) {
   EXPECT_EQ(peer.reason(), SSL_R_NO_RENEGOTIATION);
   EXPECT_EQ(SSL_get_version(peer.ssl()), std::string("TLSv1.2"));
   EXPECT_TRUE(echoes(trusting()));
+}
+
+// What OpenSSL reads and answers by itself, and would for as long as some comes.
+TEST_F(tls_connection, gives_new_keys_to_who_asks_now_and_then_and_is_cut_when_a_peer_asks_without_end) {
+  listen();
+  raw_tls peer(port());
+  ASSERT_TRUE(turn([&] { return peer.shaken() && server; }, "the handshake"));
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(peer.ask_for_new_keys());
+  ASSERT_TRUE(peer.send(std::string("\5hello", 6)));
+  ASSERT_TRUE(turn([&] { return peer.received().size() >= 6; }, "an echo under the fiftieth keys"));
+  EXPECT_EQ(peer.received(), std::string("\5hello", 6));
+  ASSERT_TRUE(turn(
+      [&] {
+        for (int i = 0; i < 20 && !peer.ended(); ++i) (void)peer.ask_for_new_keys();
+        return !server_downs.empty();
+      },
+      "the end"));
+  EXPECT_EQ(server_downs[0], errc::protocol);
+  EXPECT_THAT(server_downs[0].text(), HasSubstr("the peer floods TLS with requests for new keys or handshakes"));
+  EXPECT_TRUE(turn([&] { return peer.ended(); }, "it to be cut"));
+  EXPECT_TRUE(echoes(trusting())) << "others are unharmed";
+}
+
+TEST_F(tls_connection, is_cut_when_a_peer_wants_to_negotiate_again_without_end) {
+  listen();
+  raw_tls peer(port());
+  SSL_set_max_proto_version(peer.ssl(), TLS1_2_VERSION);
+  ASSERT_EQ(SSL_set_cipher_list(peer.ssl(), tls_1_2_sealer::k_cipher), 1);
+  ASSERT_TRUE(turn([&] { return peer.shaken() && server; }, "the handshake"));
+  tls_1_2_sealer sealer(peer.ssl());
+  const int fd = SSL_get_fd(peer.ssl());
+  const std::string hello("\1\0\0\0", 4);  // as much of it as is looked at
+  std::string flood;
+  for (int i = 0; i < 1000; ++i) flood += sealer.seal(SSL3_RT_HANDSHAKE, hello);
+  ASSERT_EQ(::send(fd, flood.data(), flood.size(), MSG_NOSIGNAL), ssize_t(flood.size()));
+  ASSERT_TRUE(turn([&] { return !server_downs.empty(); }, "the end"));
+  EXPECT_EQ(server_downs[0], errc::protocol);
+  EXPECT_THAT(server_downs[0].text(), HasSubstr("the peer floods TLS with requests for new keys or handshakes"));
+  EXPECT_TRUE(echoes(trusting())) << "others are unharmed";
 }
 
 TEST_F(tls_connection, is_cut_when_bytes_were_changed_on_the_way) {

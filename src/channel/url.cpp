@@ -26,7 +26,7 @@ enum class form { name, unix_path, host_and_port, resource, generic };
 
 form form_of(std::string_view scheme) {
   if (scheme == "inproc" || scheme == "shm") return form::name;
-  if (scheme == "ipc" || scheme == "ws+ipc") return form::unix_path;
+  if (scheme == "ipc" || scheme == "ws+ipc" || scheme == "sidecar") return form::unix_path;
   if (scheme == "tcp" || scheme == "tls" || scheme == "ws+raw" || scheme == "wss+raw") return form::host_and_port;
   if (scheme == "ws" || scheme == "wss") return form::resource;
   return form::generic;
@@ -38,9 +38,11 @@ bool query_belongs_to_request(std::string_view scheme) { return scheme == "ws" |
 /// Where a resource is if its URL names no port. Source: RFC 6455, section 3.
 std::uint16_t default_port(std::string_view scheme) { return scheme == "wss" ? 443 : 80; }
 
-/// The resource that is asked for over a Unix socket; all else in the query is options.
-constexpr std::string_view k_resource_key = "path";
-bool names_resource(const endpoint& at, std::string_view key) { return at.scheme == "ws+ipc" && key == k_resource_key; }
+/// What is asked for at the place that the path names, over a Unix socket or of a sidecar; all else in the query is
+/// options.
+bool names_resource(const endpoint& at, std::string_view key) {
+  return (at.scheme == "ws+ipc" && key == "path") || (at.scheme == "sidecar" && key == "to");
+}
 
 /// An example of each form, for error texts.
 std::string_view example_of(std::string_view scheme) {
@@ -54,6 +56,7 @@ std::string_view example_of(std::string_view scheme) {
   if (scheme == "ws+raw") return "ws+raw://HOST:PORT";
   if (scheme == "wss+raw") return "wss+raw://HOST:PORT";
   if (scheme == "ws+ipc") return "ws+ipc:///SOCKET?path=/PATH";
+  if (scheme == "sidecar") return "sidecar:///DIR?to=ENTITY";
   return "tcp://HOST:PORT, ipc:///PATH, ipc://@NAME or shm://NAME";
 }
 
@@ -197,11 +200,12 @@ result<void> parse_host_and_port(std::string_view where, endpoint& out) {
 }
 
 result<void> parse_unix_path(std::string_view where, endpoint& out) {
-  const bool abstract = where.starts_with('@');
+  const bool may_be_abstract = out.scheme != "sidecar";  // there it is a directory
+  const bool abstract = may_be_abstract && where.starts_with('@');
   if (!abstract && !where.starts_with('/')) {
     const auto path = where.empty() ? std::string("PATH") : shown(where);
     return bad("the path is not absolute: write three slashes and the absolute path, " + out.scheme + ":///" + path +
-               ", or " + out.scheme + "://@NAME for an abstract socket");
+               (may_be_abstract ? ", or " + out.scheme + "://@NAME for an abstract socket" : ""));
   }
   if (where.size() == 1)
     return bad(abstract ? "no name: write " + out.scheme + "://@NAME" : "no path: write " + out.scheme + ":///PATH");
@@ -357,7 +361,8 @@ std::string endpoint::text() const {
 
 std::string printed_url(std::string url, const options& with) {
   const std::string scheme = url.substr(0, url.find(':'));
-  if (query_belongs_to_request(scheme)) return url;
+  // tcpshm's programs meet at a port, and their frames are no choice.
+  if (query_belongs_to_request(scheme) || with.compat == compat_kind::tcpshm) return url;
   const std::string needed = scheme == "shm" ? "runtime_dir" : "framing";
   const auto value = get_option(with, needed);
   if (value == get_option({}, needed)) return url;

@@ -143,6 +143,22 @@ TEST(url, of_a_websocket_over_a_unix_socket_names_its_resource_in_the_query) {
   EXPECT_EQ(at->text(), "ws+ipc:///run/a?path=/chat%3Fb");
 }
 
+TEST(url, of_a_service_names_its_directory_and_whom_it_is_for) {
+  options target;
+  const std::vector<std::string> schemes{"sidecar"};
+  const auto at = ferry::parse_url("sidecar:///run/ferry/101?to=201&max_message=5", target, schemes);
+  ASSERT_TRUE(at) << at.error().text();
+  EXPECT_EQ(at->path, "/run/ferry/101");
+  EXPECT_EQ(target.max_message, 5u);
+  EXPECT_EQ(at->text(), "sidecar:///run/ferry/101?to=201");
+  for (const char* wrong : {"sidecar://run/ferry/101", "sidecar://@101", "sidecar://"}) {
+    const auto refused = ferry::parse_url(wrong, target, schemes);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().text().find("is not absolute"), std::string::npos) << refused.error().text();
+    EXPECT_EQ(refused.error().text().find("abstract"), std::string::npos) << refused.error().text();
+  }
+}
+
 TEST(url, prints_without_its_options_and_parses_again_to_the_same) {
   const std::vector<std::pair<std::string, std::string>> printed{
       {"ipc:///run/a.sock?spin=1us", "ipc:///run/a.sock"},

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -22,10 +23,11 @@ class waiters {
   [[nodiscard]] bool empty() const noexcept { return !held_ || held_->list.empty(); }
   [[nodiscard]] waiter& front() noexcept { return held_->list.front(); }
 
-  /// Adds a waiter. When its handler is cancelled, `owner->*list` loses it, and it completes through `cancelled`.
-  template <class Owner, class Cancelled>
-  void add(const std::shared_ptr<Owner>& owner, waiters Owner::*list, boost::asio::io_context& io, Completion done,
-           Extra extra, Cancelled cancelled) {
+  /// Adds a waiter. When its handler is cancelled, `list` of `owner` loses it, and it completes through `cancelled`.
+  /// @param list  a member of `owner`, or what finds it
+  template <class Owner, class List, class Cancelled>
+  void add(const std::shared_ptr<Owner>& owner, List list, boost::asio::io_context& io, Completion done, Extra extra,
+           Cancelled cancelled) {
     if (!held_) held_ = std::make_unique<held>();
     const std::uint64_t id = ++held_->last_id;
     held_->list.push_back({id, std::move(done), std::move(extra)});
@@ -33,7 +35,7 @@ class waiters {
       // Posted: the slot that calls this must not be cleared while it does.
       boost::asio::post(io, [weak, list, id, cancelled] {
         if (const auto alive = weak.lock())
-          if (auto one = ((*alive).*list).take(id)) cancelled(one);
+          if (auto one = std::invoke(list, *alive).take(id)) cancelled(one);
       });
     });
   }

@@ -317,6 +317,83 @@ TEST_F(ws_channel, answers_pings_also_inside_of_a_message) {
   EXPECT_THAT(got, HasSubstr(frame(0x81, "hey", false)));
 }
 
+// One reads what came, and one writes the answer, for each of those who spoke at once.
+TEST_F(ws_channel, passes_the_same_buffers_on_from_one_to_the_next) {
+  listen("ws+raw://127.0.0.1:0");
+  std::vector<std::unique_ptr<raw_tcp>> peers;
+  const auto all_ask = [&] {
+    for (const auto& one : peers) one->send(frame(0x82, "ask"));
+    for (const auto& one : peers) {
+      ASSERT_TRUE(turn([&] { return !one->received().empty(); }, "an answer"));
+      EXPECT_EQ(one->take(100), frame(0x82, "ask", false));
+    }
+  };
+  for (int i = 0; i < 8; ++i) peers.push_back(std::make_unique<raw_tcp>(port()));
+  all_ask();
+  const auto borrowed = [this] { return where.buffers().stats().hits + where.buffers().stats().misses; };
+  const auto before = borrowed();
+  all_ask();
+  EXPECT_LE(borrowed() - before, 4u);
+  EXPECT_EQ(where.buffers().stats().bytes_lent, 0u);
+}
+
+// Where a message used to have one answer, that is sent from where it lies.
+TEST_F(ws_channel, queues_no_answer_that_comes_alone_as_those_before_did) {
+  listen("ws+raw://127.0.0.1:0");
+  raw_tcp peer(port());
+  std::uint64_t sent = 0;
+  const auto ask = [&](const std::string& what) {
+    peer.send(frame(0x81, what));
+    ASSERT_TRUE(turn([&] { return !peer.received().empty(); }, "an answer"));
+    EXPECT_EQ(peer.take(1000), frame(0x81, what, false));
+    sent += 8 + what.size();
+  };
+  const auto borrowed = [this] { return where.buffers().stats().hits + where.buffers().stats().misses; };
+  for (int i = 0; i < 20; ++i) ask("first " + std::to_string(i));
+  const auto before = borrowed();
+  for (int i = 0; i < 20; ++i) ask("then " + std::to_string(i));
+  EXPECT_EQ(borrowed() - before, 20u) << "for reading";
+  EXPECT_EQ(server.stats().messages_sent, 40u);
+  EXPECT_EQ(server.stats().bytes_sent, sent);
+  EXPECT_EQ(server.stats().writes, 40u);
+}
+
+TEST_F(ws_channel, sends_answers_to_one_batch_together_whatever_there_was_before) {
+  listen("ws+raw://127.0.0.1:0");
+  raw_tcp peer(port());
+  const auto ask = [&](const std::string& all, const std::string& answer) {
+    peer.send(all);
+    ASSERT_TRUE(turn([&] { return peer.received().size() >= answer.size(); }, "the answers"));
+    EXPECT_EQ(peer.take(1000), answer);
+  };
+  for (int i = 0; i < 20; ++i) ask(frame(0x81, "one"), frame(0x81, "one", false));
+  const auto before = server.stats().writes;
+  for (int i = 0; i < 20; ++i)
+    ask(frame(0x81, "one") + frame(0x81, "two"), frame(0x81, "one", false) + frame(0x81, "two", false));
+  EXPECT_EQ(server.stats().writes - before, 20u);
+}
+
+TEST_F(ws_channel, loses_nothing_of_an_answer_that_is_taken_in_part) {
+  const auto faults = std::make_shared<fault_plan>();
+  where.register_transport("faultyws",
+                           net::make_ws_transport(std::make_shared<faulty_transport>(faults), net::ws_start::raw));
+  listen("faultyws://meeting");
+  connect();
+  const auto ask = [&](const std::string& what) {
+    back.clear();
+    ASSERT_TRUE(client.try_send(what));
+    ASSERT_TRUE(turn([&] { return !back.empty(); }, "an answer"));
+    EXPECT_THAT(back, ElementsAre("text " + what));
+  };
+  for (int i = 0; i < 20; ++i) ask("whole");
+  for (std::size_t cut = 1; cut <= 10; ++cut) {
+    faults->most_per_write = cut;
+    ask("cut " + std::to_string(cut));
+  }
+  ASSERT_TRUE(turn([&] { return server.stats().send_queue_bytes == 0; }, "all to be out"));
+  EXPECT_EQ(server.stats().messages_sent, 30u);
+}
+
 TEST_F(ws_channel, ends_a_flood_of_pings_with_a_close) {
   listen("ws+raw://127.0.0.1:0");
   raw_tcp peer(port());

@@ -1,11 +1,13 @@
 // What a listener makes of WebSocket handshakes that come to nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "net/guests.hpp"
 #include "testing/listening_world.hpp"
 #include "testing/tcp_by_hand.hpp"
 
@@ -67,6 +69,57 @@ TEST_F(ws_refusals, come_behind_a_balancer_with_the_clients_address) {
   ASSERT_TRUE(run_until(
       io, [&] { return !arrivals.empty(); }, "a channel"));
   EXPECT_EQ(arrivals[0].peer().address, "192.0.2.7:4711");
+}
+
+/// As many descriptors as this process may have, while it lives.
+class all_descriptors {
+ public:
+  all_descriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit most = before_;
+    most.rlim_cur = most.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &most);
+  }
+  ~all_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  all_descriptors(const all_descriptors&) = delete;
+  all_descriptors& operator=(const all_descriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+raw_tcp from_another_host(std::uint16_t port) {
+  os::unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in other = raw_tcp::loopback(0);
+  other.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+  const sockaddr_in to = raw_tcp::loopback(port);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&other), sizeof other) != 0) raw_tcp::fail("bind");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) raw_tcp::fail("connect");
+  return raw_tcp(std::move(fd));
+}
+
+TEST_F(ws_refusals, above_the_limit_of_handshakes_are_for_the_host_that_has_the_most_which_reads_503) {
+  const all_descriptors many;
+  options with;
+  with.connect_timeout = {};
+  listen(with);
+  raw_tcp honest = from_another_host(port());
+  honest.send(request("/chat").substr(0, 30));
+  std::vector<raw_tcp> flood;
+  for (std::size_t i = 0; i < net::k_most_guests; ++i) {
+    flood.emplace_back(port());
+    flood.back().send("GET ");
+    run_ready(io);
+  }
+  ASSERT_TRUE(run_until(
+      io, [&] { return refusals.size() == 1 && flood.front().ended(); }, "a refusal"));
+  EXPECT_THAT(flood.front().received(), ::testing::StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(flood.front().received(), HasSubstr("1024 handshakes were under way"));
+  EXPECT_FALSE(flood[1].ended());
+  honest.send(request("/chat").substr(30));
+  ASSERT_TRUE(run_until(
+      io, [&] { return !arrivals.empty(); }, "a channel for who came before them"));
+  EXPECT_EQ(refusals.size(), 1u);
 }
 
 // What the program decides about a request ------------------------------------------------------------

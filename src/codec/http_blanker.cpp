@@ -24,6 +24,10 @@ bool http_blanker::step(direction& d, std::byte& b, bool answers) const noexcept
   const char c = std::to_integer<char>(b);
   if (c == '\n') return end_line(d, answers);
   if (c != '\r') d.empty = false;
+  if (c == '?' && d.first && !answers && (d.at == state::name || d.at == state::kept)) {
+    d.at = state::query;
+    return false;
+  }
   switch (d.at) {
     case state::line:
       if (c == '\r') return false;
@@ -47,6 +51,12 @@ bool http_blanker::step(direction& d, std::byte& b, bool answers) const noexcept
     case state::kept: return false;
     case state::blanked:
       if (c != '\r' && c != ' ' && c != '\t') b = std::byte{'x'};
+      return false;
+    case state::query:
+      if (c == ' ')
+        d.at = state::kept;
+      else if (c != '\r' && c != '=' && c != '&')
+        b = std::byte{'x'};
       return false;
   }
   __builtin_unreachable();

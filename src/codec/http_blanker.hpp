@@ -12,14 +12,16 @@
 
 namespace ferry::codec {
 
-/// The header fields whose values are secrets, in small letters.
-inline constexpr std::array<std::string_view, 4> k_secret_fields{"authorization", "proxy-authorization", "cookie",
-                                                                 "set-cookie"};
+/// The header fields whose values are secrets, in small letters. Browsers can send no Authorization with a WebSocket,
+/// so that tokens come as subprotocols, and the answer repeats the chosen one.
+inline constexpr std::array<std::string_view, 5> k_secret_fields{"authorization", "proxy-authorization", "cookie",
+                                                                 "set-cookie", "sec-websocket-protocol"};
 
-/// Overwrites the values of some header fields, folded lines included (RFC 9112 section 5.2), with as many 'x'; all
-/// other bytes, and all lengths, stay. Both directions of one connection, in pieces cut anywhere. Ends where the server
-/// has agreed to another protocol (status 101): what follows is no HTTP. Until then every line is looked at, the lines
-/// of bodies too, so that a body cannot hide the next head.
+/// Overwrites the values of some header fields, folded lines included (RFC 9112 section 5.2), and the queries of
+/// targets (RFC 3986 section 3.4) up to their '=' and '&', with as many 'x'; all other bytes, and all lengths, stay.
+/// Both directions of one connection, in pieces cut anywhere. Ends where the server has agreed to another protocol
+/// (status 101): what follows is no HTTP. Until then every line is looked at, the lines of bodies too, so that a body
+/// cannot hide the next head.
 class http_blanker {
  public:
   static constexpr std::size_t k_longest_name = 32;
@@ -35,7 +37,8 @@ class http_blanker {
 
  private:
   //  name --':'--> kept or blanked --LF--> line --space--> (goes on as before) ; --else--> name
-  enum class state : std::uint8_t { line, name, kept, blanked };
+  //  name, kept --'?', in the first line of a request--> query --space--> kept
+  enum class state : std::uint8_t { line, name, kept, blanked, query };
   struct direction {
     state at = state::line;
     state before = state::kept;  // of the last line: what a folded one continues

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "testing/splitter.hpp"
 
@@ -10,29 +12,33 @@ namespace ferry::codec {
 namespace {
 
 constexpr std::string_view k_request =
-    "GET /chat?authorization:no HTTP/1.1\r\n"
-    "Host: example\r\n"
+    "GET /chat?room=1&token=se?cr:et&bare HTTP/1.1\r\n"
+    "Host: example?a=b\r\n"
     "AUTHORIZATION: Basic c2VjcmV0OnNlY3JldA==\r\n"
     "Cookie:a=secret;\r\n"
     "\tb=secret\r\n"
     "Proxy-Authorization : secret\r\n"
+    "Sec-WebSocket-Protocol: chat, bearer.secret\r\n"
     "X-Cookie: kept\r\n"
     "X: kept cookie: kept\r\n"
     "\r\n";
 constexpr std::string_view k_blanked_request =
-    "GET /chat?authorization:no HTTP/1.1\r\n"
-    "Host: example\r\n"
+    "GET /chat?xxxx=x&xxxxx=xxxxxxxx&xxxx HTTP/1.1\r\n"
+    "Host: example?a=b\r\n"
     "AUTHORIZATION: xxxxx xxxxxxxxxxxxxxxxxxxx\r\n"
     "Cookie:xxxxxxxxx\r\n"
     "\txxxxxxxx\r\n"
     "Proxy-Authorization : xxxxxx\r\n"
+    "Sec-WebSocket-Protocol: xxxxx xxxxxxxxxxxxx\r\n"
     "X-Cookie: kept\r\n"
     "X: kept cookie: kept\r\n"
     "\r\n";
 constexpr std::string_view k_answer =
-    "HTTP/1.1 101 Switching Protocols\r\nSet-Cookie: id=secret\r\nUpgrade: websocket\r\n\r\n";
+    "HTTP/1.1 101 Switching Protocols\r\nSet-Cookie: id=secret\r\nsec-websocket-protocol:secret\r\nUpgrade: "
+    "websocket\r\n\r\n";
 constexpr std::string_view k_blanked_answer =
-    "HTTP/1.1 101 Switching Protocols\r\nSet-Cookie: xxxxxxxxx\r\nUpgrade: websocket\r\n\r\n";
+    "HTTP/1.1 101 Switching Protocols\r\nSet-Cookie: xxxxxxxxx\r\nsec-websocket-protocol:xxxxxx\r\nUpgrade: "
+    "websocket\r\n\r\n";
 
 std::string blanked(http_blanker& with, flow_side from, std::string_view text) {
   auto copy = test::make_bytes(text);
@@ -90,6 +96,20 @@ TEST(http_blanker, is_not_deceived_by_a_request_that_looks_like_an_answer) {
   blanked(blanker, flow_side::client, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
   EXPECT_FALSE(blanker.over());
   EXPECT_EQ(blanked(blanker, flow_side::client, k_request), k_blanked_request);
+}
+
+TEST(http_blanker, blanks_the_query_of_every_form_of_target_and_of_nothing_else) {
+  for (const auto& [line, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"GET http://u:1/a?b=c HTTP/1.1\r\n\r\n", "GET http://u:1/a?x=x HTTP/1.1\r\n\r\n"},
+           {"GET /a? HTTP/1.1\r\n\r\n", "GET /a? HTTP/1.1\r\n\r\n"},
+           {"GET /a?secret\r\n\r\n", "GET /a?xxxxxx\r\n\r\n"},
+           {"GET /cookie:a?secret HTTP/1.1\r\nX-A: ?b=c\r\n\r\nGET /?d HTTP/1.1\r\n",
+            "GET /cookie:a?xxxxxx HTTP/1.1\r\nX-A: ?b=c\r\n\r\nGET /?x HTTP/1.1\r\n"}}) {
+    http_blanker blanker;
+    EXPECT_EQ(blanked(blanker, flow_side::client, line), expected);
+  }
+  http_blanker blanker;
+  EXPECT_EQ(blanked(blanker, flow_side::server, "HTTP/1.1 404 What?now\r\n\r\n"), "HTTP/1.1 404 What?now\r\n\r\n");
 }
 
 TEST(http_blanker, blanks_the_fields_that_it_is_told) {

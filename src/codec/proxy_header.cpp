@@ -222,6 +222,8 @@ result<void> proxy_header_decoder::read_block() {
   if (const auto checked = check_tlvs(seen_, k_v2_head + addresses); !checked) return checked;
   const std::byte* const at = seen_.data() + k_v2_head;
   if (family == address_family::unix_socket) {
+    if (at[0] == std::byte{'@'} || at[each] == std::byte{'@'})
+      return broken("a path that begins with @, as which abstract names are told");
     header_.family = proxied_family::unix_socket;
     header_.source.host = path_of({at, each});
     header_.destination.host = path_of({at + each, each});

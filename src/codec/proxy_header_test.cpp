@@ -116,6 +116,17 @@ TEST(proxy_header, reads_what_it_writes_in_both_versions) {
   EXPECT_EQ(as_text(encode_proxy_v1(k_inet).value()), k_line4);
 }
 
+TEST(proxy_header, takes_no_path_for_an_abstract_name) {
+  for (const std::size_t end : {0u, 108u}) {
+    byte_string paths(216, std::byte{0});
+    EXPECT_TRUE(decode(block(0x21, 0x31, paths)));
+    paths[end] = std::byte{'@'};
+    const auto refused = decode(block(0x21, 0x31, paths));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), errc::protocol);
+  }
+}
+
 TEST(proxy_header, writes_no_host_that_is_none) {
   EXPECT_EQ(encode_proxy_v1({proxied_family::inet, {"::1", 1}, {"::1", 1}}).error(), errc::bad_address);
   EXPECT_EQ(encode_proxy_v2({proxied_family::inet6, {"host", 1}, {"::1", 1}}).error(), errc::bad_address);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "base/endian.hpp"
+
 namespace ferry::codec {
 namespace {
 
@@ -41,10 +43,8 @@ const char* what_is_told(websocket_fault fault) noexcept {
 }  // namespace
 
 websocket_decoder::websocket_decoder(buffer_pool& pool, const websocket_decoder_options& options,
-                                     std::optional<deflate_direction> inflate) noexcept
-    : pool_(&pool), options_(options) {
-  if (inflate) inflater_.emplace(*inflate);
-}
+                                     std::optional<deflate_direction> inflate)
+    : pool_(&pool), options_(&options), inflater_(inflate ? std::make_unique<message_inflater>(*inflate) : nullptr) {}
 
 result<websocket_event> websocket_decoder::next(mutable_bytes in, time_point now) noexcept {
   if (handed_out_) {
@@ -53,6 +53,10 @@ result<websocket_event> websocket_decoder::next(mutable_bytes in, time_point now
     if (route_ == route::none) held_.reset();
   }
   websocket_event event;
+  if (event.consumed = next_whole(in, event.message); event.consumed != 0) {
+    event.what = websocket_event_kind::message;
+    return event;
+  }
   for (;;) {
     const auto rest = in.subspan(event.consumed);
     auto done = outcome::failed;
@@ -86,12 +90,43 @@ websocket_fault websocket_decoder::place_fault(std::byte first) const noexcept {
   return begins && route_ != route::none ? websocket_fault::message_not_ended : websocket_fault::none;
 }
 
+// What has a fault before its payload, or is not here yet, goes the way of the states.
+std::size_t websocket_decoder::next_whole(mutable_bytes in, message_view& out) noexcept {
+  constexpr std::byte k_whole_text{0x81}, k_whole_binary{0x82}, k_masked{0x80};
+  constexpr std::size_t k_short = 125, k_length_16 = 126;
+  if (!rests() || handed_out_ || in.size() < 2 || options_->delivery != websocket_delivery::whole) return 0;
+  if (in[0] != k_whole_binary && in[0] != k_whole_text) return 0;
+  const bool masked = (in[1] & k_masked) != std::byte{0};
+  if (options_->mask == (masked ? websocket_mask_rule::forbidden : websocket_mask_rule::required)) return 0;
+  std::size_t length = std::to_integer<std::size_t>(in[1] & ~k_masked);
+  std::size_t start = 2;
+  if (length == k_length_16 && in.size() >= 4) {
+    length = load_be<std::uint16_t>(in.data() + 2);
+    start = 4;
+  }
+  if ((length > k_short) != (start == 4) || length > options_->max_frame || length > options_->max_message) return 0;
+  start += masked ? sizeof key_ : 0;
+  if (in.size() < start + length) return 0;
+  const auto payload = in.subspan(start, length);
+  if (masked) {
+    std::memcpy(key_.data(), payload.data() - sizeof key_, sizeof key_);
+    apply_websocket_mask(payload, key_);
+  }
+  kind_ = in[0] == k_whole_text ? message_kind::text : message_kind::binary;
+  if (kind_ == message_kind::text) {
+    text_bytes_ = 0;
+    if (check_text(payload) == outcome::failed || end_message() == outcome::failed) return 0;
+  }
+  out = {payload, kind_};
+  return start + length;
+}
+
 websocket_decoder::outcome websocket_decoder::on_header(mutable_bytes in, time_point now,
                                                         websocket_event& out) noexcept {
   if (in.empty()) return outcome::event;
   if (const auto fault = place_fault(in[0]); fault != websocket_fault::none)
     return fail(fault, std::to_integer<unsigned>(in[0]));
-  const auto read = decode_websocket_header(in, options_.mask);
+  const auto read = decode_websocket_header(in, options_->mask);
   if (read.fault != websocket_fault::none) return fail(read.fault, std::to_integer<unsigned>(in[0]));
   const auto& header = read.header;
   const bool control = is_control(header.opcode);
@@ -110,19 +145,20 @@ websocket_decoder::outcome websocket_decoder::on_header(mutable_bytes in, time_p
 
 // Before the payload is waited for, and before the header is complete: a length is known before the mask.
 websocket_decoder::outcome websocket_decoder::check_limits(const websocket_header& header) noexcept {
-  if (header.length > options_.max_frame)
-    return fail(websocket_fault::frame_too_large, header.length, options_.max_frame);
+  if (header.length > options_->max_frame)
+    return fail(websocket_fault::frame_too_large, header.length, options_->max_frame);
   const bool continues = header.opcode == websocket_opcode::continuation;
   const std::uint64_t size = header.length + (continues ? payload_bytes_ : 0);  // both below 2^63
   const bool compressed = continues ? route_ == route::inflated : header.rsv1;
-  const std::uint64_t limit = options_.max_message;
+  const std::uint64_t limit = options_->max_message;
   const bool fits = compressed && size > k_split_room ? (size - k_split_room) / 2 <= limit : size <= limit;
   return fits ? outcome::go_on : fail(websocket_fault::message_too_large, size, limit);
 }
 
 websocket_decoder::outcome websocket_decoder::on_control(mutable_bytes payload, websocket_opcode opcode, time_point now,
                                                          websocket_event& out) noexcept {
-  if (!pays_for_control(now)) return fail(websocket_fault::too_many_controls, options_.control_burst);
+  if (!controls_.take(now, options_->control_burst, options_->control_interval))
+    return fail(websocket_fault::too_many_controls, options_->control_burst);
   if (masked_) apply_websocket_mask(payload, key_);
   out.message.payload = payload;
   if (opcode != websocket_opcode::close) {
@@ -139,29 +175,20 @@ websocket_decoder::outcome websocket_decoder::on_control(mutable_bytes payload, 
   return outcome::event;
 }
 
-// Each frame takes one interval of time that has not come yet; only so many may be taken in advance.
-bool websocket_decoder::pays_for_control(time_point now) noexcept {
-  if (options_.control_interval <= duration::zero()) return true;
-  const auto from = std::max(controls_paid_, now);
-  if ((from - now) / options_.control_interval >= options_.control_burst) return false;
-  controls_paid_ = from + options_.control_interval;
-  return true;
-}
-
 websocket_decoder::outcome websocket_decoder::on_data_header(const websocket_header& header) noexcept {
   if (header.opcode != websocket_opcode::continuation) {
     kind_ = header.opcode == websocket_opcode::text ? message_kind::text : message_kind::binary;
-    route_ = header.rsv1                                       ? route::inflated
-             : options_.delivery == websocket_delivery::pieces ? route::streamed
-             : header.fin                                      ? route::in_place
-                                                               : route::assembled;
+    route_ = header.rsv1                                        ? route::inflated
+             : options_->delivery == websocket_delivery::pieces ? route::streamed
+             : header.fin                                       ? route::in_place
+                                                                : route::assembled;
     begun_ = false;
     payload_bytes_ = inflated_bytes_ = 0;
     empty_frames_ = 0;
     text_bytes_ = 0;
   }
-  if (header.length == 0 && !header.fin && ++empty_frames_ > options_.max_empty_frames)
-    return fail(websocket_fault::too_many_empty_frames, empty_frames_, options_.max_empty_frames);
+  if (header.length == 0 && !header.fin && ++empty_frames_ > options_->max_empty_frames)
+    return fail(websocket_fault::too_many_empty_frames, empty_frames_, options_->max_empty_frames);
   payload_bytes_ += header.length;
   frame_left_ = header.length;
   ready_ = 0;
@@ -236,7 +263,7 @@ websocket_decoder::outcome websocket_decoder::on_streamed(bytes available, webso
 }
 
 websocket_decoder::outcome websocket_decoder::on_inflated(bytes available, websocket_event& out) noexcept {
-  const bool pieces = options_.delivery == websocket_delivery::pieces;
+  const bool pieces = options_->delivery == websocket_delivery::pieces;
   // A full buffer may mean that more waits inside the inflater, also when all input is used up.
   for (bool full = false; !available.empty() || full;) {
     if (!make_room()) return fail(websocket_fault::no_memory, inflated_bytes_);
@@ -265,7 +292,7 @@ websocket_decoder::outcome websocket_decoder::on_tail(websocket_event& out) noex
     if (!make_room()) return fail(websocket_fault::no_memory, inflated_bytes_);
     const auto step = inflater_->finish({held_.data() + held_bytes_, held_.capacity() - held_bytes_});
     if (inflated(step) == outcome::failed) return outcome::failed;
-    if (!inflater_->done() && options_.delivery == websocket_delivery::pieces) return deliver_held(out, false);
+    if (!inflater_->done() && options_->delivery == websocket_delivery::pieces) return deliver_held(out, false);
   } while (!inflater_->done());
   if (end_message() == outcome::failed) return outcome::failed;
   enter(state::header);
@@ -276,13 +303,13 @@ websocket_decoder::outcome websocket_decoder::on_tail(websocket_event& out) noex
 websocket_decoder::outcome websocket_decoder::inflated(const result<message_inflater::progress>& step) noexcept {
   if (!step) return fail(websocket_fault::no_memory, inflated_bytes_);
   const bytes fresh{held_.data() + held_bytes_, step->produced};
-  const std::uint64_t allowed = options_.max_message - inflated_bytes_;
+  const std::uint64_t allowed = options_->max_message - inflated_bytes_;
   inflated_bytes_ += fresh.size();
   held_bytes_ += fresh.size();
   if (check_text(fresh.first(static_cast<std::size_t>(std::min<std::uint64_t>(allowed, fresh.size())))) ==
       outcome::failed)
     return outcome::failed;
-  if (fresh.size() > allowed) return fail(websocket_fault::message_too_large, inflated_bytes_, options_.max_message);
+  if (fresh.size() > allowed) return fail(websocket_fault::message_too_large, inflated_bytes_, options_->max_message);
   return step->corrupt ? fail(websocket_fault::corrupt_deflate, inflated_bytes_) : outcome::go_on;
 }
 
@@ -294,14 +321,14 @@ websocket_decoder::outcome websocket_decoder::check_text(bytes part) noexcept {
 }
 
 bool websocket_decoder::make_room() noexcept {
-  if (options_.delivery == websocket_delivery::pieces) return reserve(k_piece_room);
+  if (options_->delivery == websocket_delivery::pieces) return reserve(k_piece_room);
   return held_bytes_ < held_.capacity() || reserve(held_bytes_ + 1);
 }
 
 // Doubles, so that a message is copied as often as its size has bits, and holds no more than twice what came.
 bool websocket_decoder::reserve(std::size_t size) noexcept {
   if (size <= held_.capacity()) return true;
-  const std::size_t doubled = std::min(2 * held_.capacity(), options_.max_message);
+  const std::size_t doubled = std::min(2 * held_.capacity(), options_->max_message);
   pooled_buffer larger = pool_->acquire(std::max({size, doubled, k_first_room}));
   if (!larger) return false;
   if (held_bytes_ != 0) std::memcpy(larger.data(), held_.data(), held_bytes_);
@@ -312,7 +339,7 @@ bool websocket_decoder::reserve(std::size_t size) noexcept {
 websocket_decoder::outcome websocket_decoder::deliver_held(websocket_event& out, bool last) noexcept {
   out.message = {{held_.data(), held_bytes_}, kind_};
   handed_out_ = true;
-  if (options_.delivery == websocket_delivery::whole) {
+  if (options_->delivery == websocket_delivery::whole) {
     out.what = websocket_event_kind::message;
     return outcome::event;
   }

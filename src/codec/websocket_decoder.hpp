@@ -8,8 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
+#include "base/allowance.hpp"
 #include "base/time.hpp"
 #include "base/utf8_validator.hpp"
 #include "codec/permessage_deflate.hpp"
@@ -65,9 +67,12 @@ struct websocket_event {
 class websocket_decoder {
  public:
   /// @param pool     lends the room for messages that came in several frames or compressed; outlives the decoder
+  /// @param options  outlive it too: they are the same for all connections of a listener
   /// @param inflate  how the peer compresses, if that was agreed; else RSV1 is a fault
   websocket_decoder(buffer_pool& pool, const websocket_decoder_options& options,
-                    std::optional<deflate_direction> inflate = {}) noexcept;
+                    std::optional<deflate_direction> inflate = {});
+  websocket_decoder(buffer_pool& pool, websocket_decoder_options&& options,
+                    std::optional<deflate_direction> inflate = {}) = delete;
 
   /// The next event. Call with what is left behind `consumed` until it says need_more; then with more behind it.
   /// A message in one frame is seen in place and copied nowhere; for it the whole frame must be shown. What need_more
@@ -80,9 +85,16 @@ class websocket_decoder {
   ///         stream cannot be read on; every later call fails alike.
   [[nodiscard]] result<websocket_event> next(mutable_bytes in, time_point now) noexcept;
 
+  /// The same, for less, where the next event is a message of one frame that is here as a whole and lies in `in`: for
+  /// nearly all of them.
+  /// @return bytes that are used up; 0: it is anything else, which next() tells
+  [[nodiscard]] std::size_t next_whole(mutable_bytes in, message_view& out) noexcept;
+
   [[nodiscard]] websocket_fault fault() const noexcept { return fault_; }
   /// Between two messages, and between two frames. If the stream ends elsewhere, or with unused bytes, it is truncated.
   [[nodiscard]] bool between_messages() const noexcept { return state_ != state::payload && route_ == route::none; }
+  /// Nothing of a message is held, so that without bytes there is no event.
+  [[nodiscard]] bool rests() const noexcept { return state_ == state::header && route_ == route::none; }
   /// Gives back what no later message needs; between two messages. What was delivered last is gone.
   void settle() noexcept;
 
@@ -111,7 +123,6 @@ class websocket_decoder {
 
   [[nodiscard]] websocket_fault place_fault(std::byte first) const noexcept;
   [[nodiscard]] outcome check_limits(const websocket_header& header) noexcept;
-  [[nodiscard]] bool pays_for_control(time_point now) noexcept;
   [[nodiscard]] outcome check_text(bytes part) noexcept;
   [[nodiscard]] outcome inflated(const result<message_inflater::progress>& step) noexcept;
   [[nodiscard]] bool make_room() noexcept;
@@ -124,9 +135,9 @@ class websocket_decoder {
   void enter(state next) noexcept { state_ = next; }
 
   buffer_pool* pool_;
-  websocket_decoder_options options_;
-  std::optional<message_inflater> inflater_;
-  time_point controls_paid_{};
+  const websocket_decoder_options* options_;
+  std::unique_ptr<message_inflater> inflater_;  // where compression was agreed
+  allowance controls_;
 
   // The frame.
   std::uint64_t frame_left_ = 0;  // bytes of its payload that are not consumed

@@ -85,7 +85,8 @@ TEST(websocket_encoder, sends_in_parts_with_control_frames_between) {
 TEST(websocket_encoder, compresses_in_parts_what_can_be_heard_at_once) {
   websocket_encoder encoder({.keys = {same_key, nullptr}, .fragment_above = 50}, deflate_direction{});
   buffer_pool pool;
-  websocket_decoder decoder(pool, {.delivery = websocket_delivery::pieces}, deflate_direction{});
+  const websocket_decoder_options in_pieces{.delivery = websocket_delivery::pieces};
+  websocket_decoder decoder(pool, in_pieces, deflate_direction{});
   websocket_listener listener(decoder);
   byte_string room(10000);
   std::string all;

@@ -23,6 +23,15 @@ std::int64_t milliseconds(ferry::options::duration time) {
   return std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
 }
 
+// As the original's: a ring's blocks are found with a mask, a queue is as many blocks as there are.
+result<void> check_queue(std::size_t size, bool shm) {
+  if (shm ? std::has_single_bit(size) : size % k_queue_step == 0) return {};
+  return error(errc::bad_option, "tcpshm_queue_bytes=" + std::to_string(size) + ": must be " +
+                                     (shm ? std::string("a power of two over shm")
+                                          : "a multiple of " + std::to_string(k_queue_step) + " over tcp") +
+                                     ", 128 .. 1GiB");
+}
+
 result<void> check(const endpoint& where, const ferry::options& with) {
   if (where.scheme != "tcp" && where.scheme != "shm")
     return error(errc::unsupported, where.scheme + ": compat=tcpshm is spoken over tcp and shm");
@@ -33,11 +42,8 @@ result<void> check(const endpoint& where, const ferry::options& with) {
   if (with.senders != senders_kind::one) return does_not_go("senders=many", "one thread at a time may send");
   if (with.framing != framing_kind::automatic)
     return does_not_go("framing", "messages have the original's headers: leave the option out");
-  if (!std::has_single_bit(with.tcpshm_queue_bytes))
-    return error(errc::bad_option, "tcpshm_queue_bytes=" + std::to_string(with.tcpshm_queue_bytes) +
-                                       ": must be a power of two, 2048 .. 1GiB");
   if (!with.capture.empty()) return error(errc::unsupported, "compat=tcpshm: what is said cannot be captured");
-  return {};
+  return check_queue(with.tcpshm_queue_bytes, where.scheme == "shm");
 }
 
 // What every message of this size finds room for, if half of the queue is free.
@@ -46,10 +52,10 @@ std::size_t largest_body(std::size_t queue) {
   return std::min(k_largest_body, half > 64 ? half - 64 : std::size_t{1});
 }
 
-options poll_options(const ferry::options& with) {
+options poll_options(const ferry::options& with, bool shm) {
   options made;
   made.name_size = with.tcpshm_name_size;
-  made.shm_queue_bytes = made.tcp_queue_bytes = with.tcpshm_queue_bytes;
+  (shm ? made.shm_queue_bytes : made.tcp_queue_bytes) = with.tcpshm_queue_bytes;
   made.to_little_endian = !with.tcpshm_big_endian;
   made.no_delay = with.no_delay;
   made.login_data_bytes = with.tcpshm_login_data_bytes;
@@ -77,7 +83,7 @@ result<carried_options> carried(const endpoint& where, const std::shared_ptr<con
   if (!directory) return directory.error();
   made.directory = std::move(*directory);
   made.name = with->as;
-  made.with = poll_options(*with);
+  made.with = poll_options(*with, made.shm);
   if (made.shm)
     made.with.max_tcp_groups = 0;
   else

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "channel/describe.hpp"
+#include "compat/tcpshm_link.hpp"
 
 namespace ferry::compat::tcpshm {
 namespace asio = boost::asio;
@@ -22,20 +23,19 @@ result<void> carrier::try_send(const message_view& m) {
   if (m.type == plain_type_)
     return error(errc::unsupported, "type " + std::to_string(m.type) +
                                         " is what a message without a type has over there (tcpshm_plain_type)");
-  const std::size_t before = conn_ == nullptr ? 0 : conn_->unacknowledged_bytes();
   message_header* const to = conn_ == nullptr ? nullptr : conn_->alloc(m.payload.size());
   if (to == nullptr) {
-    was_full_ = true;
-    poke();
+    was_full_ = true;  // whoever polls looks for room; asked to do so now, it would never rest
     return errc::full;
   }
   to->msg_type = m.type == 0 ? plain_type_ : m.type;
   if (!m.payload.empty()) std::memcpy(to->body(), m.payload.data(), m.payload.size());
+  const std::uint64_t before = conn_->link_->pushed_bytes();
   if (const auto failed = conn_->push_more()) return error(errc::corrupt, "the queue is damaged: " + failed.message());
-  const std::size_t after = conn_->unacknowledged_bytes();
-  pushed_ += after > before ? after - before : 0;
+  pushed_ += conn_->link_->pushed_bytes() - before;
   stats_.messages_sent += 1;
   stats_.bytes_sent += m.payload.size();
+  where_.totals().bytes_sent.add(m.payload.size());
   poke();
   return {};
 }
@@ -44,6 +44,10 @@ result<void> carrier::try_send(const message_view& m) {
 std::size_t carrier::unsent_bytes() const noexcept {
   return conn_ == nullptr ? 0
                           : static_cast<std::size_t>(std::min<std::uint64_t>(conn_->unacknowledged_bytes(), pushed_));
+}
+
+std::uint64_t carrier::unsent_messages() const noexcept {
+  return conn_ == nullptr ? 0 : std::min(conn_->link_->unacknowledged_messages(), stats_.messages_sent);
 }
 
 bool carrier::take_was_full() {
@@ -63,16 +67,24 @@ void carrier::post_flush() {
 
 ferry::taken carrier::drop_queue() noexcept {
   ferry::taken left;
+  left.messages = unsent_messages();
   left.bytes = unsent_bytes();
   hang_up();
   return left;
 }
 
 channel_stats carrier::stats() {
-  channel_stats all = stats_;
-  if (conn_ != nullptr) all.send_queue_bytes = conn_->unacknowledged_bytes();
+  channel_stats all = counted();
+  all.messages_maybe_lost += discarded_;
   all.receive_queue_messages = received().messages();
   all.receive_queue_bytes = received().byte_count();
+  if (conn_ != nullptr) {
+    all.send_queue_messages = conn_->link_->unacknowledged_messages();
+    all.send_queue_bytes = conn_->unacknowledged_bytes();
+    const auto waits = conn_->link_->waiting();
+    all.receive_queue_messages += waits.messages;
+    all.receive_queue_bytes += waits.bytes;
+  }
   if (could_pull()) tell_receiver();
   return all;
 }
@@ -84,11 +96,12 @@ void carrier::offer(const message& m) {
 }
 
 void carrier::pull_one() {
-  if (!takes_from_peer() || handing_over_) return;
-  if (const message* const m = conn_->front())
-    hand_over(*m);
-  else
-    poke();
+  if (!takes_from_peer()) return;
+  const message* const m = conn_->front();
+  // Behind an empty one that nobody wants there may be another one: the next turn tells of it.
+  const bool silent = m != nullptr && is_silent(*m);
+  if (m != nullptr) hand_over(*m);
+  if (m == nullptr || silent) poke();
 }
 
 void carrier::hand_over(const message& m) {
@@ -97,10 +110,11 @@ void carrier::hand_over(const message& m) {
     asio::post(where_.io(), [self = self_as<carrier>(), why = detail::describe_too_large(size, *options_)] {
       if (self->up_ && !self->aborted_) self->read_failed(why);
     });
-    return abort_connection();
+    refuses_peer_ = true;
+    return;
   }
   const message_view view{m.body, message_kind::binary, m.msg_type == plain_type_ ? std::uint16_t{0} : m.msg_type};
-  const bool silent = size == 0 && !options_->deliver_empty;
+  const bool silent = is_silent(m);
   if (!has_message_handler() && !silent) {
     if (!deliver(view)) return;
     conn_->pop();
@@ -108,22 +122,26 @@ void carrier::hand_over(const message& m) {
     copy_.assign(m.body.begin(), m.body.end());
     conn_->pop();
     delivering_begins();
-    handing_over_ = true;
     if (!silent) (void)deliver({copy_, view.kind, view.type});
-    handing_over_ = false;
     delivering_ends();
   }
   taken_ += 1;
   stats_.messages_received += 1;
   stats_.bytes_received += size;
   where_.totals().messages_received.add(1);
+  where_.totals().bytes_received.add(size);
+}
+
+bool carrier::moved_on() noexcept {
+  const progress_seen now{stats_.messages_sent, conn_->unacknowledged_bytes()};
+  return std::exchange(seen_, now) != now;
 }
 
 bool carrier::after_poll() {
   const bool took = std::exchange(taken_, 0) != 0;
   if (!up_ || aborted_) return took;
-  deadlines_.on_read(now());
-  after_write();
+  if (took) deadlines_.on_read(now());
+  if (moved_on() || was_full_) after_write();
   if (up_ && !aborted_ && !somebody_takes() && could_pull()) tell_receiver();
   return took;
 }
@@ -133,11 +151,21 @@ bool carrier::after_poll() {
 void carrier::came_up(peer_info who) {
   who_ = std::move(who);
   up_ = true;
-  aborted_ = false;
+  aborted_ = refuses_peer_ = false;
+  const std::uint64_t lost = conn_->link_->newly_discarded();
+  if (lost == 0) return;
+  discarded_ += lost;
+  where_.totals().messages_maybe_lost.add(lost);
+  where_.log(log_level::warn, "channel", [&] {
+    return url() + ": '" + conn_->remote_name() + "' has begun anew; " + std::to_string(lost) +
+           " messages that it did not acknowledge are discarded";
+  });
 }
 
 void carrier::went_down(const std::string& reason, int system_errno) {
-  if (!up_) return;
+  if (!up_ || aborted_) return;  // whoever ended it has the reason
+  after_write();                 // what the peer consumed last may be known by now, in shared memory
+  if (!up_ || aborted_) return;
   if (sending_ended())
     read_failed(errc::end_of_stream);
   else

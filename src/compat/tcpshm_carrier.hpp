@@ -48,7 +48,8 @@ class carrier : public detail::link_channel {
   void came_up(peer_info who);
   void went_down(const std::string& reason, int system_errno);
   [[nodiscard]] bool is_up() const noexcept { return up_; }
-  [[nodiscard]] bool gone() const noexcept { return refuses_; }
+  /// For good: while it is only ending, what waits for its peer still goes out.
+  [[nodiscard]] bool gone() const noexcept { return state() == channel_state::closed; }
 
  protected:
   /// Where everything goes and comes from; outlives this, or is null.
@@ -67,6 +68,7 @@ class carrier : public detail::link_channel {
 
   // link_channel
   [[nodiscard]] bool attached() const noexcept override { return up_; }
+  [[nodiscard]] peer_info current_peer() const override { return who_; }
   [[nodiscard]] std::optional<peer_info> begin_connection() override { return who_; }
   void begin_flow() override { poke(); }
   void abort_connection() noexcept override;
@@ -78,12 +80,18 @@ class carrier : public detail::link_channel {
   ferry::taken drop_queue() noexcept override;
   void read_what_is_left() override {}
   [[nodiscard]] bool take_was_full() override;
-  [[nodiscard]] const std::optional<error>& write_error() const noexcept override { return no_error_; }
+  [[nodiscard]] const rare<error>& write_error() const noexcept override { return no_error_; }
   [[nodiscard]] bool write_blocked() const noexcept override { return false; }
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return 0; }
 
  private:
-  [[nodiscard]] bool takes_from_peer() const noexcept { return up_ && !aborted_ && conn_ != nullptr && receiving(); }
+  [[nodiscard]] bool takes_from_peer() const noexcept {
+    return up_ && !aborted_ && !refuses_peer_ && conn_ != nullptr && receiving();
+  }
+  [[nodiscard]] std::uint64_t unsent_messages() const noexcept;
+  /// Whether something was pushed or acknowledged since this was last asked.
+  [[nodiscard]] bool moved_on() noexcept;
+  [[nodiscard]] bool is_silent(const message& m) const noexcept { return m.body.empty() && !options_->deliver_empty; }
   void hand_over(const message& m);
 
   connection* conn_ = nullptr;
@@ -92,13 +100,19 @@ class carrier : public detail::link_channel {
   peer_info who_;
   bool up_ = false;
   bool aborted_ = false;
+  bool refuses_peer_ = false;  // it has sent what it must not, which is about to be told
   bool was_full_ = false;
   bool flush_posted_ = false;
-  bool handing_over_ = false;  // to a handler
-  std::uint64_t pushed_ = 0;   // bytes, as the queue counts them
-  std::uint64_t taken_ = 0;    // messages since after_poll()
+  std::uint64_t pushed_ = 0;     // bytes, as the queue counts them
+  std::uint64_t discarded_ = 0;  // messages, where the two sides began anew
+  std::uint64_t taken_ = 0;      // messages since after_poll()
+  struct progress_seen {
+    std::uint64_t pushed = 0, unacknowledged = 0;
+    friend bool operator==(const progress_seen&, const progress_seen&) = default;
+  };
+  progress_seen seen_;
   std::vector<std::byte> copy_;
-  const std::optional<error> no_error_;
+  const rare<error> no_error_;
 };
 
 }  // namespace ferry::compat::tcpshm

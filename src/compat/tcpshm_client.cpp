@@ -6,10 +6,11 @@
 #include <array>
 #include <cerrno>
 
-#include "compat/tcpshm_files.hpp"
 #include "compat/tcpshm_logins.hpp"
 #include "compat/tcpshm_queue_link.hpp"
+#include "compat/tcpshm_time.hpp"
 #include "os/socket.hpp"
+#include "os/tcpshm_files.hpp"
 
 namespace ferry::compat::tcpshm {
 namespace wire = codec::tcpshm;
@@ -49,6 +50,9 @@ struct client::parts {
   /// Of protocol::tcpshm.
   [[nodiscard]] queue_link& queue() noexcept { return static_cast<queue_link&>(at); }
   [[nodiscard]] result<void> check_data(bytes data) const;
+  [[nodiscard]] bool is_expected(const std::string& server) const noexcept {
+    return how.with.peer.empty() || how.with.peer == server;
+  }
   [[nodiscard]] result<void> find(const std::string& host, std::uint16_t port);
   [[nodiscard]] result<void> read_last_server();
   void prepare();
@@ -75,8 +79,9 @@ struct client::parts {
   heard_bytes in_;
   wire::login_answer answer_;
   std::string server_name_;
-  int restarts_ = 0;  // of the session, in this attempt
-  std::optional<std::int64_t> since_;
+  int restarts_ = 0;                  // of the session, in this attempt
+  std::int64_t logged_in_at_ = 0;     // as its owner said
+  std::optional<user_time> waiting_;  // since the first poll of this attempt
 };
 
 // Login ---------------------------------------------------------------------------------------------------------------
@@ -90,10 +95,10 @@ bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t p
   if (use_shm != at.uses_shm() && !speaks_ferry()) at.release();
   request_ = {{}, {data.begin(), data.end()}, use_shm, how.local_name, {}};
   blocking_ = false;
-  since_.reset();
+  waiting_.reset();
   in_.clear();
   auto ready = check_data(data);
-  if (ready) ready = require_directory(how.directory);
+  if (ready) ready = os::tcpshm::require_directory(how.directory);
   if (ready && !speaks_ferry()) ready = read_last_server();
   if (ready) ready = find(host, port);
   if (!ready) return fail(ready.error());
@@ -107,11 +112,11 @@ bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t p
 }
 
 result<void> client::parts::check_data(bytes data) const {
-  const std::size_t most = speaks_ferry() ? 0 : how.format.login_data_bytes;
+  const std::size_t most = speaks_ferry() ? session::k_login_data_bytes : how.format.login_data_bytes;
   if (data.size() <= most) return {};
   return error(errc::misuse,
                "login user data of " + std::to_string(data.size()) + " bytes; " +
-                   (speaks_ferry() ? "protocol::ferry has none" : "login_data_bytes is " + std::to_string(most)),
+                   (speaks_ferry() ? "protocol::ferry has at most " : "login_data_bytes is ") + std::to_string(most),
                EINVAL);
 }
 
@@ -133,7 +138,7 @@ result<void> client::parts::find(const std::string& host, std::uint16_t port) {
 }
 
 result<void> client::parts::read_last_server() {
-  const auto last = load_last_server(how.directory, how.local_name, how.with.name_size);
+  const auto last = os::tcpshm::load_last_server(how.directory, how.local_name, how.with.name_size);
   if (!last) return last.error();
   if (last->empty()) return {};
   if (const auto good = check_name(*last, how.with); !good) return good.error().in("the last server's name");
@@ -213,8 +218,7 @@ void client::parts::on_connected() {
   }
   std::vector<std::byte> login;
   if (speaks_ferry()) {
-    const auto own = session::encode(at.outcome().login);
-    login.assign(own.begin(), own.end());
+    login = encode(at.outcome().login, request_.user_data);
   } else {
     login = wire::encode(request_, how.format);
   }
@@ -241,6 +245,8 @@ void client::parts::on_ferry_answer() {
     return;
   }
   server_name_ = said->own_name;
+  const bytes data = as_bytes(said->data);
+  answer_.user_data.assign(data.begin(), data.end());
   join_request request;
   request.as_client = true;
   request.said = std::move(*said);
@@ -262,11 +268,18 @@ void client::parts::on_answer() {
   if (answer_.status != wire::login_status::accepted) {
     stop();
     if (answer_.status == wire::login_status::refused) return owner.on_login_reject(told);
+    if (!at.uses_shm()) queue().note_mismatch(mine, theirs);
     return owner.on_seq_number_mismatch({mine.ack, mine.start, mine.end, theirs.ack, theirs.start, theirs.end});
   }
   if (const auto good = check_name(answer_.server_name, how.with); !good) {
     (void)fail(good.error().in("the server's name"));
     return;
+  }
+  // Joining would forget the server of before, and discard what waits for it.
+  if (!is_expected(answer_.server_name)) {
+    stop();
+    return owner.on_login_reject(
+        {answer_.server_name, {}, "expected '" + how.with.peer + "', found '" + answer_.server_name + "'"});
   }
   if (!alone() && at.remote_name() != answer_.server_name) {
     at.begin_move();
@@ -322,14 +335,15 @@ void client::parts::finish() {
   }
   // After the files are what the new session needs: whoever is killed before begins it once more.
   if (!speaks_ferry() && request_.last_server_name != answer_.server_name) {
-    if (const auto saved = save_last_server(how.directory, how.local_name, answer_.server_name, how.with.name_size);
+    if (const auto saved =
+            os::tcpshm::save_last_server(how.directory, how.local_name, answer_.server_name, how.with.name_size);
         !saved) {
       (void)fail(saved.error());
       return;
     }
   }
-  const auto now = owner.on_login_success({server_name_, answer_.user_data, {}});
-  at.go_live(std::move(fd_), now);
+  logged_in_at_ = owner.on_login_success({server_name_, answer_.user_data, {}});
+  at.go_live(std::move(fd_), logged_in_at_);
   enter(phase::up);
 }
 
@@ -375,11 +389,13 @@ bool client::parts::wait(std::chrono::milliseconds within) {
 void client::parts::poll_tcp(std::int64_t now) {
   how.wakes->drain();
   if (now_in != phase::idle && now_in != phase::up) {
-    if (!since_) since_ = now;
+    if (!waiting_) waiting_ = user_time(now);
     advance();
-    if ((now_in == phase::dialing || now_in == phase::asking) && now - *since_ >= how.with.connection_timeout)
+    if ((now_in == phase::dialing || now_in == phase::asking) &&
+        has_passed(0, waiting_->passed(now), how.with.connection_timeout))
       (void)fail(error(errc::timeout, "no login at " + peer_.text() + " within the connection timeout", ETIMEDOUT));
     if (now_in != phase::up) return;
+    now = logged_in_at_;  // which may be newer
   }
   if (at.uses_shm()) {
     if (now_in == phase::up) at.tend(now);

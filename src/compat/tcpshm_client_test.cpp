@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "codec/tcpshm_messages.hpp"
+#include "testing/raw_tcp.hpp"
 #include "testing/tcp_by_hand.hpp"
 #include "testing/tcpshm_pair.hpp"
 
@@ -55,9 +56,8 @@ class tcpshm_client : public ::testing::Test {
 };
 
 TEST_F(tcpshm_client, tells_the_errno_when_nobody_listens) {
-  std::uint16_t port = 0;
-  { port = raw_tcp_listener().port(); }
-  EXPECT_FALSE(client.connect(false, "127.0.0.1", port));
+  const reserved_port nobodys;
+  EXPECT_FALSE(client.connect(false, "127.0.0.1", nobodys.number()));
   ASSERT_EQ(client.notes.size(), 1u);
   EXPECT_TRUE(client.notes[0].starts_with("system error " + std::to_string(ECONNREFUSED))) << client.notes[0];
   EXPECT_FALSE(client.connecting());
@@ -202,6 +202,42 @@ TEST_F(tcpshm_client, says_when_the_server_has_gone) {
   EXPECT_EQ(client.notes[1], "disconnected: the peer has closed the connection");
   EXPECT_TRUE(client.get_connection().is_closed());
   EXPECT_EQ(client.get_connection().front(), nullptr);
+}
+
+TEST_F(tcpshm_client, lets_the_kernel_gather_what_it_sends_if_told_so) {
+  for (const bool at_once : {true, false}) {
+    tcpshm::options with;
+    with.no_delay = at_once;
+    noting_client one(files.file(at_once ? "at once" : "gathered"), "cli", with);
+    ASSERT_TRUE(one.start_connect(false, "127.0.0.1", at.port()));
+    const raw_tcp server = at.accept();
+    EXPECT_EQ(no_delay_towards(at.port()), at_once);
+  }
+}
+
+TEST_F(tcpshm_client, tells_the_errno_of_a_connection_that_was_reset) {
+  raw_tcp server = log_in();
+  server.reset();
+  ASSERT_TRUE(until([&] { return client.notes.size() == 2; }, "the end"));
+  EXPECT_TRUE(client.notes[1].starts_with("disconnected: ")) << client.notes[1];
+  EXPECT_EQ(client.ended_by, ECONNRESET);
+}
+
+TEST_F(tcpshm_client, beats_and_waits_by_the_time_that_its_owner_gave_at_the_login) {
+  client.now = 1'000'000;
+  raw_tcp server = log_in();
+  now = 1'000'002;
+  client.poll_tcp(now);
+  EXPECT_EQ(server.received(), "") << "so long after the polls of before, a heartbeat would be due, and the end";
+  EXPECT_FALSE(client.get_connection().is_closed());
+  now = 1'000'003;
+  ASSERT_TRUE(until([&] { return server.received().size() == 8; }, "the first heartbeat"));
+  now = 1'000'009;
+  client.poll_tcp(now);
+  EXPECT_FALSE(client.get_connection().is_closed());
+  now = 1'000'010;
+  client.poll_tcp(now);
+  EXPECT_EQ(client.notes.back(), "disconnected: timeout: nothing came for 10");
 }
 
 TEST_F(tcpshm_client, refuses_messages_without_type_without_room_and_too_large) {

@@ -14,7 +14,7 @@ std::string text_of(const sequence_mismatch& n) {
   return "the numbers of both sides do not fit together: ours ack " + text(n.local_ack_seq) + ", " +
          text(n.local_seq_start) + " .. " + text(n.local_seq_end) + ", theirs ack " + text(n.remote_ack_seq) + ", " +
          text(n.remote_seq_start) + " .. " + text(n.remote_seq_end) +
-         "; the files of one side must be removed, or mended";
+         "; mend one side (ferry session accept-remote), or remove its files";
 }
 
 class connecting_end final : public carrier {
@@ -39,8 +39,10 @@ class connecting_end final : public carrier {
                                        : error(errc::protocol, what);
     }
     void on_login_reject(const login_answer& answer) override {
-      of_.failure_ = error(
-          errc::auth, "the peer refused: " + (answer.error_text.empty() ? "it did not say why" : answer.error_text));
+      const std::string why = answer.error_text.empty() ? "it did not say why" : answer.error_text;
+      const std::string& expected = of_.how_.with.peer;
+      const bool it_did = expected.empty() || expected == answer.server_name;
+      of_.failure_ = error(errc::auth, (it_did ? "the peer refused: " : "") + why);
     }
     std::int64_t on_login_success(const login_answer& answer) override {
       of_.answer_ = answer;
@@ -66,7 +68,10 @@ class connecting_end final : public carrier {
 
   // link_channel
   void drop_rest() noexcept override { turns_->stop(); }
-  void complete_rest() override { turns_->stop(); }
+  void complete_rest() override {
+    turns_->stop();
+    talk_.stop();  // whoever opens the next channel of this name needs the files
+  }
   void begin_attempt() override {
     attempting_ = true;
     if (!turns_->started()) {
@@ -115,11 +120,6 @@ class connecting_end final : public carrier {
     const auto over = std::exchange(over_, {});
     if (failure && std::exchange(attempting_, false)) return attempt_failed(failure->in("log in to " + url()));
     if (answer && std::exchange(attempting_, false)) {
-      if (!options_->peer.empty() && answer->server_name != options_->peer) {
-        talk_.disconnect();
-        return attempt_failed(
-            error(errc::auth, "expected '" + options_->peer + "', found '" + answer->server_name + "'"));
-      }
       peer_info who;
       who.address = where_text_;
       who.login_data.assign(reinterpret_cast<const char*>(answer->user_data.data()), answer->user_data.size());
@@ -150,6 +150,7 @@ result<std::shared_ptr<channel_impl>> make_tcpshm_connecting(context& where, std
                                                              const endpoint& to) {
   auto how = compat::tcpshm::carried(to, with);
   if (!how) return how.error();
+  how->with.peer = with->peer;
   return std::shared_ptr<channel_impl>(
       std::make_shared<compat::tcpshm::connecting_end>(where, std::move(url), std::move(*how)));
 }

@@ -23,6 +23,7 @@
 
 #include "compat/tcpshm_settings.hpp"
 #include "os/unique_fd.hpp"
+#include "ring/tcpshm_ring.hpp"
 #include "session/login.hpp"
 
 namespace ferry::compat::tcpshm {
@@ -83,7 +84,22 @@ class link {
   [[nodiscard]] virtual connection::progress where() const noexcept = 0;
   /// Bytes of what was pushed, as they lie in the queue or the ring, that the peer is not known to have consumed.
   [[nodiscard]] virtual std::size_t unacknowledged() const noexcept = 0;
+  /// Messages, and bytes of their bodies.
+  using backlog = ring::tcpshm_backlog;
+  // For channels, which speak protocol::tcpshm alone; nothing elsewhere. Counted when asked, message by message where
+  // the wire has no numbers.
+
+  /// Messages that were pushed, and that the peer is not known to have consumed.
+  [[nodiscard]] virtual std::uint64_t unacknowledged_messages() const noexcept { return 0; }
+  /// Bytes that were pushed since the object was made, as they lie in the queue or the ring.
+  [[nodiscard]] virtual std::uint64_t pushed_bytes() const noexcept { return 0; }
+  /// What has come and was not popped; of a live connection.
+  [[nodiscard]] virtual backlog waiting() const noexcept { return {}; }
   [[nodiscard]] std::uint64_t discarded() const noexcept { return discarded_; }
+  /// Of those, what was discarded since this was last asked.
+  [[nodiscard]] std::uint64_t newly_discarded() noexcept {
+    return discarded_ - std::exchange(discarded_told_, discarded_);
+  }
   void close();
   [[nodiscard]] bool is_closed() const noexcept {
     return state_.load(std::memory_order_acquire) != state::live || over_.load(std::memory_order_acquire);
@@ -196,6 +212,7 @@ class link {
   std::string remote_name_;
   join_request request_;
   std::uint64_t discarded_ = 0;  // the polling thread's
+  std::uint64_t discarded_told_ = 0;
 
  private:
   void enter(state next) noexcept { state_.store(next, std::memory_order_release); }

@@ -13,6 +13,8 @@ namespace {
 
 class host;
 
+constexpr std::size_t k_most_untold = 64;  // then failed logins are not told of
+
 class accepted_end final : public carrier {
  public:
   accepted_end(context& where, std::string url, std::shared_ptr<host> of, connection& conn);
@@ -44,7 +46,7 @@ class host_arrival final : public detail::arrival {
       : made_(std::move(made)), who_(std::move(who)) {}
   [[nodiscard]] peer_info peer() const override { return who_; }
   void refuse() noexcept override { made_->cut(errc::busy); }
-  [[nodiscard]] std::shared_ptr<detail::channel_impl> make(context&, const std::string&,
+  [[nodiscard]] std::shared_ptr<detail::channel_impl> make(context&, const detail::shared_url&,
                                                            std::shared_ptr<const ferry::options>) override {
     return made_;
   }
@@ -171,6 +173,8 @@ class host final : public server, public std::enable_shared_from_this<host> {
   }
 
   void arrived(result<std::unique_ptr<detail::arrival>> outcome) {
+    // Channels are as many as there are names. Of failures there is no end, and nobody may ask.
+    if (!outcome && done_.size() >= k_most_untold) return;
     done_.push_back(std::move(outcome));
     tell();
   }

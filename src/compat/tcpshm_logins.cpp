@@ -54,6 +54,8 @@ result<visitor> decode_visitor(heard_bytes& from, bool over_shm, const settings&
     if (!said) return said.error();
     made.name = said->own_name;
     made.use_shm = over_shm;
+    const bytes data = as_bytes(said->data);
+    made.user_data.assign(data.begin(), data.end());
     made.request.said = std::move(*said);
     made.request.ring = from.take_fd();
     return made;
@@ -83,10 +85,15 @@ void refuse_with(answer_to_login& answer, const std::string& text) {
   answer.own.text = text;
 }
 
+std::vector<std::byte> encode(session::login own, bytes user_data) {
+  own.data.assign(reinterpret_cast<const char*>(user_data.data()), user_data.size());
+  const auto all = session::encode(own);
+  return {all.begin(), all.end()};
+}
+
 std::vector<std::byte> encode(const answer_to_login& answer, const settings& how) {
   if (how.with.speaks == protocol::tcpshm) return wire::encode(answer.seed, how.format);
-  const auto own = session::encode(answer.own);
-  return {own.begin(), own.end()};
+  return encode(answer.own, answer.seed.user_data);
 }
 
 result<std::string> shm_socket_path(const settings& how, std::uint16_t port, bool create) {

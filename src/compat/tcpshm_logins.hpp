@@ -22,7 +22,7 @@ struct visitor {
 
 /// What a server answers: one of the two.
 struct answer_to_login {
-  codec::tcpshm::login_answer seed;  ///< of protocol::tcpshm
+  codec::tcpshm::login_answer seed;  ///< of protocol::tcpshm; its user data of both
   session::login own;                ///< of protocol::ferry
 };
 
@@ -55,6 +55,8 @@ class heard_bytes {
 [[nodiscard]] answer_to_login answer_for(const visitor& to, const settings& how);
 /// What is said of a refusal; may be cut.
 void refuse_with(answer_to_login& answer, const std::string& text);
+/// Of protocol::ferry. @param user_data  goes along, where `own` is no refusal
+[[nodiscard]] std::vector<std::byte> encode(session::login own, bytes user_data);
 [[nodiscard]] std::vector<std::byte> encode(const answer_to_login& answer, const settings& how);
 
 /// The endpoint in shared memory that belongs to a port. @return its socket's path | bad_address ...

@@ -5,7 +5,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <fstream>
+#include <thread>
 
 namespace ferry::test {
 namespace {
@@ -67,6 +70,28 @@ TEST_P(tcpshm_over, messages_go_both_ways_after_a_login_that_both_are_told_of) {
   EXPECT_EQ(on.client->get_connection().remote_name(), on.server_name);
   EXPECT_EQ(on.client->get_connection().local_name(), on.client_name);
   expect_echo(on, 100);
+}
+
+TEST_P(tcpshm_over, a_blocking_connect_gives_up_at_its_deadline_and_one_after_it_is_as_any_other) {
+  tcpshm_pair on(options(), options());
+  on.client->now = on.now;
+  EXPECT_FALSE(on.client->connect(shm(), "127.0.0.1", on.server->port(), {}, std::chrono::milliseconds(20)))
+      << "nobody polls the server";
+  ASSERT_EQ(on.client->notes.size(), 1u);
+  EXPECT_TRUE(on.client->notes[0].starts_with("system error " + std::to_string(ETIMEDOUT))) << on.client->notes[0];
+  EXPECT_FALSE(on.client->connecting());
+  std::atomic<bool> done{false};
+  std::thread polls([&] {
+    while (!done) on.server->poll(on.now);
+  });
+  bool logged_in = false;
+  const auto end = std::chrono::steady_clock::now() + k_patience;  // the one that gave up may still be here
+  while (!logged_in && std::chrono::steady_clock::now() < end)
+    logged_in = on.client->connect(shm(), "127.0.0.1", on.server->port());
+  done = true;
+  polls.join();
+  ASSERT_TRUE(logged_in);
+  expect_echo(on, 3);
 }
 
 TEST_P(tcpshm_over, what_is_pushed_while_the_peer_is_away_comes_after_the_next_login) {
@@ -178,6 +203,54 @@ TEST_P(tcpshm_bytes_over, refused_user_data_and_texts_reach_the_other_side) {
   EXPECT_EQ(on.client->notes.back(), "rejected: not you");
 }
 
+TEST_P(tcpshm_bytes_over, who_met_a_server_of_the_wrong_name_has_lost_nothing_for_the_right_one) {
+  tcpshm_pair on;
+  on.client_options.peer = on.server_name;
+  on.make_client();
+  ASSERT_TRUE(on.log_in(shm()));
+  expect_echo(on, 1);
+  part(on);
+  on.server->echoes = false;
+  ASSERT_FALSE(on.client->say("queued"));
+  ASSERT_FALSE(on.server->say(on.client_name, "queued there"));
+
+  const auto wrong_name = unique_name("w");
+  const clean_rings wrong_rings(on.client_name, wrong_name);
+  const temp_dir wrong_files;
+  noting_server wrong(wrong_files.path().string(), wrong_name, {});
+  ASSERT_TRUE(wrong.start("127.0.0.1", 0));
+  for (const bool died : {false, true}) {
+    if (died) on.make_client();
+    ASSERT_TRUE(on.client->start_connect(shm(), "127.0.0.1", wrong.port()));
+    ASSERT_TRUE(poll_until(
+        [&] {
+          wrong.poll(on.now);
+          on.client->poll_tcp(on.now);
+          on.client->poll_shm();
+        },
+        [&] { return !on.client->connecting(); }, "an answer"));
+    EXPECT_EQ(on.client->notes.back(), "rejected: expected '" + on.server_name + "', found '" + wrong_name + "'");
+    EXPECT_TRUE(on.client->get_connection().is_closed());
+  }
+
+  on.client->messages.clear();
+  ASSERT_TRUE(on.log_in(shm()));
+  ASSERT_TRUE(on.until([&] { return on.server->messages.size() == 2 && !on.client->messages.empty(); }, "both"));
+  EXPECT_EQ(on.server->messages, (told{"7 0", "1 queued"}));
+  EXPECT_EQ(on.client->messages, told{"1 queued there"});
+  EXPECT_EQ(on.client->get_connection().discarded() + on.member().discarded(), 0u);
+}
+
+TEST_P(tcpshm_bytes_over, a_client_of_the_wrong_name_is_refused_before_anything_is_made_for_it) {
+  tcpshm::options picky;
+  picky.peer = "somebody";
+  tcpshm_pair on({}, picky);
+  EXPECT_FALSE(on.log_in(shm()));
+  EXPECT_EQ(on.client->notes.back(), "rejected: expected 'somebody'");
+  EXPECT_EQ(on.server->notes, told{});
+  EXPECT_FALSE(std::filesystem::exists(server_file(on)));
+}
+
 TEST_P(tcpshm_bytes_over, messages_go_on_beyond_number_and_index_32_bits) {
   const auto with = tcpshm::options::seed_defaults();
   tcpshm_pair on(with, with);
@@ -248,10 +321,9 @@ TEST_P(tcpshm_bytes_over, a_file_that_is_damaged_or_cut_off_is_an_error_and_is_l
   EXPECT_EQ(std::filesystem::file_size(path), good_size + 8);
 }
 
-TEST_P(tcpshm_bytes_over, a_file_that_was_only_begun_is_made_whole) {
+TEST_P(tcpshm_bytes_over, a_file_whose_maker_died_amid_it_is_made_whole) {
   tcpshm_pair on;
-  { std::ofstream begun(server_file(on), std::ios::binary); }
-  std::filesystem::resize_file(server_file(on), 4096);
+  { std::ofstream begun(server_file(on) + ".new", std::ios::binary); }
   ASSERT_TRUE(on.log_in(shm()));
   expect_echo(on, 3);
 }
@@ -334,6 +406,23 @@ TEST(tcpshm_in_shared_memory, the_connection_beats_over_tcp_and_ends_when_the_pe
   on.now += 10;
   on.server->poll(on.now);
   EXPECT_EQ(on.server->notes.back(), "disconnected " + on.client_name + ": timeout: nothing came for 10");
+}
+
+TEST(tcpshm_in_shared_memory, the_client_waits_by_the_time_that_its_owner_gave_at_the_login) {
+  tcpshm_pair on;
+  ASSERT_TRUE(on.client->start_connect(true, "127.0.0.1", on.server->port()));
+  on.client->now = 1'000'000;
+  ASSERT_TRUE(poll_until(
+      [&] {
+        on.server->poll(on.now);
+        on.client->poll_tcp(on.now);
+        on.client->poll_shm();
+      },
+      [&] { return !on.client->connecting(); }, "the login"));
+  on.client->poll_tcp(1'000'009);
+  EXPECT_FALSE(on.client->get_connection().is_closed());
+  on.client->poll_tcp(1'000'010);
+  EXPECT_EQ(on.client->notes.back(), "disconnected: timeout: nothing came for 10");
 }
 
 TEST(tcpshm_in_shared_memory, a_peer_that_damages_the_ring_loses_its_connection) {

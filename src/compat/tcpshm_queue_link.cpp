@@ -1,9 +1,16 @@
 #include "compat/tcpshm_queue_link.hpp"
 
+#include <unistd.h>
+
 #include <cstring>
+
+#include "os/session_note.hpp"
 
 namespace ferry::compat::tcpshm {
 namespace {
+
+using os::tcpshm::held_file;
+using os::tcpshm::ring_path;
 
 constexpr std::size_t k_queue_file_slack = 4;  // a file that was rounded up to 8
 constexpr std::size_t k_largest_message = 65535;
@@ -32,9 +39,13 @@ message_header* queue_link::alloc(std::size_t size) noexcept {
 std::error_code queue_link::push(bool more) noexcept {
   if (writing_ == nullptr || writing_->msg_type == 0) return misuse();
   if (rings_) {
+    const std::uint32_t before = rings_->out.position();  // the peer consumes meanwhile, so no other number tells
     rings_->out.push();
+    pushed_bytes_ += std::uint64_t{rings_->out.position() - before} * ring::k_tcpshm_block;
   } else {
+    const std::size_t before = queue_->at.unacknowledged_bytes();
     queue_->at.push(writing_->msg_type);
+    pushed_bytes_ += queue_->at.unacknowledged_bytes() - before;
   }
   writing_ = nullptr;
   if (!more) flush();
@@ -135,6 +146,18 @@ std::size_t queue_link::unacknowledged() const noexcept {
   return queue_ ? queue_->at.unacknowledged_bytes() : 0;
 }
 
+std::uint64_t queue_link::unacknowledged_messages() const noexcept {
+  if (rings_) return rings_->out.unread_messages();
+  if (!queue_) return 0;
+  const auto held = queue_->at.range();
+  return held.end - held.start;
+}
+
+link::backlog queue_link::waiting() const noexcept {
+  if (is_closed()) return {};
+  return rings_ ? rings_->in.waiting() : tcp_.waiting();
+}
+
 // Joining -------------------------------------------------------------------------------------------------------------
 
 join_outcome queue_link::join_now() {
@@ -151,19 +174,28 @@ void queue_link::release() noexcept {
   writing_ = nullptr;
 }
 
+std::string queue_link::path_of_queue() const {
+  return os::tcpshm::queue_path(how_->directory, how_->local_name, remote_name_);
+}
+
+void queue_link::note_mismatch(const sequence_range& local, const sequence_range& remote) const noexcept {
+  os::note_mismatch(os::tcpshm::note_path(path_of_queue()), 0,
+                    {{local.ack, local.start, local.end}, {remote.ack, remote.start, remote.end}});
+}
+
 result<void> queue_link::open_queue(bool begins) {
   rings_.reset();
   if (queue_ && queue_->file.torn()) queue_.reset();
   const auto size = how_->with.tcp_queue_bytes;
   const auto order = how_->format.order;
   if (!queue_) {
-    const auto path = queue_path(how_->directory, how_->local_name, remote_name_);
+    const auto path = path_of_queue();
     auto file = held_file::open(path, session::tcpshm_queue_file_bytes(size), k_queue_file_slack, os::k_writer_byte);
     if (!file) return file.error();
     const auto memory = file->memory();
     auto found = session::tcpshm_queue::recover(memory, size, order);
-    if (!found && !begins) return found.error().in(path + " is damaged");
-    queue_.emplace(queue{std::move(*file), found ? *found : session::tcpshm_queue::begin(memory, size, order)});
+    if (!found) return found.error().in(path + " is damaged");
+    queue_.emplace(queue{std::move(*file), *found});
   }
   if (!begins) return {};
   const auto old = queue_->at.range();
@@ -190,12 +222,14 @@ join_outcome queue_link::join_queue() {
   const sequence_range& local = made.local;
   if (!request_.begins &&
       (!session::within(local.start, remote.ack, local.end) || !session::within(remote.start, local.ack, remote.end))) {
+    note_mismatch(local, remote);
     made.how = join_outcome::kind::mismatch;
     made.numbers = {local.ack, local.start, local.end, remote.ack, remote.start, remote.end};
     return made;
   }
   if (const auto resumed = queue_->at.resume(request_.begins ? 0 : remote.ack); !resumed)
     return failed(resumed.error().in("the queue of " + remote_name_ + " is damaged"));
+  ::unlink(os::tcpshm::note_path(path_of_queue()).c_str());
   return made;
 }
 

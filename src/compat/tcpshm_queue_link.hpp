@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include "compat/tcpshm_files.hpp"
 #include "compat/tcpshm_link.hpp"
 #include "compat/tcpshm_tcp_end.hpp"
+#include "os/tcpshm_files.hpp"
 #include "ring/tcpshm_ring.hpp"
 #include "session/tcpshm_queue.hpp"
 
@@ -21,6 +21,9 @@ class queue_link final : public link {
   void pop() noexcept override;
   [[nodiscard]] connection::progress where() const noexcept override;
   [[nodiscard]] std::size_t unacknowledged() const noexcept override;
+  [[nodiscard]] std::uint64_t unacknowledged_messages() const noexcept override;
+  [[nodiscard]] std::uint64_t pushed_bytes() const noexcept override { return pushed_bytes_; }
+  [[nodiscard]] backlog waiting() const noexcept override;
   void tend(std::int64_t now) override;
   void release() noexcept override;
 
@@ -30,16 +33,18 @@ class queue_link final : public link {
   void rename(std::string remote_name);
   /// Opens the queue. @return what to say in a login
   [[nodiscard]] result<sequence_range> open_for_login();
+  /// Keeps numbers that did not fit together beside the queue, for who mends it.
+  void note_mismatch(const sequence_range& local, const sequence_range& remote) const noexcept;
 
  private:
   struct rings {
-    held_file out_file, in_file;
+    os::tcpshm::held_file out_file, in_file;
     ring::tcpshm_ring_memory out_memory, in_memory;
     ring::tcpshm_ring_producer out;
     ring::tcpshm_ring_consumer in;
   };
   struct queue {
-    held_file file;
+    os::tcpshm::held_file file;
     session::tcpshm_queue at;
   };
 
@@ -54,6 +59,7 @@ class queue_link final : public link {
   void shut() noexcept override { tcp_.close(); }
   [[nodiscard]] std::optional<ending> over_beside() const override { return tcp_.over(); }
 
+  [[nodiscard]] std::string path_of_queue() const;
   void flush();
   void receive();
   void tend_queue();
@@ -73,6 +79,7 @@ class queue_link final : public link {
   message_header* writing_ = nullptr;  // what alloc() gave
   std::optional<message> front_;
   std::size_t unacknowledged_ = 0;  // bytes that were consumed since something was sent
+  std::uint64_t pushed_bytes_ = 0;
 };
 
 }  // namespace ferry::compat::tcpshm

@@ -7,9 +7,10 @@
 #include <cerrno>
 #include <map>
 
-#include "compat/tcpshm_files.hpp"
 #include "compat/tcpshm_logins.hpp"
+#include "compat/tcpshm_time.hpp"
 #include "os/socket.hpp"
+#include "os/tcpshm_files.hpp"
 #include "os/unix_listener.hpp"
 
 namespace ferry::compat::tcpshm {
@@ -28,7 +29,7 @@ struct server::parts {
     std::string address;
     bool over_shm = false;  // at the shared-memory endpoint
     heard_bytes in;
-    std::int64_t since = 0;
+    std::uint64_t since = 0;  // as passed_ was
   };
   struct place {
     bool shm = false;
@@ -106,7 +107,9 @@ struct server::parts {
   void end(member& m) noexcept;
   [[nodiscard]] group& group_of(place where) noexcept { return *(where.shm ? shm : tcp)[where.group]; }
 
-  std::int64_t now_ = 0;
+  std::int64_t now_ = 0;  // the user's
+  user_time time_;
+  std::uint64_t passed_ = 0;  // of it
   int accept_failure_ = 0;
   std::vector<newcomer> newcomers_;
   std::map<std::string, std::unique_ptr<member>, std::less<>> members_;
@@ -121,7 +124,7 @@ server::parts::parts(server& of, settings with) : owner(of), how(std::move(with)
 
 bool server::parts::start(const std::string& address, std::uint16_t at) {
   result<void> done = error(errc::misuse, "this server is listening already", EISCONN);
-  if (!listening) done = require_directory(how.directory);
+  if (!listening) done = os::tcpshm::require_directory(how.directory);
   if (done) done = listen(address, at);
   if (done) return true;
   listening.reset();
@@ -171,6 +174,7 @@ void server::parts::stop() noexcept {
 void server::parts::poll_ctl(std::int64_t at) {
   how.wakes->drain();
   now_ = at;
+  passed_ = time_.passed(at);
   // First, so that who has gone does not stand in the way of its own return.
   for (auto& [name, one] : members_) tend(*one);
   if (listening) accept_all(listening.get(), false);
@@ -190,7 +194,7 @@ void server::parts::accept_all(int fd, bool over_shm) {
       os::tune_connected(got->fd.get(), got->peer.family(), with);
       how.wakes->add(got->fd.get());
       const auto who = os::identify_peer(got->fd.get(), got->peer);
-      newcomers_.push_back({std::move(got->fd), who.text(), over_shm, {}, now_});
+      newcomers_.push_back({std::move(got->fd), who.text(), over_shm, {}, passed_});
       accept_failure_ = 0;
       continue;
     }
@@ -208,7 +212,7 @@ void server::parts::hear(newcomer& from) {
     how.wakes->heard();  // what follows takes several polls
     if (auto who = decode_visitor(from.in, from.over_shm, how)) log_in(from, std::move(*who));
     from.fd.reset();
-  } else if (!heard || now_ - from.since >= how.with.new_connection_timeout) {
+  } else if (!heard || has_passed(from.since, passed_, how.with.new_connection_timeout)) {
     from.fd.reset();
   }
 }
@@ -236,11 +240,17 @@ void server::parts::log_in(newcomer& from, visitor who) {
   login_answer told{how.local_name, std::vector<std::byte>(has_data ? how.format.answer_data_bytes : 0), {}};
   const int chosen = owner.on_new_connection({from.address, who.name, who.use_shm, who.user_data}, told);
   answer.seed.user_data = std::move(told.user_data);
+  const std::size_t said = answer.seed.user_data.size();
   const auto groups = who.use_shm ? shm.size() : tcp.size();
   if (chosen < 0) {
     (void)refuse(from.fd.get(), answer, told.error_text.empty() ? "Rejected" : told.error_text);
   } else if (static_cast<std::size_t>(chosen) >= groups) {
     (void)refuse(from.fd.get(), answer, "Invalid group");
+  } else if (how.with.speaks == protocol::ferry && said > session::k_login_data_bytes) {
+    (void)refuse(from.fd.get(), answer, "Invalid user data");
+    owner.on_system_error("the answer to '" + who.name + "' has user data of " + std::to_string(said) +
+                              " bytes; protocol::ferry has at most " + std::to_string(session::k_login_data_bytes),
+                          EINVAL);
   } else {
     const place where{who.use_shm, static_cast<std::size_t>(chosen)};
     admit(from, std::move(who), where, answer);
@@ -319,7 +329,7 @@ void server::parts::tend(member& m) {
   }
   if (m.where.shm) m.at.tend(now_);
   const auto over = m.at.over();
-  if (m.next && !over && now_ - m.next->from.since >= how.with.new_connection_timeout) m.next.reset();
+  if (m.next && !over && has_passed(m.next->from.since, passed_, how.with.new_connection_timeout)) m.next.reset();
   if (!over) return;
   end(m);
   owner.on_client_disconnected(m.conn, over->reason, over->system_errno);

@@ -85,6 +85,31 @@ TEST_F(tcpshm_server, tells_its_owner_who_comes_and_hands_user_data_both_ways) {
   EXPECT_EQ(server->notes, (told{"new: cli tcp", "logon: cli"}));
 }
 
+TEST_F(tcpshm_server, takes_heartbeats_from_between_messages_that_wait_wherever_what_comes_is_cut) {
+  start();
+  const std::string beat = message(8, 0, 0, 8);
+  const auto said = [](char body) {
+    auto made = message(9, 1, 0, 16);
+    made[8] = body;
+    return made;
+  };
+  const std::string all = beat + said('a') + beat + beat + said('b') + said('c') + beat + said('d') + beat + beat;
+  for (std::size_t cut = 1; cut < all.size(); cut += 9) {
+    raw_tcp client(server->port());
+    ASSERT_EQ(log_in(client, "cli" + std::to_string(cut)).status, wire::login_status::accepted);
+    server->pops = false;
+    server->messages.clear();
+    client.send(all.substr(0, cut));
+    for (int i = 0; i < 3; ++i) server->poll(now);
+    client.send(all.substr(cut));
+    ASSERT_TRUE(until([&] { return !server->messages.empty(); }, "the first message"));
+    server->pops = true;
+    server->messages.clear();
+    ASSERT_TRUE(until([&] { return server->messages.size() == 4; }, "all messages"));
+    EXPECT_EQ(server->messages, (told{"1 a", "1 b", "1 c", "1 d"})) << cut;
+  }
+}
+
 TEST_F(tcpshm_server, refuses_with_the_text_of_its_owner_and_closes) {
   start();
   server->group = -1;
@@ -171,6 +196,34 @@ TEST_F(tcpshm_server, has_room_in_a_group_again_when_somebody_leaves) {
   raw_tcp again(server->port());
   EXPECT_EQ(log_in(again, "three").status, wire::login_status::accepted);
   EXPECT_EQ(server->member("one").remote_name(), "one") << "its reference is still its own";
+}
+
+TEST_F(tcpshm_server, counts_who_is_in_a_group_in_shared_memory_by_itself) {
+  tcpshm::options with;
+  with.max_shm_conns_per_group = 2;
+  with.max_shm_groups = 2;
+  with.max_tcp_conns_per_group = 1;
+  start(with);
+  const std::string names[] = {unique_name("a"), unique_name("b"), unique_name("c")};
+  std::vector<std::unique_ptr<clean_rings>> rings;
+  for (const auto& name : names) rings.push_back(std::make_unique<clean_rings>(name, "srv"));
+  std::vector<std::unique_ptr<raw_tcp>> clients;
+  const auto log_in_shm = [&](const std::string& name) {
+    clients.push_back(std::make_unique<raw_tcp>(server->port()));
+    clients.back()->send(text(wire::encode(wire::login{{}, {}, true, name, ""}, format())));
+    return answer_to(*clients.back());
+  };
+  EXPECT_EQ(log_in_shm(names[0]).status, wire::login_status::accepted);
+  EXPECT_EQ(log_in_shm(names[1]).status, wire::login_status::accepted);
+  EXPECT_EQ(log_in_shm(names[2]).error_text, "Max client cnt exceeded");
+  raw_tcp over_tcp(server->port());
+  EXPECT_EQ(log_in(over_tcp, "tcp").status, wire::login_status::accepted) << "which has groups of its own";
+  server->group = 1;
+  EXPECT_EQ(log_in_shm(names[2]).status, wire::login_status::accepted) << "the other group has room";
+  server->group = 0;
+  clients[0]->close();
+  ASSERT_TRUE(until([&] { return server->member(names[0]).is_closed(); }, "the end"));
+  EXPECT_EQ(log_in_shm(names[0]).status, wire::login_status::accepted) << "there is room again";
 }
 
 TEST_F(tcpshm_server, meets_no_more_names_than_it_was_allowed) {
@@ -268,6 +321,18 @@ TEST_F(tcpshm_server, beats_when_it_has_said_nothing_and_closes_who_says_nothing
   EXPECT_EQ(server->notes.back(), "disconnected cli: timeout: nothing came for 10");
 }
 
+TEST_F(tcpshm_server, lets_the_kernel_gather_what_it_sends_if_told_so) {
+  for (const bool at_once : {true, false}) {
+    tcpshm::options with;
+    with.no_delay = at_once;
+    start(with);
+    raw_tcp client(server->port());
+    EXPECT_EQ(log_in(client, "cli").status, wire::login_status::accepted);
+    EXPECT_EQ(no_delay_towards(client.port()), at_once);
+    server.reset();
+  }
+}
+
 TEST_F(tcpshm_server, acknowledges_early_when_much_was_consumed_and_nothing_is_said) {
   tcpshm::options with;
   with.acknowledge_bytes = 100;
@@ -311,6 +376,16 @@ TEST_F(tcpshm_server, delivers_what_a_client_had_sent_before_it_went) {
   client.close();
   ASSERT_TRUE(until([&] { return server->notes.size() == 3; }, "the end"));
   EXPECT_EQ(server->messages.size(), 1000u);
+}
+
+TEST_F(tcpshm_server, tells_the_errno_of_a_connection_that_was_reset) {
+  start();
+  raw_tcp client(server->port());
+  EXPECT_EQ(log_in(client, "cli").status, wire::login_status::accepted);
+  client.reset();
+  ASSERT_TRUE(until([&] { return server->notes.size() == 3; }, "the end"));
+  EXPECT_TRUE(server->notes.back().starts_with("disconnected cli: ")) << server->notes.back();
+  EXPECT_EQ(server->ended_by, ECONNRESET);
 }
 
 TEST_F(tcpshm_server, sends_every_byte_to_a_client_that_reads_late) {

@@ -15,6 +15,7 @@ namespace ferry::compat::tcpshm {
 namespace {
 
 constexpr std::size_t k_largest_size = 65535;  // that 16 bits say
+constexpr std::size_t k_most_said = ~std::uint32_t{0};
 
 std::error_code misuse() noexcept { return to_std(errc::misuse); }
 
@@ -42,13 +43,13 @@ join_outcome failed(const error& why) {
 }  // namespace
 
 session_link::session_link(const settings& how, std::string remote_name)
-    : link(how, std::move(remote_name)), stream_(how) {}
+    : link(how, std::move(remote_name)), stream_(how), most_(how.with.max_message) {}
 
 // Messages ------------------------------------------------------------------------------------------------------------
 
 message_header* session_link::alloc(std::size_t size) noexcept {
   writing_ = nullptr;
-  if (!store_ || disk_failed_ || size > how_->with.max_message || size > session().max_payload()) return nullptr;
+  if (!store_ || disk_failed_ || size > most_ || size > session().max_payload()) return nullptr;
   std::byte* body = small_.body.data();
   if (size > k_small || !session().prepared(1)) {
     std::byte* const in_ring = session().reserve(size, 1);  // with a type, which may come to nothing later
@@ -88,50 +89,49 @@ std::error_code session_link::push(bool more) noexcept {
 bool session_link::put(const message_view& m, bool more) noexcept {
   auto& s = session();
   const bool small = m.payload.size() <= k_small && !more;
-  if (small && s.prepared(m.type)) [[likely]] {
-    (void)s.commit_with(m);
-    return true;
+  if (!small || !s.prepared(m.type)) [[unlikely]] {
+    // There was room, and nobody else takes it: only a peer that breaks the rules takes it away.
+    std::byte* const to = s.reserve(m.payload.size(), m.type);
+    if (to == nullptr) return false;
+    if (!small) {
+      // A large one lies there already, unless it has no type, which moves it.
+      if (to != m.payload.data() && !m.payload.empty()) std::memmove(to, m.payload.data(), m.payload.size());
+      s.stage(m.payload.size());
+      if (!more) (void)s.commit();
+      return true;
+    }
   }
-  // There was room, and nobody else takes it: only a peer that breaks the rules takes it away.
-  std::byte* const to = s.reserve(m.payload.size(), m.type);
-  if (to == nullptr) [[unlikely]]
-    return false;
-  if (small) {
-    (void)s.commit_with(m);
-    return true;
-  }
-  // A large one lies there already, unless it has no type, which moves it.
-  if (to != m.payload.data() && !m.payload.empty()) std::memmove(to, m.payload.data(), m.payload.size());
-  s.stage(m.payload.size());
-  if (!more) (void)s.commit();
+  (void)s.commit_with(m);
   return true;
 }
 
 const message* session_link::front() {
   if (is_closed()) return nullptr;
   if (has_front_) return &front_;
-  if (memory_) return front_of_memory();
+  if (!memory_) return front_of_stream();
+  const ring_record record = session().front();
+  if (!record) [[likely]]
+    return nothing_came();
+  if (const auto m = typed_message(record); m.type != 0 && m.payload.size() <= how_->with.max_message) [[likely]]
+    return show(m);
+  return other_than_ours(record);
+}
+
+const message* session_link::front_of_stream() {
   const auto found = stream_.front();
   return found ? show(*found) : nullptr;
 }
 
-const message* session_link::show(const message_view& m) noexcept {
-  front_ = {static_cast<std::uint32_t>(m.payload.size() + sizeof(message_header)), m.type, m.payload};
-  has_front_ = true;
-  return &front_;
+const message* session_link::nothing_came() {
+  auto& s = session();
+  s.input().look_ahead();
+  if (s.input().corrupt() || memory_->torn()) [[unlikely]]
+    damaged();
+  memory_->tell_writer(s);
+  return nullptr;
 }
 
-const message* session_link::front_of_memory() {
-  auto& s = session();
-  const ring_record record = s.front();
-  if (!record) [[likely]] {
-    if (s.input().corrupt() || memory_->torn()) [[unlikely]]
-      damaged();
-    memory_->tell_writer(s);
-    return nullptr;
-  }
-  if (const auto m = typed_message(record); m.type != 0 && m.payload.size() <= how_->with.max_message) [[likely]]
-    return show(m);
+const message* session_link::other_than_ours(const ring_record& record) {
   const auto m = session::message_of(record);
   if (m && m->payload.size() <= how_->with.max_message) return show(*m);
   give_up({m ? "a message of " + std::to_string(m->payload.size()) + " bytes came; max_message is " +
@@ -314,8 +314,8 @@ join_outcome session_link::prepare_login() {
   if (!range) return failed(range.error());
   const auto& who = store_->who();
   remote_name_ = who.peer_name;
-  sent_ = {session::login_outcome::none, s.session(), s.epoch(), *range, who.own_name, who.peer_name, {},
-           os::barriers_work()};
+  sent_ = {session::login_outcome::none, s.session(),   s.epoch(), *range, who.own_name, who.peer_name, {},
+           os::barriers_work(),          most_we_take()};
   join_outcome made;
   made.login = sent_;
   return made;
@@ -394,6 +394,7 @@ join_outcome session_link::join_as_server() {
   if (const auto kept = commit_for_good(); !kept) return failed(kept.error());
   store_->forget_mismatch();
   made.login.barriers = os::barriers_work();
+  made.login.max_message = most_we_take();
   if (const auto attached = attach(); !attached) {
     made.how = join_outcome::kind::refused;
     made.why = attached.error();
@@ -403,7 +404,14 @@ join_outcome session_link::join_as_server() {
   return made;
 }
 
+// Never 0, which says nothing.
+std::uint32_t session_link::most_we_take() const noexcept {
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(how_->with.max_message, 1, k_most_said));
+}
+
 result<void> session_link::attach() {
+  most_ = how_->with.max_message;
+  if (request_.said.max_message != 0) most_ = std::min<std::size_t>(most_, request_.said.max_message);
   if (!uses_shm()) return stream_.attach(session(), request_.said.range.ack);
   auto made = session_memory::attach(*store_, request_.ring, request_.said.barriers);
   request_.ring.reset();

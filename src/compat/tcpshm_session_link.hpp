@@ -71,8 +71,14 @@ class session_link final : public link {
   [[nodiscard]] result<void> commit_for_good();
   [[nodiscard]] bool sync_in_poll();
   [[nodiscard]] bool put(const message_view& m, bool more) noexcept;
-  [[nodiscard]] const message* front_of_memory();
-  [[nodiscard]] const message* show(const message_view& m) noexcept;
+  [[nodiscard]] const message* front_of_stream();
+  [[nodiscard]] const message* nothing_came();
+  [[nodiscard]] const message* other_than_ours(const ring_record& record);
+  [[nodiscard]] const message* show(const message_view& m) noexcept {
+    front_ = {static_cast<std::uint32_t>(m.payload.size() + sizeof(message_header)), m.type, m.payload};
+    has_front_ = true;
+    return &front_;
+  }
   void damaged();
 
   [[nodiscard]] result<void> open_store();
@@ -80,6 +86,7 @@ class session_link final : public link {
   [[nodiscard]] join_outcome join_as_client();
   [[nodiscard]] join_outcome join_as_server();
   [[nodiscard]] result<void> meet(const session::login& answer);
+  [[nodiscard]] std::uint32_t most_we_take() const noexcept;
   [[nodiscard]] result<void> attach();
 
   // The polling thread's.
@@ -87,6 +94,7 @@ class session_link final : public link {
   std::unique_ptr<session_memory> memory_;
   session_stream stream_;
   session::login sent_;                // a client's
+  std::size_t most_;                   // bytes of a message that we and the peer take, as far as it has said so
   bool mapped_its_ring_ = false;       // some connection of these files did
   bool disk_failed_ = false;           // the files are to be opened anew
   bool fresh_ = false;                 // the connection: the peer is to be woken for what lies there already

@@ -188,14 +188,14 @@ TEST_P(tcpshm_session_meeting, only_the_expected_name_is_let_in_by_either_side) 
   EXPECT_EQ(on.client->notes.back(), "rejected: this is '" + on.server_name + "', not 'somebody'");
 }
 
-TEST_P(tcpshm_session_meeting, a_text_of_refusal_reaches_the_client_and_user_data_has_no_place) {
+TEST_P(tcpshm_session_meeting, a_text_of_refusal_reaches_the_client_and_no_more_user_data_than_a_login_has_room_for) {
   sessions on;
   on.server->group = -1;
   on.server->refusal = "not you, and not today, as everybody else is here already";
   EXPECT_FALSE(on.log_in(shm()));
   EXPECT_EQ(on.client->notes.back(), "rejected: " + on.server->refusal);
-  EXPECT_FALSE(on.client->start_connect(shm(), "127.0.0.1", on.server->port(), as_bytes("x")));
-  EXPECT_EQ(on.client->notes.back(), "system error 22: login user data of 1 bytes; protocol::ferry has none");
+  EXPECT_FALSE(on.client->start_connect(shm(), "127.0.0.1", on.server->port(), as_bytes(std::string(64, 'x'))));
+  EXPECT_EQ(on.client->notes.back(), "system error 22: login user data of 64 bytes; protocol::ferry has at most 63");
 }
 
 TEST_P(tcpshm_session_meeting, files_that_are_damaged_or_in_use_are_an_error_on_the_side_that_has_them) {
@@ -312,6 +312,7 @@ TEST_P(tcpshm_session_and_channel, a_server_answers_a_channel_that_comes_back_an
     server.emplace(shape_files_.path().string(), "srv", shape_options());
     ASSERT_TRUE(server->start("127.0.0.1", 0));
     server->echoes = true;
+    server->answer_data = "of the server";
     url = (shm() ? "shm://" : "tcp://127.0.0.1:") + std::to_string(server->port());
   };
   start();
@@ -325,7 +326,9 @@ TEST_P(tcpshm_session_and_channel, a_server_answers_a_channel_that_comes_back_an
   };
   told answers;
   for (int life = 0; life < 3; ++life) {
-    auto link = channel::open(where_, url, channel_options("cli")).value();
+    auto with = channel_options("cli");
+    with.login_data = "of life " + std::to_string(life);
+    auto link = channel::open(where_, url, with).value();
     link.on_message(
         [&](const message_view& m) { answers.push_back(std::to_string(m.type) + " " + std::string(m.text())); });
     const auto had = answers.size();
@@ -333,6 +336,8 @@ TEST_P(tcpshm_session_and_channel, a_server_answers_a_channel_that_comes_back_an
     ASSERT_TRUE(link.try_send("text"));
     ASSERT_TRUE(link.try_send(as_bytes(std::string().append(200'000, 'l'))));
     ASSERT_TRUE(until([&] { return answers.size() == had + 3; }, "the echoes"));
+    EXPECT_EQ(link.peer().login_data, "of the server");
+    EXPECT_EQ(as_text(server->login_data), with.login_data);
     EXPECT_EQ(answers[had], "9 typed");
     EXPECT_EQ(answers[had + 1], "0 text");
     EXPECT_EQ(answers[had + 2].size(), 200'002u);
@@ -348,7 +353,9 @@ TEST_P(tcpshm_session_and_channel, a_server_answers_a_channel_that_comes_back_an
 }
 
 TEST_P(tcpshm_session_and_channel, a_client_speaks_to_a_listener_whose_channel_sleeps_in_between) {
-  auto at = listener::open(where_, shm() ? "shm://orders" : "tcp://127.0.0.1:0", channel_options("srv")).value();
+  auto listening = channel_options("srv");
+  listening.login_data = "of the listener";
+  auto at = listener::open(where_, shm() ? "shm://orders" : "tcp://127.0.0.1:0", listening).value();
   channel link;
   std::size_t taken = 0;
   at.on_channel([&](channel one) {
@@ -373,9 +380,12 @@ TEST_P(tcpshm_session_and_channel, a_client_speaks_to_a_listener_whose_channel_s
           },
           done, awaited);
     };
-    ASSERT_TRUE(client.start_connect(shm(), "127.0.0.1", static_cast<std::uint16_t>(port)));
+    const std::string data = "of life " + std::to_string(life);
+    ASSERT_TRUE(client.start_connect(shm(), "127.0.0.1", static_cast<std::uint16_t>(port), as_bytes(data)));
     ASSERT_TRUE(until([&] { return !client.connecting(); }, "the login"));
     ASSERT_EQ(client.notes, told{"success: srv"});
+    EXPECT_EQ(as_text(client.answer_data), "of the listener");
+    EXPECT_EQ(link.peer().login_data, data);
     if (life > 0) {
       ASSERT_TRUE(
           until([&] { return client.messages == told{"5 committed as the files were given back"}; }, "an echo"));

@@ -33,7 +33,8 @@ result<void> session_stream::attach(session::persistent_session& s, std::uint64_
 void session_stream::open(os::unique_fd fd, std::int64_t now) {
   close();
   fd_ = std::move(fd);
-  now_ = last_sent_ = last_received_ = now;
+  time_ = user_time(now);
+  now_ = last_sent_ = last_received_ = 0;
 }
 
 void session_stream::close() noexcept {
@@ -162,7 +163,7 @@ void session_stream::tend(session::persistent_session& s, bool left_lying) {
   if (!over_ && talk_.idle()) {
     if (talk_.owes(consumed) || (quiet_ && talk_.untold(consumed) != 0))
       say(session_frame_kind::acknowledgement, s);
-    else if (now_ - last_sent_ >= how_->with.heartbeat_interval)
+    else if (has_passed(last_sent_, now_, how_->with.heartbeat_interval))
       say(session_frame_kind::question, s);
     flush(s);
   }
@@ -187,7 +188,7 @@ void session_stream::check_peer(bool left_lying) {
     if (::poll(&hung_up, 1, 0) == 1) gone_ = ending{"the peer has closed the connection"};
   }
   if (gone_ && (left_lying || seen_ == passed_)) end(gone_->reason, gone_->system_errno);
-  if (now_ - last_received_ >= how_->with.connection_timeout)
+  if (has_passed(last_received_, now_, how_->with.connection_timeout))
     end("timeout: nothing came for " + std::to_string(now_ - last_received_));
 }
 

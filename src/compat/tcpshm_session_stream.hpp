@@ -11,6 +11,7 @@
 #include "channel/inbound.hpp"
 #include "codec/session_frame.hpp"
 #include "compat/tcpshm_link.hpp"
+#include "compat/tcpshm_time.hpp"
 #include "session/stream_talk.hpp"
 
 namespace ferry::compat::tcpshm {
@@ -36,7 +37,7 @@ class session_stream {
   void end(std::string reason, int system_errno = 0);
 
   /// Before anything else in a poll.
-  void tick(std::int64_t now) noexcept { now_ = now; }
+  void tick(std::int64_t now) noexcept { now_ = time_.passed(now); }
   /// Receives once, unless it holds enough that nobody has taken, and hears what the frames say.
   void receive();
   /// The oldest message that the open transaction has not consumed; the same until pop(). Valid until receive().
@@ -69,7 +70,8 @@ class session_stream {
   os::unique_fd fd_;
   std::optional<ending> over_;
   std::optional<ending> gone_;  // the peer has; messages may still lie here
-  std::int64_t now_ = 0, last_sent_ = 0, last_received_ = 0;
+  user_time time_;
+  std::uint64_t now_ = 0, last_sent_ = 0, last_received_ = 0;
 
   inbound<codec::session_framing> in_;
   std::size_t passed_ = 0, seen_ = 0, next_size_ = 0;

@@ -13,6 +13,43 @@ class tcpshm_session : public tcpshm_sessions {};
 
 INSTANTIATE_TEST_SUITE_P(, tcpshm_session, ::testing::Values(false, true), name_of_shape);
 
+// Logins --------------------------------------------------------------------------------------------------------------
+
+TEST_P(tcpshm_session, user_data_of_both_reach_the_other_side_with_their_own_sizes) {
+  sessions on;
+  const std::string secret("pass\0word", 9);
+  on.server->answer_data = std::string(63, '\xfe');
+  ASSERT_TRUE(on.log_in(shm(), as_bytes(secret)));
+  EXPECT_EQ(as_text(on.server->login_data), secret);
+  EXPECT_EQ(as_text(on.client->answer_data), on.server->answer_data);
+  expect_echo(on, "and messages");
+  ASSERT_TRUE(on.part());
+  on.server->answer_data.clear();
+  ASSERT_TRUE(on.log_in(shm()));
+  EXPECT_TRUE(on.server->login_data.empty());
+  EXPECT_TRUE(on.client->answer_data.empty());
+}
+
+TEST_P(tcpshm_session, a_refusal_has_its_text_and_no_user_data) {
+  sessions on;
+  on.server->answer_data = "not for you";
+  on.server->group = -1;
+  on.server->refusal = "not you";
+  EXPECT_FALSE(on.log_in(shm(), as_bytes("password")));
+  EXPECT_EQ(as_text(on.server->login_data), "password");
+  EXPECT_EQ(on.client->notes.back(), "rejected: not you");
+  EXPECT_TRUE(on.client->answer_data.empty());
+}
+
+TEST_P(tcpshm_session, an_answer_with_more_user_data_than_there_is_room_for_is_a_refusal_and_an_error) {
+  sessions on;
+  on.server->answer_data = std::string(64, 'x');
+  EXPECT_FALSE(on.log_in(shm()));
+  EXPECT_EQ(on.client->notes.back(), "rejected: Invalid user data");
+  EXPECT_EQ(on.server->notes.back(), "system error 22: the answer to '" + on.client_name +
+                                         "' has user data of 64 bytes; protocol::ferry has at most 63");
+}
+
 // Steps ---------------------------------------------------------------------------------------------------------------
 
 TEST_P(tcpshm_session, what_is_pushed_with_more_to_come_is_not_there_before_the_push_that_ends_it) {

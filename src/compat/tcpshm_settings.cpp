@@ -9,11 +9,6 @@
 namespace ferry::compat::tcpshm {
 namespace {
 
-#if defined(__aarch64__)
-constexpr std::size_t k_queue_step = 16;
-#else
-constexpr std::size_t k_queue_step = 8;
-#endif
 constexpr std::size_t k_largest = 1u << 30;
 
 result<void> require(bool good, const char* name, std::size_t value, const char* wanted) {
@@ -24,8 +19,6 @@ result<void> require(bool good, const char* name, std::size_t value, const char*
 bool within(std::size_t low, std::size_t value, std::size_t high) noexcept { return low <= value && value <= high; }
 
 result<void> check_sessions(const options& o) {
-  if (!o.peer.empty())
-    if (const auto good = session::check_name(o.peer, "peer"); !good) return good.error();
   const ring::geometry sizes{o.ring_bytes, 1, os::page_bytes(false)};
   if (const auto good = ring::check(sizes); !good) return good.error();
   return require(within(1, o.max_message, k_largest / 4), "max_message", o.max_message, "1 .. 2^28");
@@ -58,6 +51,8 @@ result<void> check(const options& o) {
   };
   for (const auto& one : checks)
     if (!one) return one.error();
+  if (!o.peer.empty())
+    if (const auto good = session::check_name(o.peer, "peer"); !good) return good.error();
   if (o.speaks == protocol::ferry) return check_sessions(o);
   if (o.durable == durability::process) return {};
   return error(errc::bad_option,

@@ -14,6 +14,13 @@
 
 namespace ferry::compat::tcpshm {
 
+/// A queue file's indices are stored as one (see whole_store.hpp), so they must lie where that can be.
+#if defined(__aarch64__)
+inline constexpr std::size_t k_queue_step = 16;
+#else
+inline constexpr std::size_t k_queue_step = 8;
+#endif
+
 struct settings {
   options with;
   codec::tcpshm::wire_format format;

@@ -14,7 +14,8 @@ namespace wire = codec::tcpshm;
 void tcp_end::open(os::unique_fd fd, std::int64_t now) {
   close();
   fd_ = std::move(fd);
-  now_ = last_sent_ = last_received_ = now;
+  time_ = user_time(now);
+  now_ = last_sent_ = last_received_ = 0;
   buffer_.resize(how_->with.tcp_recv_initial);
 }
 
@@ -57,9 +58,9 @@ bool tcp_end::make_room() {
   return end_ < buffer_.size();
 }
 
-std::optional<wire::header> tcp_end::scan() {
-  if (over_ || end_ - scanned_ < wire::k_header_bytes) return std::nullopt;
-  std::byte* const at = buffer_.data() + scanned_;
+std::optional<wire::header> tcp_end::scan(std::size_t& next) {
+  if (over_ || end_ - next < wire::k_header_bytes) return std::nullopt;
+  std::byte* const at = buffer_.data() + next;
   const auto found = wire::load_header(at, how_->format.order);
   const bool heartbeat = found.type == wire::k_heartbeat;
   if (found.size < wire::k_header_bytes || (heartbeat && found.size != wire::k_header_bytes)) {
@@ -72,16 +73,22 @@ std::optional<wire::header> tcp_end::scan() {
         std::to_string(how_->with.tcp_recv_max));
     return std::nullopt;
   }
-  if (end_ - scanned_ < whole) return std::nullopt;
+  if (end_ - next < whole) return std::nullopt;
+  next += whole;
   if (!heartbeat) {
+    // Each byte moves once, whatever the peer puts between its messages.
+    if (at != buffer_.data() + scanned_) std::memmove(buffer_.data() + scanned_, at, whole);
     scanned_ += whole;
   } else if (begin_ == scanned_) {
-    begin_ = scanned_ += whole;
-  } else {
-    std::memmove(at, at + whole, end_ - scanned_ - whole);
-    end_ -= whole;
+    begin_ = scanned_ = next;
   }
   return found;
+}
+
+void tcp_end::close_gap(std::size_t next) noexcept {
+  if (next == scanned_) return;
+  std::memmove(buffer_.data() + scanned_, buffer_.data() + next, end_ - next);
+  end_ -= next - scanned_;
 }
 
 std::optional<tcp_end::arrived> tcp_end::front() const noexcept {
@@ -92,6 +99,17 @@ std::optional<tcp_end::arrived> tcp_end::front() const noexcept {
 
 void tcp_end::drop() noexcept {
   begin_ += wire::padded(wire::load_header(buffer_.data() + begin_, how_->format.order).size);
+}
+
+ring::tcpshm_backlog tcp_end::waiting() const noexcept {
+  ring::tcpshm_backlog all;
+  for (std::size_t at = begin_; at < scanned_;) {
+    const auto size = wire::load_header(buffer_.data() + at, how_->format.order).size;
+    all.messages += 1;
+    all.bytes += size - wire::k_header_bytes;
+    at += wire::padded(size);
+  }
+  return all;
 }
 
 std::size_t tcp_end::send(bytes what) {
@@ -131,7 +149,7 @@ void tcp_end::check_peer(bool left_lying) {
     if (::poll(&hung_up, 1, 0) == 1) gone_ = ending{"the peer has closed the connection"};
   }
   if (gone_ && (left_lying || begin_ == scanned_)) end(gone_->reason, gone_->system_errno);
-  if (now_ - last_received_ >= how_->with.connection_timeout)
+  if (has_passed(last_received_, now_, how_->with.connection_timeout))
     end("timeout: nothing came for " + std::to_string(now_ - last_received_));
 }
 

@@ -9,6 +9,7 @@
 
 #include "codec/tcpshm_messages.hpp"
 #include "compat/tcpshm_link.hpp"
+#include "compat/tcpshm_time.hpp"
 #include "os/unique_fd.hpp"
 
 namespace ferry::compat::tcpshm {
@@ -29,15 +30,16 @@ class tcp_end {
   void end(std::string reason, int system_errno = 0);
 
   /// Before anything else in a poll.
-  void tick(std::int64_t now) noexcept { now_ = now; }
+  void tick(std::int64_t now) noexcept { now_ = time_.passed(now); }
   /// Receives once, unless the buffer is full of messages. Heartbeats are taken out.
   /// @param on_header  called with each header that has come, heartbeats too; false: the peer must not say this
   template <class OnHeader>
   void receive(OnHeader&& on_header) {
     if (over_) return;
     fill();
-    while (const auto found = scan())
-      if (!on_header(*found)) return;
+    std::size_t next = scanned_;
+    for (auto found = scan(next); found && on_header(*found);) found = scan(next);
+    close_gap(next);
   }
   struct arrived {
     codec::tcpshm::header header;
@@ -46,12 +48,16 @@ class tcp_end {
   /// The oldest whole message; the same until drop(). It is valid until receive().
   [[nodiscard]] std::optional<arrived> front() const noexcept;
   void drop() noexcept;
+  /// Whole messages that were not dropped, and bytes of their bodies.
+  [[nodiscard]] ring::tcpshm_backlog waiting() const noexcept;
 
   /// @return how much of it is on its way; less than all: the rest has to wait
   [[nodiscard]] std::size_t send(bytes what);
   /// At a moment when no message is half sent. @param ack  what the peer is told
   void heartbeat(std::uint32_t ack);
-  [[nodiscard]] bool heartbeat_due() const noexcept { return now_ - last_sent_ >= how_->with.heartbeat_interval; }
+  [[nodiscard]] bool heartbeat_due() const noexcept {
+    return has_passed(last_sent_, now_, how_->with.heartbeat_interval);
+  }
   /// At the end of a poll: ends it if the peer has been silent for too long, or has gone and what came before was
   /// taken.
   /// @param left_lying  front() was shown to the application, which did not take it
@@ -60,14 +66,18 @@ class tcp_end {
  private:
   void fill();
   [[nodiscard]] bool make_room();
-  [[nodiscard]] std::optional<header> scan();
+  /// The next header, if its message is whole; a message joins those that are. @param next  where it lies
+  [[nodiscard]] std::optional<header> scan(std::size_t& next);
+  /// scanned_ .. next: heartbeats.
+  void close_gap(std::size_t next) noexcept;
   void send_owed();
 
   const settings* how_;
   os::unique_fd fd_;
   std::optional<ending> over_;
   std::optional<ending> gone_;  // the peer has; messages may still lie here
-  std::int64_t now_ = 0, last_sent_ = 0, last_received_ = 0;
+  user_time time_;
+  std::uint64_t now_ = 0, last_sent_ = 0, last_received_ = 0;
   // begin_ .. scanned_: whole messages; .. end_: what comes. All but end_ are multiples of 8.
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0, scanned_ = 0, end_ = 0;

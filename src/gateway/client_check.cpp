@@ -65,8 +65,8 @@ struct question {
 
 class checked_acceptor final : public acceptor {
  public:
-  checked_acceptor(asio::io_context& io, std::unique_ptr<acceptor> from, client_check_settings with)
-      : state_(std::make_shared<state>(io, std::move(from), std::move(with))) {}
+  checked_acceptor(asio::io_context& io, std::unique_ptr<acceptor> from, client_check_settings with, client_gate& gate)
+      : state_(std::make_shared<state>(io, std::move(from), std::move(with), gate)) {}
   ~checked_acceptor() override { close(); }
 
   [[nodiscard]] result<std::shared_ptr<stream>> try_accept() override {
@@ -85,8 +85,8 @@ class checked_acceptor final : public acceptor {
 
  private:
   struct state : std::enable_shared_from_this<state> {
-    state(asio::io_context& io_, std::unique_ptr<acceptor> from_, client_check_settings with_)
-        : io(io_), from(std::move(from_)), with(std::move(with_)), words(words_of(with.command)) {}
+    state(asio::io_context& io_, std::unique_ptr<acceptor> from_, client_check_settings with_, client_gate& gate_)
+        : io(io_), from(std::move(from_)), with(std::move(with_)), gate(gate_), words(words_of(with.command)) {}
 
     void ask_more() {
       while (!closed && asked.size() + answered.size() < with.at_once) {
@@ -105,6 +105,7 @@ class checked_acceptor final : public acceptor {
       }
     }
     void ask(std::shared_ptr<stream> who) {
+      if (!gate.enter(*who)) return who->close();
       const auto peer = who->peer();
       const auto token = peer.websocket && peer.websocket->request ? token_of(*peer.websocket->request) : std::string();
       if (token.size() > k_most_token || std::any_of(token.begin(), token.end(), is_control))
@@ -138,6 +139,7 @@ class checked_acceptor final : public acceptor {
     }
     void refuse(stream& who, const std::string& why) {
       const auto address = who.peer().text();
+      gate.leave(who);
       who.close();
       answer(error(errc::auth, address + " is turned away: " + why));
     }
@@ -168,6 +170,7 @@ class checked_acceptor final : public acceptor {
     asio::io_context& io;
     std::unique_ptr<acceptor> from;
     client_check_settings with;
+    client_gate& gate;  // not used after close()
     std::vector<std::string> words;
     std::list<question> asked, gone;
     std::deque<result<std::shared_ptr<stream>>> answered;
@@ -197,9 +200,10 @@ std::string token_of(const http_request& request) {
   return {};
 }
 
-std::unique_ptr<acceptor> check_clients(context& where, std::unique_ptr<acceptor> from, client_check_settings with) {
+std::unique_ptr<acceptor> check_clients(context& where, std::unique_ptr<acceptor> from, client_check_settings with,
+                                        client_gate& gate) {
   if (with.command.empty()) return from;
-  return std::make_unique<checked_acceptor>(where.io(), std::move(from), std::move(with));
+  return std::make_unique<checked_acceptor>(where.io(), std::move(from), std::move(with), gate);
 }
 
 }  // namespace ferry::gateway

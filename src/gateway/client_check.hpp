@@ -26,10 +26,23 @@ inline constexpr std::size_t k_most_token = 4096;  ///< bytes; a longer one is t
 /// cookie "token", else of "token=TOKEN" in the query (with %XX decoded). Empty: it shows none.
 [[nodiscard]] std::string token_of(const http_request& request);
 
+/// Who is counted before anybody asks about it.
+class client_gate {
+ public:
+  /// @return false: it may not even be asked about; it is closed
+  virtual bool enter(const stream& who) = 0;
+  /// Somebody who has entered was turned away.
+  virtual void leave(const stream& who) = 0;
+
+ protected:
+  ~client_gate() = default;
+};
+
 /// Gives those streams of `from` for which the command ends with status 0: the token, if there is one, and a line end
 /// are on its standard input, FERRY_CLIENT_ADDRESS and FERRY_CLIENT_PATH (of a WebSocket) in its environment. Others
-/// are closed, and are errors (auth) of try_accept. Runs on the context's io_context; keeps no answer.
+/// are closed, and are errors (auth) of try_accept; who does not get through the gate is closed in silence. Runs on the
+/// context's io_context; keeps no answer.
 [[nodiscard]] std::unique_ptr<acceptor> check_clients(context& where, std::unique_ptr<acceptor> from,
-                                                      client_check_settings with);
+                                                      client_check_settings with, client_gate& gate);
 
 }  // namespace ferry::gateway

@@ -36,13 +36,14 @@ TEST(client_token, is_in_the_header_or_the_cookie_or_the_query) {
 class client_check : public test::gateway_service {
  protected:
   // Opens a gateway that asks a program of that text.
-  void open_asking(const std::string& text, client_check_settings with = {}) {
+  void open_asking(const std::string& text, client_check_settings with = {}, const address_limits& limits = {}) {
     const auto path = place.file("check");
     std::ofstream(path) << text << "\n";
     with.command = "/bin/sh " + path + " " + place.path().string();
     settings all;
     all.clients.url = "tcp://127.0.0.1:0 ws://127.0.0.1:0/";
     all.check = with;
+    all.clients.per_address = limits;
     open(all);
   }
   // Somebody who asks for a WebSocket at "/" and more.
@@ -67,8 +68,22 @@ class client_check : public test::gateway_service {
   test::temp_dir place;
 };
 
+constexpr const char* k_asks_and_notes = "read token; echo \"$token\" >> $1/asked; test \"$token\" = good";
 constexpr const char* k_knows_good =
     "read token; echo \"$FERRY_CLIENT_ADDRESS $FERRY_CLIENT_PATH\" > $1/who; test \"$token\" = good";
+
+TEST_F(client_check, asks_about_nobody_above_the_limits) {
+  open_asking(k_asks_and_notes, {}, {.max_connections = 1});
+  auto first = browser("?token=bad");
+  EXPECT_TRUE(is_closed(first));
+  auto second = browser("?token=good");
+  ASSERT_TRUE(run_until(
+      io, [&] { return it->stats().clients == 1; }, "a client: who was turned away counts no more"));
+  auto third = browser("?token=good");
+  EXPECT_TRUE(is_closed(third));
+  EXPECT_EQ(it->stats().turned_away, 1u);
+  EXPECT_EQ(said_in("asked"), "bad\ngood\n") << "and nobody about the third one";
+}
 
 TEST_F(client_check, lets_in_who_shows_a_good_token_and_turns_others_away) {
   open_asking(k_knows_good);

@@ -2,9 +2,9 @@
 /// What operators can ask of a running gateway, one line a command. Who has a gateway in a program of his own adds his.
 
 #include <ferry/error.hpp>
+#include <ferry/gateway_service.hpp>
 
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,14 +14,8 @@ namespace ferry::gateway {
 /// One thread uses it.
 class command_table {
  public:
-  using words = std::span<const std::string_view>;
-  struct command {
-    std::string name;       ///< one word or several: "lookup heap"
-    std::string arguments;  ///< as they would be written; empty: it has none, and is not called with any
-    std::string help;       ///< for a person, without a full stop
-    /// @param arguments  the words behind the name @return lines for the log | why it was not done
-    std::function<result<std::string>(words arguments)> run;
-  };
+  using words = gateway_command::words;
+  using command = gateway_command;
 
   /// In place of one that has the same name.
   void add(command one);

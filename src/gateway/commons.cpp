@@ -11,18 +11,27 @@ using session::gateway_role;
 
 session::gateway_numbering numbering(const settings& with) {
   session::gateway_numbering made;
+  made.first_client = with.first_client;
+  made.first_connection = with.first_connection;
+  made.last_connection = with.last_connection;
   if (with.unpredictable_numbers)
     for (auto& part : made.secret) part = static_cast<std::uint32_t>(os::random_u64()) | 1;
   return made;
 }
 
-commons::commons(const settings& with) : numbers_(numbering(with)) { set_limits(with); }
+std::uint32_t most_connections(const settings& with) {
+  return std::min(with.max_connections, with.unpredictable_numbers ? 1u << 31 : with.last_connection / 2 + 1);
+}
+
+commons::commons(const settings& with) : last_client_(with.first_client - 1), numbers_(numbering(with)) {
+  set_limits(with);
+}
 
 void commons::set_limits(const settings& with) {
   const std::lock_guard guard(lock_);
   max_members_ = with.max_members;
   max_arriving_ = with.max_arriving;
-  max_connections_ = std::min(with.max_connections, 1u << 31);  // so that a free number is near
+  max_connections_ = most_connections(with);
   client_book_.set_limits(with.clients.per_address);
   server_book_.set_limits(with.servers.per_address);
 }
@@ -74,6 +83,13 @@ void commons::remove(const session::gateway_member& who) noexcept {
   const std::lock_guard guard(lock_);
   auto& all = of(who.role());
   if (const auto found = all.find(who.id()); found != all.end() && found->second.who == &who) all.erase(found);
+}
+
+commons::place commons::find(gateway_role role, std::uint32_t id) const {
+  const std::lock_guard guard(lock_);
+  const auto& all = role == gateway_role::client ? clients_ : servers_;
+  const auto found = all.find(id);
+  return found == all.end() ? place{} : found->second;
 }
 
 commons::dialled commons::dial(std::size_t from, gateway_role role, std::uint32_t id) {

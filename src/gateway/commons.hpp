@@ -52,6 +52,8 @@ class commons {
   [[nodiscard]] std::uint32_t add_client(const place& where);
   void add_server(const place& where, std::uint32_t id);
   void remove(const session::gateway_member& who) noexcept;
+  /// Who would be dialled by that ID; nobody: `who` is null.
+  [[nodiscard]] place find(session::gateway_role role, std::uint32_t id) const;
   /// @param from  thread of who dials @return as of gateway_directory::dial
   [[nodiscard]] dialled dial(std::size_t from, session::gateway_role role, std::uint32_t id);
   void release(std::uint32_t number);
@@ -80,7 +82,7 @@ class commons {
   std::uint32_t members_ = 0, arriving_ = 0;
   address_book client_book_, server_book_;
   places clients_, servers_;
-  std::uint32_t last_client_ = 0;
+  std::uint32_t last_client_;
   session::gateway_numbers numbers_;
   boost::unordered_flat_map<std::uint32_t, taken> in_use_;
   bool stopping_ = false;
@@ -89,5 +91,7 @@ class commons {
 
 /// The order of numbers that the settings ask for.
 [[nodiscard]] session::gateway_numbering numbering(const settings& with);
+/// Virtual connections that there may be at a time: so few that a free number is near.
+[[nodiscard]] std::uint32_t most_connections(const settings& with);
 
 }  // namespace ferry::gateway

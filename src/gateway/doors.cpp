@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "gateway/client_check.hpp"
 #include "gateway/message_door.hpp"
+#include "net/listening_sockets.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -25,6 +25,7 @@ struct doors::door {
   std::unique_ptr<acceptor> at;  // null: closed
   std::string url;
   gateway_role role = gateway_role::client;
+  bool beside = false;  // another one has the same URL
   boost::asio::steady_timer pause;
 };
 
@@ -46,31 +47,48 @@ struct doors::place {
   options with;
   std::shared_ptr<stream_transport> transport;  // null: shm
   bool messages = false;
-  bool shared = false;  // each thread listens there
+  bool network = false;  // it has a port
+  bool shared = false;   // each thread listens there
 };
 
 result<void> doors::open(gateway_role role, const side_settings& side, const settings& all, const doors* beside) {
+  resumed_->histories.most = all.history_memory;
   const auto asked = words_of(side.url);
+  const auto given = net::listening_sockets::of(where_.io());
+  if (given) given->now_for(role == gateway_role::client ? "client" : "server");
   for (std::size_t i = 0; i < asked.size(); ++i) {
     auto at = find(asked[i], side, all);
     if (!at) return at.error();
     if (beside != nullptr) {
       if (!at->shared) continue;
       at->at.port = beside->port_of(role, i);
-    } else if (at->shared && !at->with.reuse_port && at->at.port != 0) {
+    } else if (at->shared && !at->with.reuse_port && at->at.port != 0 && (!given || !given->has(at->at))) {
       // Others who listen there must be noticed, as where there is one thread: that port is theirs.
       const auto alone = listen(role, *at, side, all);
       if (!alone) return alone.error();
     }
     at->with.reuse_port = at->with.reuse_port || at->shared;
-    auto made = listen(role, *at, side, all);
-    if (!made) return made.error();
-    auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
-    one->at = role == gateway_role::client ? check_clients(where_, std::move(*made), all.check) : std::move(*made);
-    one->url = one->at->local_url();
-    one->role = role;
-    wait(one);
+    if (auto added = add(role, *at, side, all); !added) return added;
+    if (beside != nullptr || !given || !at->network) continue;
+    // A gateway on more threads had sockets there, too: somebody may wait at each of them.
+    at->at.port = port_of(role, i);
+    while (given->waiting_at(at->at) > (at->shared ? all.threads - 1 : 0)) {
+      if (auto added = add(role, *at, side, all); !added) return added;
+      all_.back()->beside = true;
+    }
   }
+  return {};
+}
+
+result<void> doors::add(gateway_role role, const place& where, const side_settings& side, const settings& all) {
+  auto made = listen(role, where, side, all);
+  if (!made) return made.error();
+  auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
+  one->at =
+      role == gateway_role::client ? check_clients(where_, std::move(*made), all.check, owner_) : std::move(*made);
+  one->url = one->at->local_url();
+  one->role = role;
+  wait(one);
   return {};
 }
 
@@ -94,15 +112,15 @@ result<doors::place> doors::find(const std::string& url, const side_settings& si
   // A client that comes again must find its stream, so such streams have one thread.
   const bool resumes = !made.messages && side.resume.kind != resume_kind::off;
   const auto& scheme = made.at.scheme;
-  made.shared = all.threads > 1 && !resumes &&
-                (scheme == "tcp" || scheme == "tls" || scheme == "ws" || scheme == "wss" || scheme == "ws+raw" ||
-                 scheme == "wss+raw");
+  made.network = scheme == "tcp" || scheme == "tls" || scheme == "ws" || scheme == "wss" || scheme == "ws+raw" ||
+                 scheme == "wss+raw";
+  made.shared = all.threads > 1 && !resumes && made.network;
   return made;
 }
 
 result<std::unique_ptr<acceptor>> doors::listen(gateway_role role, const place& where, const side_settings& side,
                                                 const settings& all) {
-  const auto& [url, at, asked, transport, messages, shared] = where;
+  const auto& [url, at, asked, transport, messages, network, shared] = where;
   if (transport && transport->shape() == stream_shape::local)
     return error(errc::unsupported, url + ": nobody else reaches what is inside of this process");
   if (messages) {
@@ -135,7 +153,7 @@ void doors::close() noexcept {
 std::vector<std::string> doors::urls(gateway_role role) const {
   std::vector<std::string> made;
   for (const auto& one : all_)
-    if (one->role == role) made.push_back(one->url);
+    if (one->role == role && !one->beside) made.push_back(one->url);
   return made;
 }
 

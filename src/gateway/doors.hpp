@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/client_check.hpp"
 #include "gateway/resumable.hpp"
 #include "gateway/settings.hpp"
 #include "session/virtual_connections.hpp"
@@ -20,8 +21,9 @@ namespace ferry::gateway {
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
 
 /// Who is told of those who arrive.
-class door_owner {
+class door_owner : public client_gate {
  public:
+  /// A client that others were asked about has got through the gate.
   virtual void came(session::gateway_role role, std::shared_ptr<stream> who) = 0;
   /// Somebody could not come in, or nobody can for a while.
   virtual void not_come(const std::string& url, const error& why) = 0;
@@ -54,6 +56,8 @@ class doors {
   // What one URL comes to.
   struct place;
   [[nodiscard]] result<place> find(const std::string& url, const side_settings& side, const settings& all) const;
+  [[nodiscard]] result<void> add(session::gateway_role role, const place& where, const side_settings& side,
+                                 const settings& all);
   [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const place& where,
                                                          const side_settings& side, const settings& all);
   [[nodiscard]] std::uint16_t port_of(session::gateway_role role, std::size_t index) const;

@@ -10,6 +10,7 @@
 
 #include "gateway/shard.hpp"
 #include "net/event_loop.hpp"
+#include "net/listening_sockets.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -30,6 +31,10 @@ counts& operator+=(counts& sum, const counts& one) noexcept {
   sum.slow += one.slow;
   sum.forwarded += one.forwarded;
   sum.forwarded_bytes += one.forwarded_bytes;
+  sum.forwarded_from_servers += one.forwarded_from_servers;
+  sum.forwarded_bytes_from_servers += one.forwarded_bytes_from_servers;
+  sum.batches += one.batches;
+  sum.writes += one.writes;
   sum.held_back += one.held_back;
   sum.connections += one.connections;
   sum.dials.dialled += one.dials.dialled;
@@ -43,6 +48,8 @@ counts& operator+=(counts& sum, const counts& one) noexcept {
   sum.resumable.resumed += one.resumable.resumed;
   sum.resumable.refused += one.resumable.refused;
   sum.resumable.given_up += one.resumable.given_up;
+  sum.resumable.histories.taken += one.resumable.histories.taken;
+  sum.resumable.histories.refused += one.resumable.histories.refused;
   return sum;
 }
 
@@ -50,7 +57,9 @@ counts& operator+=(counts& sum, const counts& one) noexcept {
 class worker {
  public:
   worker(const context& other, const settings& with, const std::shared_ptr<commons>& shared, std::size_t index)
-      : where_(io_, other), part_(std::make_shared<shard>(where_, with, shared, index)) {}
+      : where_(io_, other), part_(std::make_shared<shard>(where_, with, shared, index)) {
+    net::listening_sockets::use(io_, net::listening_sockets::of(other.io()));
+  }
   ~worker() { end(); }
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
@@ -116,6 +125,7 @@ class service::parts {
       for (const auto& one : all) one->meet(all);
     for (const auto& one : all)
       if (auto done = one->listen(one == first_ ? nullptr : first_.get()); !done) return done;
+    if (const auto sockets = net::listening_sockets::of(first_->where().io())) sockets->now_for({});
     for (const auto& one : workers_)
       if (auto started = one->start(); !started) return started;
     return {};
@@ -125,9 +135,9 @@ class service::parts {
     for (const auto& one : workers_) one->end();
   }
 
-  void stop(duration within, std::function<void()> done) {
+  void stop(duration within, std::function<void()> done, leaving how) {
     const auto at = std::chrono::steady_clock::now() + std::min(within, k_longest_wait);
-    if (workers_.empty()) return first_->stop(at, std::move(done));
+    if (workers_.empty()) return first_->stop(at, std::move(done), how);
     std::vector<std::weak_ptr<shard>> all{first_};
     for (const auto& one : workers_) all.emplace_back(one->part());
     shared_->stop_dials([all] {
@@ -139,8 +149,8 @@ class service::parts {
                        work = asio::make_work_guard(first_->where().io()), done = std::move(done)] {
       if (left->fetch_sub(1, std::memory_order_acq_rel) == 1) asio::post(io, done);
     };
-    for (const auto& one : workers_) one->run([&](shard& part) { part.stop(at, last); });
-    first_->stop(at, last);
+    for (const auto& one : workers_) one->run([&](shard& part) { part.stop(at, last, how); });
+    first_->stop(at, last, how);
   }
 
   /// @param ask  called with each part, on its thread; its results, in order
@@ -214,11 +224,19 @@ std::vector<metric_sample> service::metrics() const {
     }
   return all;
 }
+std::vector<latency_buckets> service::forward_latency() const {
+  return parts_->on_each([](const shard& part) { return part.forward_latency(); });
+}
 const buffer_pool& service::buffers() const noexcept { return parts_->first().where().buffers(); }
 bool service::is_stopping() const noexcept { return parts_->first().is_stopping(); }
-std::vector<std::string> service::change(const settings& with) {
-  return parts_->on_each([&](shard& part) { return part.change(with); }).front();
+void service::change(const settings& with) {
+  (void)parts_->on_each([&](shard& part) {
+    part.change(with);
+    return true;
+  });
 }
-void service::stop(duration within, std::function<void()> done) { parts_->stop(within, std::move(done)); }
+void service::stop(duration within, std::function<void()> done, leaving how) {
+  parts_->stop(within, std::move(done), how);
+}
 
 }  // namespace ferry::gateway

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/latency.hpp"
 #include "gateway/settings.hpp"
 #include "session/virtual_connections.hpp"
 
@@ -30,6 +31,10 @@ struct counts {
   std::uint64_t slow = 0;       ///< members closed because they did not read
   std::uint64_t forwarded = 0;  ///< packets handed on
   std::uint64_t forwarded_bytes = 0;
+  std::uint64_t forwarded_from_servers = 0;  ///< of these packets, those that servers sent
+  std::uint64_t forwarded_bytes_from_servers = 0;
+  std::uint64_t batches = 0;    ///< what a turn brought a member, or large packets that came together
+  std::uint64_t writes = 0;     ///< to streams of members, that sent them
   std::uint64_t held_back = 0;  ///< times that a client had to wait for a server
   std::size_t connections = 0;  ///< virtual ones, now
   session::virtual_connection_counts dials;
@@ -44,7 +49,15 @@ struct member_view {
   std::uint32_t connections = 0;  ///< virtual ones
   std::size_t waiting_packets = 0, waiting_bytes = 0;
   duration silent{};            ///< since its last packet
+  duration blocked{};           ///< in all, what waited for it could not be sent for so long
+  duration held{};              ///< in all, it was not read for so long, because it waited for others
   bool is_without_one = false;  ///< its stream waits for another connection
+};
+
+/// When the members of a gateway that stops leave.
+enum class leaving : std::uint8_t {
+  together,    ///< when the last virtual connection of all has ended
+  one_by_one,  ///< each one when it has none: somebody else listens in this one's place, where it can go
 };
 
 /// Runs on the context's io_context, and on threads of its own if the settings ask for more than one. Members are
@@ -72,17 +85,18 @@ class service {
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> waiting() const;
   /// What the contexts of all threads list; of several threads each has a label `thread`.
   [[nodiscard]] std::vector<metric_sample> metrics() const;
+  /// How long packets were under way, by thread.
+  [[nodiscard]] std::vector<latency_buckets> forward_latency() const;
   /// Of which all threads take.
   [[nodiscard]] const buffer_pool& buffers() const noexcept;
   [[nodiscard]] bool is_stopping() const noexcept;
   /// From now on these settings hold: limits, times, keys, what happens when a queue is full. Members stay, also above
-  /// a limit. @return names of what has changed and stays as it was until the next start: addresses, sizes of buffers,
-  /// resumable streams, max-packet, threads, numbering
-  std::vector<std::string> change(const settings& with);
+  /// a limit. What keep_until_next_start() names stays as it is.
+  void change(const settings& with);
 
   /// Takes nobody new and refuses dials; when the last virtual connection has ended, or after `within`, tells both ends
   /// of those that are left, closes all and calls `done`, from the event loop.
-  void stop(duration within, std::function<void()> done);
+  void stop(duration within, std::function<void()> done, leaving how = leaving::together);
 
  private:
   class parts;

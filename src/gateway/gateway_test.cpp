@@ -26,6 +26,8 @@ class gateway_service : public test::gateway_service, public ::testing::WithPara
     with.threads = GetParam();
     test::gateway_service::open(with);
   }
+  // So long those who ping may be silent: threads of their own go on while this one is kept from running.
+  [[nodiscard]] static duration idle_time() { return std::chrono::milliseconds(GetParam() == 1 ? 300 : 2000); }
 };
 INSTANTIATE_TEST_SUITE_P(on_threads, gateway_service, ::testing::Values(1u, 3u),
                          [](const auto& one) { return std::to_string(one.param); });
@@ -79,7 +81,29 @@ TEST_P(gateway_service, carries_messages_of_every_size_both_ways_whole_and_in_or
         "room"));
     EXPECT_EQ(c.next(), back) << size;
   }
-  EXPECT_EQ(it->stats().forwarded, 22u);
+  const auto now = it->stats();
+  EXPECT_EQ(now.forwarded, 22u);
+  EXPECT_EQ(now.forwarded_from_servers, 11u);
+  EXPECT_EQ(now.forwarded_bytes, 2 * now.forwarded_bytes_from_servers);
+}
+
+TEST_P(gateway_service, looks_for_more_before_it_sleeps_where_that_is_wished) {
+  settings with;
+  with.spin = std::chrono::hours(1);
+  open(with);
+  peer& s = server(7);
+  peer& c = client();
+  const auto number = dial(c, s, 7);
+  c.send(packet(number, "one"));
+  EXPECT_EQ(s.next(), packet(number, "one"));
+  if (GetParam() > 1) return;  // of which this thread sees only the first
+  if (io.stopped()) io.restart();
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(io.poll_one(), 1u) << "it is awake";
+  with = local(with);
+  with.spin = duration::zero();
+  it->change(with);
+  ASSERT_TRUE(run_until(
+      io, [&] { return io.poll_one() == 0; }, "sleep"));
 }
 
 TEST_P(gateway_service, takes_packets_in_pieces_of_every_size) {
@@ -167,7 +191,7 @@ TEST_P(gateway_service, closes_a_server_that_does_not_log_in_in_time) {
 
 TEST_P(gateway_service, closes_who_is_idle_and_keeps_who_pings) {
   settings with;
-  with.clients.idle_timeout = std::chrono::milliseconds(300);
+  with.clients.idle_timeout = idle_time();
   open(with);
   peer& silent = client();
   peer& pinging = client();
@@ -240,13 +264,134 @@ TEST_P(gateway_service, closes_a_client_whose_packets_are_too_many) {
   ASSERT_TRUE(run_until(
       io,
       [&] {
-        if (flight.empty()) flight = many;
-        if (const auto n = s.socket().try_send(flight); n > 0) flight.erase(0, static_cast<std::size_t>(n));
-        return it->stats().slow != 0;
+        for (ssize_t n = 1; n > 0; flight.erase(0, static_cast<std::size_t>(std::max<ssize_t>(n, 0)))) {
+          if (flight.empty()) flight = many;
+          n = s.socket().try_send(flight);
+        }
+        return !s.socket().received().empty();  // asking all threads after each handler takes long
       },
       "the limit"));
   EXPECT_EQ(s.next_command(), command::close(number));
   EXPECT_EQ(it->stats().slow, 1u);
+}
+
+// A client talks to a server that does not read, until that one is closed; another client and another server talk too.
+class gateway_with_a_deaf_server : public gateway_service {
+ protected:
+  void expect_it_is_closed_alone(const settings& with, std::size_t message_size) {
+    open(with);
+    peer& deaf = server(7);
+    peer& well = server(8);
+    peer& speaker = client();
+    peer& good = client();
+    const auto to_deaf = dial(speaker, deaf, 7);
+    const auto to_well = dial(good, well, 8);
+    std::string many, flight;
+    while (many.size() < 100'000) many += packet(to_deaf, std::string(message_size, 'x'));
+    for (int i = 0; it->stats().slow == 0; ++i) {
+      ASSERT_LT(i, 10'000) << "it is not closed";
+      for (ssize_t n = 1; n > 0; flight.erase(0, static_cast<std::size_t>(std::max<ssize_t>(n, 0)))) {
+        if (flight.empty()) flight = many;
+        n = speaker.socket().try_send(flight);
+      }
+      good.send(packet(to_well, std::to_string(i)));
+      ASSERT_EQ(well.next(), packet(to_well, std::to_string(i)));
+    }
+    EXPECT_TRUE(deaf.is_closed());
+    EXPECT_EQ(speaker.next_command(), command::close(to_deaf));
+    EXPECT_TRUE(good.is_well());
+    EXPECT_TRUE(well.is_well());
+    EXPECT_FALSE(speaker.socket().ended());
+    EXPECT_EQ(it->stats().slow, 1u);
+    EXPECT_EQ(it->stats().servers, 1u);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(on_threads, gateway_with_a_deaf_server, ::testing::Values(1u, 3u),
+                         [](const auto& one) { return std::to_string(one.param); });
+
+TEST_P(gateway_with_a_deaf_server, closes_it_alone_when_too_many_bytes_wait) {
+  settings with;
+  with.servers.send_queue_bytes = 256 * 1024;
+  expect_it_is_closed_alone(with, 20'000);
+}
+
+TEST_P(gateway_with_a_deaf_server, closes_it_alone_when_too_many_packets_wait) {
+  settings with;
+  with.servers.send_queue = 100;
+  expect_it_is_closed_alone(with, 200);
+}
+
+TEST_P(gateway_service, closes_a_server_that_is_idle_and_tells_its_clients) {
+  settings with;
+  open(with);
+  peer& silent = server(7);
+  peer& pinging = server(8);
+  peer& c = client();
+  const auto number = dial(c, silent, 7);
+  with = local(with);
+  with.threads = GetParam();
+  with.servers.idle_timeout = idle_time();
+  EXPECT_TRUE(pinging.is_well());
+  it->change(with);
+  ASSERT_TRUE(run_until(
+      io,
+      [&] {
+        pinging.say(command::ping());
+        (void)pinging.next();
+        return silent.socket().ended();
+      },
+      "the end of the silent one"));
+  EXPECT_EQ(c.next_command(), command::close(number));
+  EXPECT_TRUE(pinging.is_well());
+  EXPECT_TRUE(c.is_well());
+  EXPECT_EQ(it->stats().idle, 1u);
+}
+
+TEST_P(gateway_service, does_not_take_for_silence_what_it_does_not_read) {
+  settings with;
+  with.when_full = overflow::pause;
+  with.servers.send_queue_bytes = 64 * 1024;
+  open(with);
+  peer& s = server(7);
+  peer& held = client();
+  const auto number = dial(held, s, 7);
+  const auto message = packet(number, std::string(5000, 'x'));
+  std::string flight;
+  ASSERT_TRUE(run_until(
+      io,
+      [&] {
+        for (ssize_t n = 1; n > 0; flight.erase(0, static_cast<std::size_t>(std::max<ssize_t>(n, 0)))) {
+          if (flight.empty()) flight = message;
+          n = held.socket().try_send(flight);
+        }
+        return it->stats().held_back > 0;
+      },
+      "the limit"));
+  with = local(with);
+  with.threads = GetParam();
+  with.clients.idle_timeout = std::chrono::milliseconds(300);
+  it->change(with);
+  for (int i = 0; i < 3; ++i) {
+    peer& silent = peers.emplace_back(io, port_of(it->client_url()));
+    EXPECT_TRUE(silent.is_closed()) << "for that long nothing came";
+  }
+  EXPECT_EQ(it->stats().idle, 3u);
+  EXPECT_FALSE(held.socket().ended());
+}
+
+using gateway_on_this_thread = test::gateway_service;
+
+TEST_F(gateway_on_this_thread, that_was_busy_for_the_idle_time_reads_what_came_meanwhile) {
+  constexpr int k_clients = 200;  // more than one turn of the event loop reads
+  open();
+  for (int i = 0; i < k_clients; ++i) client();
+  settings with = test::local();
+  with.clients.idle_timeout = std::chrono::milliseconds(300);
+  it->change(with);
+  for (auto& one : peers) one.say(command::ping());
+  const auto end = std::chrono::steady_clock::now() + 2 * with.clients.idle_timeout;
+  while (std::chrono::steady_clock::now() < end) continue;  // as if this thread were busy with something else
+  for (auto& one : peers) ASSERT_EQ(one.next_command(), command::ping());
 }
 
 TEST_P(gateway_service, holds_a_client_back_while_a_server_does_not_read_and_loses_nothing) {

@@ -1,10 +1,5 @@
 // A gateway on several threads, whose clients and servers have threads of their own: what crosses, and who vanishes.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <functional>
@@ -16,89 +11,17 @@
 #include <vector>
 
 #include "testing/gateway_by_hand.hpp"
+#include "testing/gateway_by_thread.hpp"
 
 namespace ferry::gateway {
 namespace {
 
 using codec::gateway::command;
 using codec::gateway::command_type;
+using test::blocking_peer;
 using test::packet;
 using test::port_of;
 using test::wire;
-
-struct arrived {
-  std::uint32_t connection = 0;
-  std::string message;
-  std::optional<command> said;
-};
-
-// A client or a server that blocks, for as long as the test's patience lasts.
-class blocking_peer {
- public:
-  explicit blocking_peer(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const timeval patience{test::k_patience.count(), 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_port = htons(port);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    (void)::connect(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at);  // else nothing can be read
-  }
-  ~blocking_peer() { ::close(fd_); }
-  blocking_peer(const blocking_peer&) = delete;
-  blocking_peer& operator=(const blocking_peer&) = delete;
-
-  // @return false: the gateway has been closed. What follows may be a Connect at once
-  bool login(std::uint32_t id) {
-    codec::gateway::challenge asked{};
-    const auto text = read(asked.size());
-    if (!text) return false;
-    std::copy_n(as_bytes(*text).begin(), asked.size(), asked.begin());
-    return send(as_text(codec::gateway::encode({codec::gateway::prove(asked, test::k_gateway_key), id})));
-  }
-  // The next that comes is the answer to a ping.
-  bool is_well() {
-    say(command::ping());
-    const auto came = next();
-    return came && came->said == command::ping();
-  }
-  // @return false: the gateway has closed the connection
-  bool send(std::string_view what) {
-    while (!what.empty()) {
-      const auto sent = ::send(fd_, what.data(), what.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return false;
-      what.remove_prefix(static_cast<std::size_t>(sent));
-    }
-    return true;
-  }
-  bool say(const command& what) { return send(wire(what)); }
-  // Nothing: the connection has ended.
-  std::optional<arrived> next() {
-    const auto head = read(8);
-    if (!head) return std::nullopt;
-    const auto length = load_le<std::uint32_t>(as_bytes(*head).data());
-    arrived made{load_le<std::uint32_t>(as_bytes(*head).data() + 4), {}, {}};
-    auto rest = read(length - 4);
-    if (!rest) return std::nullopt;
-    made.message = std::move(*rest);
-    if (made.connection == 0)
-      if (const auto said = codec::gateway::decode_command(as_bytes(made.message))) made.said = *said;
-    return made;
-  }
-
- private:
-  std::optional<std::string> read(std::size_t size) {
-    std::string made(size, '\0');
-    for (std::size_t have = 0; have < size;) {
-      const auto came = ::recv(fd_, made.data() + have, size - have, 0);
-      if (came <= 0) return std::nullopt;
-      have += static_cast<std::size_t>(came);
-    }
-    return made;
-  }
-  int fd_;
-};
 
 class gateway_threads : public test::gateway_service {
  protected:

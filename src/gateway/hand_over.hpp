@@ -19,6 +19,8 @@ struct batch {
     close,         ///< a half of it ended
     hold,          ///< the end over there must not be read: the end here does not read
     go_on,         ///< it may be read again
+    full,          ///< the server `remote` has no room: dials to it wait
+    has_room,      ///< they may come
     ask_for_room,  ///< say `room` when all that comes before has been taken
     room,
   };
@@ -34,6 +36,10 @@ struct batch {
   std::vector<note> notes;
   std::vector<std::byte> data;
   batch* next = nullptr;  // in a mailbox
+
+  /// Of what is on the way. A note counts as more than it takes here, for what it brings about over there.
+  static constexpr std::size_t k_note_weight = 64;
+  [[nodiscard]] std::size_t weight() const noexcept { return data.size() + notes.size() * k_note_weight; }
 
   void clear() {
     constexpr std::size_t kept_notes = 4096, kept_bytes = 512 * 1024;

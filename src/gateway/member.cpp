@@ -49,7 +49,7 @@ std::string member::text() const {
 }
 
 void member::read() {
-  if (reading_ || state_ == state::doomed || waits_in != nullptr || holds != 0) return;
+  if (reading_ || state_ == state::doomed || is_held()) return;
   reading_ = true;
   if (rest_)
     carrier_->async_read({rest_.data() + rest_size_, rest_.capacity() - rest_size_});
@@ -120,8 +120,9 @@ std::size_t member::take_packets(bytes data) {
     if (next && next->consumed == 0) break;
     const bool same = next && here.to != nullptr && next->connection == here.connection;
     // What came before a command goes first: the command may end its virtual connection.
-    if (!same && (!next || next->connection == codec::gateway::k_command_connection) && !hand_on(here))
-      return here.begin;
+    const bool command = next && next->connection == codec::gateway::k_command_connection;
+    if (!same && (!next || command) && !hand_on(here)) return here.begin;
+    if (command && owner_.must_wait(*this, next->message)) return here.begin;
     if (!next) {
       owner_.doom(*this, next.error());
       return data.size();
@@ -153,6 +154,14 @@ bool member::hand_on(run& what) {
   return true;
 }
 
+// @param take  true: the pool had enough
+template <class Take>
+bool member::take_memory(const Take& take) {
+  while (!take())
+    if (!owner_.make_room(*this)) return false;
+  return true;
+}
+
 void member::keep(bytes rest) {
   std::size_t room = rest.size();
   if (const auto next = decoder_.next(rest); state_ == state::up && next && next->consumed == 0) {
@@ -162,8 +171,13 @@ void member::keep(bytes rest) {
   } else if (state_ == state::proving) {
     room = login_size(rest);
   }
-  auto larger = owner_.buffers().acquire(std::max(room, rest.size() + 1));
-  if (!larger) return owner_.doom(*this, error(errc::no_memory, "no room for a packet"));
+  room = std::max(room, rest.size() + 1);
+  pooled_buffer larger;
+  const auto take_room = [&] {
+    larger = owner_.buffers().acquire(room);
+    return static_cast<bool>(larger);
+  };
+  if (!take_memory(take_room)) return owner_.doom(*this, error(errc::no_memory, "no room for a packet"));
   std::memcpy(larger.data(), rest.data(), rest.size());
   rest_ = std::move(larger);
   rest_size_ = rest.size();
@@ -171,6 +185,7 @@ void member::keep(bytes rest) {
 
 void member::go_on() {
   waits_in = nullptr;
+  if (holds == 0) held.end();
   // Somebody on another thread may have stopped a member that was being read: it has kept nothing but the beginning of
   // a packet, of which the rest comes into that place.
   if (state_ == state::doomed || holds != 0 || reading_) return;
@@ -190,18 +205,25 @@ bool member::has_room() const noexcept {
   return queue_.packets() <= side_.send_queue / 2 && queue_.size() <= side_.send_queue_bytes / 2;
 }
 
+bool member::append(bytes packets, std::size_t count) {
+  return take_memory([&] { return queue_.append(owner_.buffers(), packets, count); });
+}
+
 bool member::send(bytes packets, std::size_t count, bool above_limit) {
   if (state_ == state::doomed) return true;
   if (packets.size() >= k_large && queue_.empty() && !waiting_writable_) {
     const bytes all[] = {packets};
     const auto sent = carrier_->try_write(all);
+    owner_.wrote(1);
     if (sent && *sent == packets.size()) return true;
     if (!sent && sent.error() != errc::would_block) {
       owner_.doom(*this, sent.error());
       return true;
     }
     // On its way, so it is taken, whatever the limit says: it is what one read brought.
-    if (!queue_.append_rest(owner_.buffers(), packets, count, sent ? *sent : 0))
+    const auto gone = sent ? *sent : 0;
+    const auto keep_rest = [&] { return queue_.append_rest(owner_.buffers(), packets, count, gone); };
+    if (!take_memory(keep_rest))
       owner_.doom(*this, error(errc::no_memory, "no room for what has to be sent"));
     else
       wait_writable();
@@ -212,7 +234,7 @@ bool member::send(bytes packets, std::size_t count, bool above_limit) {
     if (state_ == state::doomed) return true;
     if (!fits(packets.size(), count) && !queue_.empty()) return false;
   }
-  if (!queue_.append(owner_.buffers(), packets, count)) {
+  if (!append(packets, count)) {
     owner_.doom(*this, error(errc::no_memory, "no room for what has to be sent"));
     return true;
   }
@@ -224,12 +246,12 @@ bool member::send(bytes packets, std::size_t count, bool above_limit) {
   return true;
 }
 
-bool member::send(const codec::gateway::command& what, bytes more) {
+bool member::send(const codec::gateway::command& what, bytes more, bool above_limit) {
   if (state_ == state::doomed) return true;
   const auto wire = encode(what);
   if (!fits(wire.size + more.size(), 1)) flush();
-  if (queue_.packets() >= side_.send_queue + packets_above_ + k_commands_above ||
-      queue_.size() >= side_.send_queue_bytes + bytes_above_ + (1u << 20))
+  if (!above_limit && (queue_.packets() >= side_.send_queue + packets_above_ + k_commands_above ||
+                       queue_.size() >= side_.send_queue_bytes + bytes_above_ + (1u << 20)))
     return false;
   if (!more.empty()) {
     const auto length = load_le<std::uint32_t>(wire.data.data());
@@ -237,8 +259,8 @@ bool member::send(const codec::gateway::command& what, bytes more) {
     store_le(longer.data(), static_cast<std::uint32_t>(length + more.size()));
     std::memcpy(longer.data() + 4, wire.data.data() + 4, wire.size - 4);
     std::memcpy(longer.data() + wire.size, more.data(), more.size());
-    if (!queue_.append(owner_.buffers(), bytes(longer).first(wire.size + more.size()), 1)) return false;
-  } else if (!queue_.append(owner_.buffers(), wire.view(), 1)) {
+    if (!append(bytes(longer).first(wire.size + more.size()), 1)) return false;
+  } else if (!append(wire.view(), 1)) {
     return false;
   }
   if (!waiting_writable_) owner_.flush_later(*this);
@@ -249,6 +271,7 @@ void member::flush() {
   while (!queue_.empty() && !waiting_writable_ && state_ != state::doomed) {
     const bytes all[] = {queue_.waiting()};
     const auto sent = carrier_->try_write(all);
+    owner_.wrote(0);
     if (!sent && sent.error() != errc::would_block) return owner_.doom(*this, sent.error());
     if (sent) queue_.sent(*sent);
     if (!queue_.empty()) wait_writable();
@@ -257,12 +280,15 @@ void member::flush() {
 
 void member::wait_writable() {
   waiting_writable_ = true;
+  took_ = std::chrono::steady_clock::now();
+  blocked.begin();
   carrier_->async_wait_writable();
 }
 
 void member::on_writable() {
   waiting_writable_ = false;
   flush();
+  if (!waiting_writable_) blocked.end();
   if (!has_room()) return;
   packets_above_ = bytes_above_ = 0;
   if (!held_back.empty() || !held_far.empty()) owner_.drained(*this);

@@ -2,16 +2,14 @@
 
 #include <ferry/listener.hpp>
 
-#include <algorithm>
 #include <boost/asio/post.hpp>
-#include <cstring>
 #include <deque>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "base/endian.hpp"
 #include "codec/gateway_packet.hpp"
+#include "gateway/inbox.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -48,18 +46,12 @@ class packet_stream final : public stream, public std::enable_shared_from_this<p
     owner_ = std::move(owner);
   }
   [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override {
-    if (begin_ == inbox_.size()) {
+    if (inbox_.empty()) {
       if (fault_) return *fault_;
       return errc::would_block;
     }
-    const auto size = std::min(into.size(), inbox_.size() - begin_);
-    std::memcpy(into.data(), inbox_.data() + begin_, size);
-    begin_ += size;
-    if (begin_ == inbox_.size()) {
-      inbox_.clear();
-      begin_ = 0;
-    }
-    if (paused_ && inbox_.size() - begin_ <= k_enough / 2) {
+    const auto size = inbox_.take(into);
+    if (paused_ && inbox_.size() <= k_enough / 2) {
       paused_ = false;
       carrier_.resume();
     }
@@ -86,7 +78,7 @@ class packet_stream final : public stream, public std::enable_shared_from_this<p
   }
   void async_read(mutable_bytes into) override {
     into_ = into;
-    if (fault_ || begin_ != inbox_.size()) tell_later();
+    if (fault_ || !inbox_.empty()) tell_later();
   }
   void async_wait_writable() override {
     writable_wanted_ = true;
@@ -117,10 +109,10 @@ class packet_stream final : public stream, public std::enable_shared_from_this<p
                                                " bytes: a packet has 4 at least, its virtual connection"));
       std::byte length[k_length_bytes];
       store_le(length, static_cast<std::uint32_t>(payload.size()));
-      inbox_.insert(inbox_.end(), length, length + sizeof length);
+      inbox_.put(length);
     }
-    inbox_.insert(inbox_.end(), payload.begin(), payload.end());
-    if (inbox_.size() - begin_ > k_enough && !std::exchange(paused_, true)) carrier_.pause();
+    inbox_.put(payload);
+    if (inbox_.size() > k_enough && !std::exchange(paused_, true)) carrier_.pause();
     tell();
   }
   void fault(error why) {
@@ -153,7 +145,7 @@ class packet_stream final : public stream, public std::enable_shared_from_this<p
   // From the event loop, never from inside of a call.
   void tell() {
     const auto kept = shared_from_this();
-    if (events_ != nullptr && into_ && (fault_ || begin_ != inbox_.size())) {
+    if (events_ != nullptr && into_ && (fault_ || !inbox_.empty())) {
       const auto into = *std::exchange(into_, std::nullopt);
       events_->on_read(try_read(into));
     }
@@ -164,8 +156,7 @@ class packet_stream final : public stream, public std::enable_shared_from_this<p
   }
 
   channel carrier_;
-  std::vector<std::byte> inbox_;
-  std::size_t begin_ = 0;  // of what was not read yet
+  inbox inbox_;
   std::optional<mutable_bytes> into_;
   std::optional<error> fault_;
   bool greeted_;  // the peer's part of the login has come, or there is none

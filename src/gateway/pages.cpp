@@ -63,15 +63,24 @@ samples samples_of(const service& of) {
   count(all, "refused", now.dials.refused_limit, refused, {{"reason", "limit"}});
   count(all, "refused", now.dials.refused_stopping, refused, {{"reason", "stopping"}});
   count(all, "dialled", now.dials.dialled, "Virtual connections that were made.");
-  count(all, "packets", now.forwarded, "Packets handed on.");
-  count(all, "bytes", now.forwarded_bytes, "Bytes of them.");
+  const labels by_clients{{"direction", "from_clients"}}, by_servers{{"direction", "from_servers"}};
+  count(all, "packets", now.forwarded - now.forwarded_from_servers, "Packets handed on.", by_clients);
+  count(all, "packets", now.forwarded_from_servers, "Packets handed on.", by_servers);
+  count(all, "bytes", now.forwarded_bytes - now.forwarded_bytes_from_servers, "Bytes of them.", by_clients);
+  count(all, "bytes", now.forwarded_bytes_from_servers, "Bytes of them.", by_servers);
   count(all, "unknown_packets", now.dials.unknown_packets, "Packets for virtual connections that are gone.");
+  count(all, "batches", now.batches, "What was sent to a member together: all that came for it at once.");
+  count(all, "writes", now.writes, "Writes that sent them, one for each where there was room.");
   count(all, "held_back", now.held_back, "Times that a client had to wait for a server.");
   count(all, "resumable_streams", now.resumable.made, "Resumable streams that were made.");
   count(all, "resumable_broken", now.resumable.broken, "Connections of resumable streams that were lost.");
   count(all, "resumable_resumed", now.resumable.resumed, "Resumable streams that went on.");
   count(all, "resumable_refused", now.resumable.refused, "Handshakes of resumable streams that failed.");
   count(all, "resumable_given_up", now.resumable.given_up, "Resumable streams that nobody came again for.");
+  level(all, "history_bytes", now.resumable.histories.taken,
+        "Bytes that histories of resumable streams have grown by.");
+  count(all, "history_refused", now.resumable.histories.refused,
+        "Writes for which a history could not grow: its limit with others, or no memory.");
   return all;
 }
 
@@ -94,20 +103,25 @@ std::string quoted(std::string_view text) {
   return made + '"';
 }
 
+std::string milliseconds(duration of) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(of).count());
+}
+
 std::string connections_of(const service& of) {
   const auto stats = of.stats();
   std::string made = "{\"clients\":" + std::to_string(stats.clients) + ",\"servers\":" + std::to_string(stats.servers) +
                      ",\"virtual_connections\":" + std::to_string(stats.connections) + ",\"members\":[";
   const char* before = "\n";
   for (const auto& one : of.members(k_most_shown)) {
-    const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(one.silent).count();
     made += before;
     made += std::string("{\"role\":\"") + (one.role == session::gateway_role::client ? "client" : "server") +
             "\",\"id\":" + std::to_string(one.id) + ",\"address\":" + quoted(one.address) +
             ",\"virtual_connections\":" + std::to_string(one.connections) +
             ",\"waiting_packets\":" + std::to_string(one.waiting_packets) +
             ",\"waiting_bytes\":" + std::to_string(one.waiting_bytes) +
-            ",\"silent_milliseconds\":" + std::to_string(silent) +
+            ",\"silent_milliseconds\":" + milliseconds(one.silent) +
+            ",\"blocked_milliseconds\":" + milliseconds(one.blocked) +
+            ",\"held_milliseconds\":" + milliseconds(one.held) +
             ",\"between_connections\":" + (one.is_without_one ? "true" : "false") + '}';
     before = ",\n";
   }
@@ -121,12 +135,33 @@ std::string metrics_of(const service& of) {
   std::stable_sort(all.begin(), all.end(), [](const metric_sample& a, const metric_sample& b) {
     return std::tie(a.id.name, a.id.labels) < std::tie(b.id.name, b.id.labels);
   });
-  return prometheus_text(all);
+  return prometheus_text(all) + latency_text(of.forward_latency());
 }
 
 }  // namespace
 
-http_page page_of(std::string_view path, const service& of) {
+std::string latency_text(const std::vector<latency_buckets>& by_thread) {
+  const std::string name = "ferry_gateway_forward_nanoseconds";
+  auto made = "# HELP " + name + " Time from the first packet of a turn until all that came in it was sent.\n# TYPE " +
+              name + " histogram\n";
+  for (std::size_t thread = 0; thread < by_thread.size(); ++thread) {
+    const auto& one = by_thread[thread];
+    const auto label = by_thread.size() == 1 ? std::string() : "thread=\"" + std::to_string(thread) + '"';
+    std::uint64_t so_far = 0;
+    for (std::size_t i = 0; i < one.counts().size(); ++i) {
+      so_far += one.counts()[i];
+      const auto top = i < latency_buckets::k_tops.size() ? std::to_string(latency_buckets::k_tops[i]) : "+Inf";
+      made += name + "_bucket{" + label + (label.empty() ? "" : ",") + "le=\"" + top + "\"} " + std::to_string(so_far) +
+              '\n';
+    }
+    const auto labels = label.empty() ? "" : "{" + label + "}";
+    made += name + "_sum" + labels + " " + std::to_string(one.sum()) + "\n" + name + "_count" + labels + " " +
+            std::to_string(so_far) + "\n";
+  }
+  return made;
+}
+
+net::http_page page_of(std::string_view path, const service& of) {
   if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_of(of)};
   if (path == "/connections") return {200, "application/json", connections_of(of)};
   if (path == "/healthz") return {of.is_stopping() ? 503 : 200, {}, of.is_stopping() ? "stopping\n" : "ok\n"};

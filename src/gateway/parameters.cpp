@@ -1,94 +1,22 @@
 #include "gateway/parameters.hpp"
 
 #include <algorithm>
-#include <array>
-#include <functional>
-#include <limits>
 #include <thread>
 
-#include "channel/option_value.hpp"
-#include "channel/wording.hpp"
 #include "gateway/doors.hpp"
+#include "os/operator_files.hpp"
 
 namespace ferry::gateway {
 namespace {
 
-using setter = bool (*)(configuration&, std::string_view);
-
-struct row {
-  parameter shown;
-  const char* form;  // what a value looks like
-  setter set;
-};
-
-bool read_whole(option_unit unit, std::string_view text, std::uint64_t least, std::uint64_t most, std::uint64_t& into) {
-  std::string exact(text);
-  // The seed's sizes: 512K is 512 * 1024.
-  if (unit == option_unit::size && !exact.empty() &&
-      std::string_view("kKmMgG").find(exact.back()) != std::string_view::npos)
-    exact += "iB";
-  const auto value = parse_whole(unit, exact);
-  if (!value || *value < least || *value > most) return false;
-  into = *value;
-  return true;
-}
-
-template <class T>
-bool whole(option_unit unit, std::string_view text, T& into, std::uint64_t least,
-           std::uint64_t most = std::numeric_limits<T>::max()) {
-  std::uint64_t value = 0;
-  if (!read_whole(unit, text, least, std::min<std::uint64_t>(most, std::numeric_limits<T>::max()), value)) return false;
-  into = static_cast<T>(value);
-  return true;
-}
-
-// "1m30s": a sum of numbers with units.
-bool span_of_time(std::string_view text, duration& into) {
-  constexpr std::uint64_t most = 1ull << 62;
-  if (text == "0") {
-    into = duration::zero();
-    return true;
-  }
-  std::uint64_t sum = 0;
-  while (!text.empty()) {
-    const auto unit = text.find_first_not_of("0123456789.");
-    if (unit == 0 || unit == std::string_view::npos) return false;
-    const auto next = std::min(text.size(), text.find_first_of("0123456789.", unit));
-    const auto part = parse_whole(option_unit::duration, text.substr(0, next));
-    if (!part || *part > most || sum > most - *part) return false;
-    sum += *part;
-    text.remove_prefix(next);
-  }
-  into = duration(sum);
-  return true;
-}
-
-bool switch_of(std::string_view text, bool& into) {
-  const auto value = parse_flag(text);
-  if (value) into = *value;
-  return value.has_value();
-}
-
-// ":5000", "host:5000" or a URL.
-bool address(std::string_view text, std::string& into, std::string_view host = "*") {
-  if (text.find("://") != std::string_view::npos) {
-    into = std::string(text);
-    return true;
-  }
-  const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon + 1 == text.size() ||
-      text.find_first_not_of("0123456789", colon + 1) != std::string_view::npos)
-    return false;
-  into = "tcp://" + std::string(colon == 0 ? host : text.substr(0, colon)) + std::string(text.substr(colon));
-  return true;
-}
+using row = parameter_row<configuration>;
 
 // ":5000 ws://*:5080/"
 bool addresses(std::string_view text, std::string& into) {
   std::string all;
   for (const auto& word : words_of(text)) {
     std::string one;
-    if (!address(word, one)) return false;
+    if (!read_address(word, one)) return false;
     all += (all.empty() ? "" : " ") + one;
   }
   if (all.empty()) return false;
@@ -98,7 +26,7 @@ bool addresses(std::string_view text, std::string& into) {
 
 // "4"; "auto" or 0: as many as there are cores.
 bool threads(std::string_view text, std::uint32_t& into) {
-  if (text != "auto" && !whole(option_unit::count, text, into, 0, k_most_threads)) return false;
+  if (text != "auto" && !read_whole(option_unit::count, text, into, 0, k_most_threads)) return false;
   if (text == "auto" || into == 0) into = std::clamp(std::thread::hardware_concurrency(), 1u, k_most_threads);
   return true;
 }
@@ -109,7 +37,7 @@ template <side which, resume_kind this_one>
 bool resume_by(configuration& c, std::string_view text) {
   bool on = false;
   auto& kind = (c.service.*which).resume.kind;
-  if (!switch_of(text, on)) return false;
+  if (!read_switch(text, on)) return false;
   if (on)
     kind = this_one;
   else if (kind == this_one)
@@ -124,19 +52,23 @@ bool snet_form(configuration& c, std::string_view text) {
 }
 template <side which>
 bool snet_encrypt(configuration& c, std::string_view text) {
-  return switch_of(text, (c.service.*which).resume.stream.encrypt);
+  return read_switch(text, (c.service.*which).resume.stream.encrypt);
 }
 template <side which>
 bool snet_buffer(configuration& c, std::string_view text) {
-  return whole(option_unit::size, text, (c.service.*which).resume.stream.history_bytes, 1, 1u << 30);
+  return read_whole(option_unit::size, text, (c.service.*which).resume.stream.history_bytes, 1, 1u << 30);
+}
+template <side which>
+bool snet_buffer_limit(configuration& c, std::string_view text) {
+  return read_whole(option_unit::size, text, (c.service.*which).resume.stream.history_limit, 0, 1u << 30);
 }
 template <side which>
 bool snet_init_timeout(configuration& c, std::string_view text) {
-  return span_of_time(text, (c.service.*which).resume.handshake_timeout);
+  return read_span_of_time(text, (c.service.*which).resume.handshake_timeout);
 }
 template <side which>
 bool snet_wait_timeout(configuration& c, std::string_view text) {
-  return span_of_time(text, (c.service.*which).resume.wait) && (c.service.*which).resume.wait > duration::zero();
+  return read_span_of_time(text, (c.service.*which).resume.wait) && (c.service.*which).resume.wait > duration::zero();
 }
 template <side which>
 bool more_options(configuration& c, std::string_view text) {
@@ -145,7 +77,7 @@ bool more_options(configuration& c, std::string_view text) {
 }
 template <side which, std::uint32_t address_limits::*limit>
 bool limit_of_address(configuration& c, std::string_view text) {
-  return whole(option_unit::count, text, (c.service.*which).per_address.*limit, 0);
+  return read_whole(option_unit::count, text, (c.service.*which).per_address.*limit, 0);
 }
 
 template <std::string configuration::*member>
@@ -198,10 +130,10 @@ const row k_rows[] = {
      "HOST:PORT, :PORT or a URL (tcp://127.0.0.1:9090, ipc:///run/gateway-admin.sock)",
      [](configuration& c, std::string_view v) {
        c.admin_url.clear();
-       return v.empty() || address(v, c.admin_url, "127.0.0.1");
+       return v.empty() || read_address(v, c.admin_url, "127.0.0.1");
      }},
-    {{"name", "", "", "Of this gateway: its process id goes to NAME.pid; only one may run of a name in a directory"},
-     "letters, digits, '.', '-' and '_'",
+    {{"name", "", "ferry", "Its process id goes to NAME.pid; one may run of a name in a directory; '': no files"},
+     "letters, digits, '.', '-' and '_', or nothing",
      [](configuration& c, std::string_view v) {
        c.name = v;
        return v.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
@@ -214,52 +146,59 @@ const row k_rows[] = {
     {{"threads", "", "1", "It runs on so many threads; auto: as many as there are cores"},
      "a number, 1 to 256, or auto",
      [](configuration& c, std::string_view v) { return threads(v, c.service.threads); }},
+    {{"spin", "", "0", "How long each thread looks for more before it sleeps: less delay, more processor time"},
+     "a duration of at most 1s (50us); 0: not at all",
+     [](configuration& c, std::string_view v) {
+       return read_span_of_time(v, c.service.spin) && c.service.spin <= std::chrono::seconds(1);
+     }},
     {{"reuse-port", "ReusePort", "false", "Several gateways may listen on one port"},
      k_flag,
-     [](configuration& c, std::string_view v) { return switch_of(v, c.service.reuse_port); }},
+     [](configuration& c, std::string_view v) { return read_switch(v, c.service.reuse_port); }},
     {{"max-packet", "MaxPacket", "512K", "Largest length of a packet; above: the physical connection is closed"},
      "a size of 4 bytes to 1G (512K)",
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.service.max_packet, 4, 1u << 30);
+       return read_whole(option_unit::size, v, c.service.max_packet, 4, 1u << 30);
      }},
     {{"client-max-conn", "ClientMaxConn", "16", "Virtual connections of a client; above: its dials are refused"},
      k_count,
-     [](configuration& c, std::string_view v) { return whole(option_unit::count, v, c.service.client_max_conn, 1); }},
+     [](configuration& c, std::string_view v) {
+       return read_whole(option_unit::count, v, c.service.client_max_conn, 1);
+     }},
     {{"client-buffer-size", "ClientBufferSize", "2K", "What is read at once; kept for each client"},
      "a size of 64 bytes to 1M (2K)",
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.service.clients.buffer_size, 64, 1 << 20);
+       return read_whole(option_unit::size, v, c.service.clients.buffer_size, 64, 1 << 20);
      }},
     {{"server-buffer-size", "ServerBufferSize", "64K", "What is read at once; kept for each server"},
      "a size of 64 bytes to 1M (64K)",
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.service.servers.buffer_size, 64, 1 << 20);
+       return read_whole(option_unit::size, v, c.service.servers.buffer_size, 64, 1 << 20);
      }},
     {{"client-idle-timeout", "ClientIdleTimeout", "30s", "Without a packet for so long a client is closed"},
      k_time,
-     [](configuration& c, std::string_view v) { return span_of_time(v, c.service.clients.idle_timeout); }},
+     [](configuration& c, std::string_view v) { return read_span_of_time(v, c.service.clients.idle_timeout); }},
     {{"server-idle-timeout", "ServerIdleTimeout", "30s", "The same of a server"},
      k_time,
-     [](configuration& c, std::string_view v) { return span_of_time(v, c.service.servers.idle_timeout); }},
+     [](configuration& c, std::string_view v) { return read_span_of_time(v, c.service.servers.idle_timeout); }},
     {{"client-send-chan-size", "ClientSendChanSize", "1000", "Packets that may wait for a client"},
      k_count,
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::count, v, c.service.clients.send_queue, 1, k_most_packets);
+       return read_whole(option_unit::count, v, c.service.clients.send_queue, 1, k_most_packets);
      }},
     {{"server-send-chan-size", "ServerSendChanSize", "100000", "Packets that may wait for a server"},
      k_count,
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::count, v, c.service.servers.send_queue, 1, k_most_packets);
+       return read_whole(option_unit::count, v, c.service.servers.send_queue, 1, k_most_packets);
      }},
     {{"client-send-bytes", "", "16M", "Bytes that may wait for a client"},
      k_size,
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.service.clients.send_queue_bytes, 1024, 1ull << 40);
+       return read_whole(option_unit::size, v, c.service.clients.send_queue_bytes, 1024, 1ull << 40);
      }},
     {{"server-send-bytes", "", "64M", "Bytes that may wait for a server"},
      k_size,
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.service.servers.send_queue_bytes, 1024, 1ull << 40);
+       return read_whole(option_unit::size, v, c.service.servers.send_queue_bytes, 1024, 1ull << 40);
      }},
     {{"when-full", "", "close",
       "Then: close who does not read; pause: do not read a client whose server takes no more"},
@@ -271,22 +210,22 @@ const row k_rows[] = {
     {{"max-members", "", "65536", "Clients and servers together; above: closed as they come"},
      k_count,
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::count, v, c.service.max_members, 1, 1u << 31);
+       return read_whole(option_unit::count, v, c.service.max_members, 1, 1u << 31);
      }},
     {{"max-connections", "", "1048576", "Virtual connections of all; above: dials are refused"},
      k_count,
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::count, v, c.service.max_connections, 1, 1u << 31);
+       return read_whole(option_unit::count, v, c.service.max_connections, 1, 1u << 31);
      }},
     {{"max-arriving", "", "1024", "Servers that have not logged in; above: closed as they come"},
      k_count,
-     [](configuration& c, std::string_view v) { return whole(option_unit::count, v, c.service.max_arriving, 1); }},
+     [](configuration& c, std::string_view v) { return read_whole(option_unit::count, v, c.service.max_arriving, 1); }},
     {{"server-login-timeout", "", "5s", "For the login of a server"},
      k_time,
-     [](configuration& c, std::string_view v) { return span_of_time(v, c.service.login_timeout); }},
+     [](configuration& c, std::string_view v) { return read_span_of_time(v, c.service.login_timeout); }},
     {{"unpredictable-numbers", "", "false", "Numbers of virtual connections do not count up"},
      k_flag,
-     [](configuration& c, std::string_view v) { return switch_of(v, c.service.unpredictable_numbers); }},
+     [](configuration& c, std::string_view v) { return read_switch(v, c.service.unpredictable_numbers); }},
     {{"client-options", "", "", "Options of the URLs of clients that do not stand in them (tls_certificate=FILE)"},
      k_options,
      more_options<k_clients>},
@@ -300,6 +239,9 @@ const row k_rows[] = {
     {{"client-snet-buffer", "ClientSnetBuffer", "32K", "Bytes sent last that can be sent again, for each stream"},
      k_history,
      snet_buffer<k_clients>},
+    {{"client-snet-buffer-limit", "", "8M", "To which that grows with what is under way; less than it: it does not"},
+     "a size of at most 1G (8M); 0: none",
+     snet_buffer_limit<k_clients>},
     {{"client-snet-init-timeout", "ClientSnetInitTimeout", "10s", "For the handshake of such a stream"},
      k_time,
      snet_init_timeout<k_clients>},
@@ -324,12 +266,12 @@ const row k_rows[] = {
     {{"client-check-timeout", "", "5s", "How long it may take; then the client is turned away"},
      k_wait,
      [](configuration& c, std::string_view v) {
-       return span_of_time(v, c.service.check.timeout) && c.service.check.timeout > duration::zero();
+       return read_span_of_time(v, c.service.check.timeout) && c.service.check.timeout > duration::zero();
      }},
     {{"client-check-at-once", "", "16", "How many of them run at a time, for each thread"},
      "a whole number of 1 to 1024",
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::count, v, c.service.check.at_once, 1, 1024);
+       return read_whole(option_unit::count, v, c.service.check.at_once, 1, 1024);
      }},
     {{"server-options", "", "", "Options of the URLs of servers that do not stand in them (tls_certificate=FILE)"},
      k_options,
@@ -344,6 +286,9 @@ const row k_rows[] = {
     {{"server-snet-buffer", "ServerSnetBuffer", "1M", "Bytes sent last that can be sent again, for each stream"},
      k_history,
      snet_buffer<k_servers>},
+    {{"server-snet-buffer-limit", "", "8M", "To which that grows with what is under way; less than it: it does not"},
+     "a size of at most 1G (8M); 0: none",
+     snet_buffer_limit<k_servers>},
     {{"server-snet-init-timeout", "ServerSnetInitTimeout", "10s", "For the handshake of such a stream"},
      k_time,
      snet_init_timeout<k_servers>},
@@ -370,7 +315,7 @@ const row k_rows[] = {
      }},
     {{"connect-address", "", "false", "Connect tells a server the address of the client, behind its arguments"},
      k_flag,
-     [](configuration& c, std::string_view v) { return switch_of(v, c.service.connect_address); }},
+     [](configuration& c, std::string_view v) { return read_switch(v, c.service.connect_address); }},
     {{"mem-pool-type", "MemPoolType", "atom", "The kind of memory pool (docs/buffer-pools.md)"},
      "sync, atom or chan",
      [](configuration& c, std::string_view v) {
@@ -381,27 +326,39 @@ const row k_rows[] = {
      }},
     {{"mem-pool-page-size", "MemPoolPageSize", "1M", "Memory of each class of buffers that is kept in one piece"},
      "a size of at most 1G (1M); 0: none",
-     [](configuration& c, std::string_view v) { return whole(option_unit::size, v, c.slab_bytes, 0, 1u << 30); }},
+     [](configuration& c, std::string_view v) { return read_whole(option_unit::size, v, c.slab_bytes, 0, 1u << 30); }},
+    {{"mem-pool-limit", "", "4G", "All memory of the pool; above: who does not read is closed"},
+     "a size of 1M to 1024G",
+     [](configuration& c, std::string_view v) {
+       return read_whole(option_unit::size, v, c.memory.max_bytes, 1 << 20, 1ull << 40);
+     }},
+    {{"snet-memory", "", "2G", "Of that, what the histories of resumable streams may grow by, all together"},
+     "a size of at most 1024G; 0: they do not grow",
+     [](configuration& c, std::string_view v) {
+       return read_whole(option_unit::size, v, c.service.history_memory, 0, 1ull << 40);
+     }},
     {{"mem-pool-factor", "MemPoolFactor", "2", "Each class of buffers is this many times the one below"},
      "2 to 16",
-     [](configuration& c, std::string_view v) { return whole(option_unit::count, v, c.memory.growth, 2, 16); }},
+     [](configuration& c, std::string_view v) { return read_whole(option_unit::count, v, c.memory.growth, 2, 16); }},
     {{"mem-pool-min-chunk", "MemPoolMinChunk", "64", "Smallest buffer of the pool"},
      "a size of 64 bytes to 64K",
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.memory.min_buffer, 64, 64 << 10);
+       return read_whole(option_unit::size, v, c.memory.min_buffer, 64, 64 << 10);
      }},
     {{"mem-pool-max-chunk", "MemPoolMaxChunk", "64K", "Largest buffer of the pool; above: one exact allocation"},
      "a size of 64 bytes to 16M",
      [](configuration& c, std::string_view v) {
-       return whole(option_unit::size, v, c.memory.max_buffer, 64, 16 << 20);
+       return read_whole(option_unit::size, v, c.memory.max_buffer, 64, 16 << 20);
      }},
     {{"stop-within", "", "10s", "After SIGTERM or Ctrl-C: how long virtual connections may go on"},
      k_time,
-     [](configuration& c, std::string_view v) { return span_of_time(v, c.stop_within); }},
+     [](configuration& c, std::string_view v) { return read_span_of_time(v, c.stop_within); }},
     {{"insecure", "", "false", "Servers may come from other hosts without a key"},
      k_flag,
-     [](configuration& c, std::string_view v) { return switch_of(v, c.insecure); }},
+     [](configuration& c, std::string_view v) { return read_switch(v, c.insecure); }},
 };
+
+constexpr std::span<const row> k_all = k_rows;
 
 bool is_local(std::string_view url) {
   if (url.starts_with("ipc:") || url.starts_with("shm:")) return true;
@@ -412,8 +369,13 @@ bool is_local(std::string_view url) {
 
 // Whether only those reach it who run on this host, or show a certificate.
 bool is_guarded(const std::string& url, const std::string& more) {
-  return is_local(url) || ((url.starts_with("tls:") || url.starts_with("wss:")) &&
-                           (url + "&" + more + " ").find("tls_verify=yes") != std::string::npos);
+  if (is_local(url)) return true;
+  if (!url.starts_with("tls:") && !url.starts_with("wss:")) return false;
+  // What the URL says comes after the other options, and counts.
+  constexpr std::string_view option = "tls_verify=", asks = "tls_verify=yes";
+  const auto all = more + " " + url;
+  const auto at = all.rfind(option);
+  return at != std::string::npos && std::string_view(all).substr(at).starts_with(asks);
 }
 
 result<void> check_side(const std::string& name, const side_settings& all) {
@@ -435,36 +397,14 @@ result<void> check_side(const std::string& name, const side_settings& all) {
 }  // namespace
 
 std::span<const parameter> parameter_table() noexcept {
-  static const auto all = [] {
-    std::array<parameter, std::size(k_rows)> made{};
-    std::transform(std::begin(k_rows), std::end(k_rows), made.begin(), [](const row& one) { return one.shown; });
-    return made;
-  }();
+  static const auto all = shown_parameters(k_all);
   return all;
 }
 
-std::string canonical_parameter_name(std::string_view name) {
-  for (const auto& one : k_rows)
-    if (one.shown.seed == name && !name.empty()) return std::string(one.shown.name);
-  auto made = lower_case(name);
-  std::replace(made.begin(), made.end(), '_', '-');
-  return made;
-}
+std::string canonical_parameter_name(std::string_view name) { return canonical_name(k_all, name); }
 
 result<void> set_parameter(configuration& target, std::string_view name, std::string_view value) {
-  const auto wanted = canonical_parameter_name(name);
-  std::vector<std::string_view> names;
-  for (const auto& one : k_rows) {
-    names.push_back(one.shown.name);
-    if (one.shown.name != wanted) continue;
-    auto changed = target;
-    if (!one.set(changed, value))
-      return error(errc::bad_option, std::string(name) + ": " + (one.shown.secret ? "the value" : shown(value, 64)) +
-                                         " must be " + one.form);
-    target = std::move(changed);
-    return {};
-  }
-  return error(errc::unknown_option, "unknown parameter '" + shown(name, 64) + "'" + did_you_mean(wanted, names));
+  return set_by_name(k_all, target, name, value);
 }
 
 result<void> check(const configuration& all) {
@@ -484,6 +424,28 @@ result<void> check(const configuration& all) {
   if (const auto good = check_side("server", all.service.servers); !good) return good;
   if (all.memory.min_buffer > all.memory.max_buffer)
     return error(errc::bad_option, "mem-pool-min-chunk is larger than mem-pool-max-chunk");
+  return {};
+}
+
+result<void> read_keys(configuration& all) {
+  const int ways =
+      (all.key_file.empty() ? 0 : 1) + (all.keys_file.empty() ? 0 : 1) + (all.service.server_key.empty() ? 0 : 1);
+  if (ways > 1)
+    return error(errc::bad_option,
+                 "server-auth-key, server-auth-key-file and server-keys-file: more than one is given, write one");
+  if (!all.key_file.empty()) {
+    auto key = os::read_options(all.key_file);
+    if (!key) return error(errc::bad_option, "server-auth-key-file: " + key.error().text(), key.error().system_errno());
+    while (key->ends_with('\n') || key->ends_with('\r')) key->pop_back();
+    if (key->empty()) return error(errc::bad_option, "server-auth-key-file: " + all.key_file + " is empty");
+    all.service.server_key = std::move(*key);
+  }
+  if (all.keys_file.empty()) return {};
+  const auto text = os::read_options(all.keys_file);
+  if (!text) return error(errc::bad_option, "server-keys-file: " + text.error().text(), text.error().system_errno());
+  auto keys = parse_server_keys(*text, all.keys_file);
+  if (!keys) return keys.error().in("server-keys-file");
+  all.service.server_keys = std::move(*keys);
   return {};
 }
 

@@ -5,11 +5,13 @@
 #include <ferry/buffer_pool.hpp>
 #include <ferry/error.hpp>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "channel/parameter_table.hpp"
 #include "gateway/settings.hpp"
 
 namespace ferry::gateway {
@@ -21,22 +23,17 @@ struct configuration {
   buffer_pool_kind pool_kind = buffer_pool_kind::atom;
   std::size_t slab_bytes = 1 << 20;                 ///< of each size, as buffer_pool has it
   duration stop_within = std::chrono::seconds(10);  ///< after SIGTERM: how long virtual connections may go on
-  bool insecure = false;  ///< servers without a key may come from elsewhere than this host, operators too
-  std::string key_file;   ///< whose content is service.server_key; read by the program
-  std::string keys_file;  ///< of service.server_keys
-  std::string admin_url;  ///< where operators ask; empty: nowhere
-  std::string name;       ///< of this gateway: NAME.pid is its pid file; empty: there is none
-  std::string pid_file;   ///< instead of NAME.pid
-  std::string log_file;   ///< instead of standard error
+  bool insecure = false;            ///< servers without a key may come from elsewhere than this host, operators too
+  std::string key_file;             ///< whose content is service.server_key: read_keys()
+  std::string keys_file;            ///< of service.server_keys
+  std::string admin_url;            ///< where operators ask; empty: nowhere
+  std::optional<std::string> name;  ///< of its files, NAME.pid and others; empty: of pid_file's, if there is one
+  std::string pid_file;             ///< instead of NAME.pid
+  std::string log_file;             ///< instead of standard error
 };
 
-struct parameter {
-  std::string_view name;          ///< "client-max-conn"
-  std::string_view seed;          ///< "ClientMaxConn", as fastway and uniway have it; empty: they have no such thing
-  std::string_view default_text;  ///< as it would be written
-  std::string_view help;          ///< for a person, without a full stop
-  bool secret = false;            ///< should not stand on a command line
-};
+inline constexpr std::string_view k_default_name = "ferry";  ///< where neither a name nor a pid file is given
+
 [[nodiscard]] std::span<const parameter> parameter_table() noexcept;
 
 /// "client-max-conn" of "ClientMaxConn", "client_max_conn" or "CLIENT_MAX_CONN"; other words as they are, in small
@@ -47,6 +44,10 @@ struct parameter {
 /// addresses: a URL, "HOST:PORT" or ":PORT"
 /// @return unknown_option: with the near one | bad_option: with what must be written instead
 [[nodiscard]] result<void> set_parameter(configuration& target, std::string_view name, std::string_view value);
+
+/// The keys of the files that are named, into `service`. @return bad_option: one cannot be read, or says no keys; more
+/// than one way to give a key was taken
+[[nodiscard]] result<void> read_keys(configuration& all);
 
 /// What cannot be judged parameter by parameter. @return bad_option
 [[nodiscard]] result<void> check(const configuration& all);

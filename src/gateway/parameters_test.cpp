@@ -33,6 +33,7 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
       EXPECT_EQ(mine.stream.form, theirs.stream.form) << one.name;
       EXPECT_EQ(mine.stream.encrypt, theirs.stream.encrypt) << one.name;
       EXPECT_EQ(mine.stream.history_bytes, theirs.stream.history_bytes) << one.name;
+      EXPECT_EQ(mine.stream.history_limit, theirs.stream.history_limit) << one.name;
       EXPECT_EQ(mine.handshake_timeout, theirs.handshake_timeout) << one.name;
       EXPECT_EQ(mine.wait, theirs.wait) << one.name;
       const auto &limits = (set.service.*side).per_address, &most = (plain.service.*side).per_address;
@@ -52,6 +53,8 @@ TEST(gateway_parameters, have_the_defaults_that_the_table_says) {
     EXPECT_EQ(set.pool_kind, plain.pool_kind) << one.name;
     EXPECT_EQ(set.slab_bytes, plain.slab_bytes) << one.name;
     EXPECT_EQ(set.memory.growth, plain.memory.growth) << one.name;
+    EXPECT_EQ(set.memory.max_bytes, plain.memory.max_bytes) << one.name;
+    EXPECT_EQ(set.service.history_memory, plain.service.history_memory) << one.name;
     EXPECT_EQ(set.memory.min_buffer, plain.memory.min_buffer) << one.name;
     EXPECT_EQ(set.memory.max_buffer, plain.memory.max_buffer) << one.name;
     EXPECT_EQ(set.stop_within, plain.stop_within) << one.name;
@@ -65,6 +68,8 @@ TEST(gateway_parameters, choose_the_kind_of_memory_pool) {
   EXPECT_EQ(with("MemPoolType", "sync").pool_kind, buffer_pool_kind::sync);
   EXPECT_EQ(with("MemPoolType", "atom").pool_kind, buffer_pool_kind::atom);
   EXPECT_EQ(with("mem-pool-type", "chan").pool_kind, buffer_pool_kind::chan);
+  EXPECT_EQ(with("mem-pool-limit", "1G").memory.max_bytes, 1u << 30);
+  EXPECT_EQ(with("snet-memory", "512M").service.history_memory, 512u << 20);
   EXPECT_EQ(with("MemPoolPageSize", "64K").slab_bytes, 65536u);
 }
 
@@ -75,6 +80,13 @@ TEST(gateway_parameters, are_known_by_every_spelling) {
     EXPECT_EQ(with(name, "sekrit").service.server_key, "sekrit") << name;
   for (const auto& one : parameter_table())
     EXPECT_EQ(canonical_parameter_name(one.seed.empty() ? one.name : one.seed), one.name);
+}
+
+TEST(gateway_parameters, say_how_long_a_thread_looks_for_more) {
+  EXPECT_EQ(with("spin", "50us").service.spin, std::chrono::microseconds(50));
+  EXPECT_EQ(with("spin", "0").service.spin, duration::zero());
+  configuration made;
+  for (const char* wrong : {"50", "2s", "-1us", ""}) EXPECT_FALSE(set_parameter(made, "spin", wrong)) << wrong;
 }
 
 TEST(gateway_parameters, take_a_number_of_threads_or_one_for_each_core) {
@@ -146,6 +158,11 @@ TEST(gateway_parameters, without_a_key_servers_may_come_from_this_host_alone) {
   }
   ASSERT_TRUE(set_parameter(all, "server-addr", "127.0.0.1:0 :5001"));
   EXPECT_EQ(check(all).error(), errc::bad_option);
+  ASSERT_TRUE(set_parameter(all, "server-options", "tls_verify=yes"));
+  ASSERT_TRUE(set_parameter(all, "server-addr", "tls://*:5001"));
+  EXPECT_TRUE(check(all));
+  ASSERT_TRUE(set_parameter(all, "server-addr", "tls://*:5001?tls_verify=no"));
+  EXPECT_EQ(check(all).error(), errc::bad_option) << "what the URL says counts";
   all = {};
   all.service.server_key = "sekrit";
   EXPECT_TRUE(check(all));

@@ -53,6 +53,7 @@ gateway::resume_settings resume_settings_of(const gateway_resume_options& with) 
   made.stream.form = with.kind == gateway_resume::snet_older ? codec::snet::form::older : codec::snet::form::newer;
   made.stream.encrypt = with.encrypt;
   made.stream.history_bytes = with.history_bytes;
+  made.stream.history_limit = with.history_limit;
   made.handshake_timeout = with.handshake_timeout;
   made.wait = with.wait;
   return made;
@@ -69,12 +70,9 @@ result<void> make_resumable(context& where, detail::gateway_route& to, const gat
   if (with.kind != gateway_resume::token)
     where.log(log_level::warn, "gateway",
               [&] { return to.url + ": streams resumed as snet does protect nothing; a token over tls is better"; });
-  const auto made = gateway::resuming(std::move(to.transport), resume_settings_of(with));
+  const auto made = gateway::resuming_over(std::move(to.transport), resume_settings_of(with));
   to.transport = made;
-  to.renew = [weak = std::weak_ptr(made)] {
-    const auto kept = weak.lock();
-    return kept && kept->renew();
-  };
+  to.resumes = made;
   return {};
 }
 
@@ -96,14 +94,8 @@ result<parts> on_stream(context& where, std::shared_ptr<stream> connected, const
   if (const auto fine = check(with); !fine) return fine.error();
   if (const auto ready = net::make_ready(where.io()); !ready) return ready.error();
   const auto url = "stream:" + connected->peer().text();
-  std::function<bool()> renew;
-  if (const auto resumes = std::dynamic_pointer_cast<gateway::resumable>(connected))
-    renew = [weak = std::weak_ptr(resumes)] {
-      const auto kept = weak.lock();
-      return kept && kept->renew();
-    };
-  return started(where, {url, {}, gateway::once(std::move(connected)), false, std::move(server), std::move(renew)},
-                 with);
+  const auto resumes = std::dynamic_pointer_cast<gateway::resuming>(connected);
+  return started(where, {url, {}, gateway::once(std::move(connected)), false, std::move(server), resumes}, with);
 }
 
 gateway::server_identity identity(std::uint32_t id, std::string_view key, const gateway_options& with) {
@@ -115,7 +107,7 @@ gateway::server_identity identity(std::uint32_t id, std::string_view key, const 
 
 std::shared_ptr<stream_transport> resumable_streams(std::shared_ptr<stream_transport> below,
                                                     const gateway_resume_options& with) {
-  return gateway::resuming(std::move(below), resume_settings_of(with));
+  return gateway::resuming_over(std::move(below), resume_settings_of(with));
 }
 
 std::optional<gateway_address> gateway_address_of(const channel& one) noexcept {

@@ -330,6 +330,26 @@ TEST_F(gateway_by_hand, login_by_hmac_ends_where_the_gateway_proves_nothing) {
   }
 }
 
+TEST_F(gateway_by_hand, gateway_that_dials_without_end_and_reads_nothing_is_left) {
+  gateway_options with;
+  with.max_connections = 1;
+  with.max_dials = 1;
+  with.link.send_queue_bytes = 64 * 1024;
+  with.link.socket_send_buffer = 16 * 1024;
+  auto asked = client(with);
+  raw_tcp& gateway = arrival();
+  std::string flood;
+  for (std::uint32_t number = 1; number <= 200'000; ++number) flood += wire(command::connect(number, 7));
+  std::string_view rest = flood;
+  ASSERT_TRUE(turn(
+      [&] {
+        if (const auto n = gateway.try_send(rest); n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+        return asked.state() == channel_state::closed;
+      },
+      "its end"));
+  EXPECT_EQ(asked.last_error(), errc::full);
+}
+
 TEST_F(gateway_by_hand, close_behind_a_full_queue_still_reaches_the_gateway) {
   gateway_options with;
   with.link.send_queue_bytes = 64 * 1024;

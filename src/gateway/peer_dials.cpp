@@ -58,6 +58,7 @@ gateway_stats gateway_parts::stats() const {
   all.dialling = dials_.size();
   all.arriving = arrived_.size();
   all.round_trip = peer_.round_trip();
+  if (const auto resumes = route_.resumes.lock()) all.resumed = resumes->resumed();
   return all;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/endian.hpp"
 #include "codec/gateway_packet.hpp"
+#include "net/stream_above.hpp"
 #include "os/random.hpp"
 
 namespace ferry::gateway {
@@ -20,9 +21,9 @@ using outcome = result<std::shared_ptr<stream>>;
 /// Says the login, then hands everything through.
 ///   asked --the challenge is whole--> answering --all is written; md5--> open;                 any --close()--> closed
 ///                                     answering --all is written; hmac--> proving --the gateway's proof--> open
-class login_stream final : public stream, private stream_events, public std::enable_shared_from_this<login_stream> {
+class login_stream final : public net::stream_above {
  public:
-  explicit login_stream(std::shared_ptr<stream> below) : below_(std::move(below)) {}
+  explicit login_stream(std::shared_ptr<stream> carrier) : stream_above(std::move(carrier)) {}
   ~login_stream() override { close(); }
 
   /// Once, before anything else; `done` is called once, never from inside this call, and not after close().
@@ -30,33 +31,15 @@ class login_stream final : public stream, private stream_events, public std::ena
     who_ = std::move(who);
     login_ = who_.login();
     done_ = std::move(done);
-    below_->attach(*this, shared_from_this());
-    below_->async_read(mutable_bytes(challenge_));
+    attach_below();
+    below().async_read(mutable_bytes(challenge_));
   }
 
-  void attach(stream_events& events, std::shared_ptr<void> owner) override {
-    events_ = &events;
-    owner_ = std::move(owner);
-  }
-  [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override { return below_->try_read(into); }
-  [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override {
-    return below_->try_write(from);
-  }
-  void async_read(mutable_bytes into) override { below_->async_read(into); }
-  void async_wait_writable() override { below_->async_wait_writable(); }
-  result<void> shutdown_write() override { return below_->shutdown_write(); }
-  result<void> shutdown_read() override { return below_->shutdown_read(); }
-  [[nodiscard]] std::size_t unread() const noexcept override { return below_->unread(); }
   void close() noexcept override {
-    const auto self = weak_from_this().lock();  // the stream below lets go of us
-    events_ = nullptr;
     const auto dropped = std::exchange(done_, nullptr);
     state_ = state::closed;
-    below_->close();
-    owner_.reset();
+    stream_above::close();
   }
-  [[nodiscard]] peer_info peer() const override { return below_->peer(); }
-  [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
 
  private:
   enum class state : std::uint8_t { asked, answering, proving, open, closed };
@@ -66,11 +49,7 @@ class login_stream final : public stream, private stream_events, public std::ena
     switch (state_) {
       case state::asked: return take(std::move(got));
       case state::proving: return take_proof(std::move(got));
-      case state::open: {
-        if (events_ == nullptr) return;
-        const auto keep = owner_;
-        return events_->on_read(std::move(got));
-      }
+      case state::open: return stream_above::on_read(std::move(got));
       case state::answering:
       case state::closed: return;
     }
@@ -79,9 +58,7 @@ class login_stream final : public stream, private stream_events, public std::ena
   void on_writable() override {
     const auto self = shared_from_this();
     if (state_ == state::answering) return answer();
-    if (events_ == nullptr) return;
-    const auto keep = owner_;
-    events_->on_writable();
+    stream_above::on_writable();
   }
 
   void take(result<std::size_t> got) {
@@ -91,7 +68,7 @@ class login_stream final : public stream, private stream_events, public std::ena
                         "where it expects servers?"));
     if (!got) return over(got.error());
     have_ += *got;
-    if (have_ < challenge_.size()) return below_->async_read(mutable_bytes(challenge_).subspan(have_));
+    if (have_ < challenge_.size()) return below().async_read(mutable_bytes(challenge_).subspan(have_));
     answer_ = login_.answer(challenge_, fresh_random());
     have_ = 0;
     state_ = state::answering;
@@ -100,13 +77,13 @@ class login_stream final : public stream, private stream_events, public std::ena
 
   void answer() {
     const bytes rest[] = {answer_};
-    const auto took = below_->try_write(rest);
+    const auto took = below().try_write(rest);
     if (!took && took.error() != errc::would_block) return over(took.error());
     if (took) answer_ = answer_.subspan(*took);
-    if (!answer_.empty()) return below_->async_wait_writable();
+    if (!answer_.empty()) return below().async_wait_writable();
     if (login_.is_proving()) {
       state_ = state::proving;
-      return below_->async_read(mutable_bytes(proof_));
+      return below().async_read(mutable_bytes(proof_));
     }
     state_ = state::open;
     over({});
@@ -125,7 +102,7 @@ class login_stream final : public stream, private stream_events, public std::ena
     if (have_ >= wire::k_length_bytes && length != session::server_login::k_proof_bytes)
       return over(error(errc::protocol, "the gateway answers a login by HMAC with a packet of length " +
                                             std::to_string(length) + "; does it know this way of logging in?"));
-    if (have_ < proof_.size()) return below_->async_read(mutable_bytes(proof_).subspan(have_));
+    if (have_ < proof_.size()) return below().async_read(mutable_bytes(proof_).subspan(have_));
     const auto right = login_.on_proof(bytes(proof_).subspan(wire::k_length_bytes));
     if (right) state_ = state::open;
     over(right);
@@ -135,7 +112,6 @@ class login_stream final : public stream, private stream_events, public std::ena
     if (const auto done = std::exchange(done_, nullptr)) done(how);
   }
 
-  std::shared_ptr<stream> below_;
   server_identity who_;
   session::server_login login_;
   std::function<void(result<void>)> done_;
@@ -144,8 +120,6 @@ class login_stream final : public stream, private stream_events, public std::ena
   std::array<std::byte, wire::k_length_bytes + session::server_login::k_proof_bytes> proof_{};
   std::size_t have_ = 0;
   state state_ = state::asked;
-  stream_events* events_ = nullptr;
-  std::shared_ptr<void> owner_;
 };
 
 class login_transport final : public stream_transport {

@@ -7,6 +7,7 @@
 #include "base/endian.hpp"
 #include "channel/describe.hpp"
 #include "channel/stream_channel.hpp"
+#include "codec/gateway_leave.hpp"
 #include "gateway/peer_channel.hpp"
 #include "os/random.hpp"
 
@@ -16,6 +17,9 @@ namespace wire = codec::gateway;
 using type = session::gateway_event::type;
 
 namespace {
+
+// That may wait for room, beside a Close for each virtual connection and each dial: answers to who dials above a limit.
+constexpr std::size_t k_more_commands = 1024;
 
 session::gateway_peer_options peer_options(const gateway_options& with) {
   return {with.max_packet,   with.max_connections, with.max_dials,
@@ -34,7 +38,7 @@ gateway_parts::gateway_parts(context& where, gateway_route to, const gateway_opt
       timer_(where.io()) {
   auto link = std::make_shared<options>(with.link);
   link->reconnect = false;
-  if (route_.renew && link->write_timeout > duration::zero()) link->write_timeout += with.resume.wait;
+  if (!route_.resumes.expired() && link->write_timeout > duration::zero()) link->write_timeout += with.resume.wait;
   virtual_options_ = [&] {
     auto all = std::make_shared<options>(*link);
     all->max_message = wire::max_message(with.max_packet);
@@ -242,6 +246,9 @@ void gateway_parts::async_close(send_completion done) {
     return done({});
   }
   enter(channel_state::closing);
+  // Behind all that is queued. Where there is no room for it the gateway waits, as for anybody whose connection breaks.
+  if (with_.resume.kind == gateway_resume::token)
+    (void)send_now(bytes(wire::k_leave_packet).subspan(wire::k_length_bytes));
   link_.async_close([self = shared_from_this(), done = std::make_shared<send_completion>(std::move(done))](
                         error_code, const close_report& report) {
     const bool all = report.messages_unsent == 0 && report.reason != errc::timeout;
@@ -355,7 +362,10 @@ void gateway_parts::take(bytes packet) {
   }
   const auto event = peer_.on_packet(what, now(), *this);
   if (!event) return lost(event.error());
+  const auto keep = shared_from_this();
   act(*event);
+  if (commands_.size() > std::size_t{with_.max_connections} + with_.max_dials + k_more_commands)
+    lost(error(errc::full, "the gateway does not read what it makes us say"));
 }
 
 void gateway_parts::act(const session::gateway_event& event) {
@@ -386,7 +396,8 @@ void gateway_parts::act(const session::gateway_event& event) {
   const auto life = life_;
   if (const auto tell = with_.on_ping_timeout) tell();
   if (life != life_) return;
-  if (!route_.renew || !route_.renew()) return lost(error(errc::timeout, "the gateway did not answer a ping in time"));
+  const auto resumes = route_.resumes.lock();
+  if (!resumes || !resumes->renew()) return lost(error(errc::timeout, "the gateway did not answer a ping in time"));
   peer_.on_up(now());
   arm();
 }

@@ -23,6 +23,7 @@
 #include "channel/replaceable.hpp"
 #include "channel/waiters.hpp"
 #include "gateway/peer_login.hpp"
+#include "gateway/resumable.hpp"
 #include "net/residents.hpp"
 #include "session/backoff.hpp"
 #include "session/gateway_peer.hpp"
@@ -38,7 +39,7 @@ struct gateway_route {
   std::shared_ptr<stream_transport> transport;  ///< null: shm
   bool again = false;                           ///< it can be used more than once
   std::optional<gateway::server_identity> server;
-  std::function<bool()> renew;  ///< gives up the connection for another one below the same stream; empty: it cannot
+  std::weak_ptr<gateway::resuming> resumes;  ///< what makes another connection below the same stream; none: it cannot
 };
 
 class gateway_parts final : public std::enable_shared_from_this<gateway_parts>,

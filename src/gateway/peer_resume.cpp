@@ -52,12 +52,13 @@ class handshake_by final : public handshake {
 class redialer final : public resumable_owner, private stream_events, public std::enable_shared_from_this<redialer> {
  public:
   redialer(context& where, const endpoint& to, const options& with, std::shared_ptr<stream_transport> below,
-           const resume_settings& how)
+           const resume_settings& how, std::shared_ptr<std::uint64_t> resumed)
       : where_(where),
         to_(to),
         with_(with),
         below_(std::move(below)),
         how_(how),
+        resumed_(std::move(resumed)),
         backoff_(detail::backoff_of(with)),
         step_(where.io()),
         limit_(where.io()) {
@@ -148,8 +149,12 @@ class redialer final : public resumable_owner, private stream_events, public std
     enter(state::idle);
     step_.cancel();
     backoff_.on_up(std::chrono::steady_clock::now());
-    if (const auto kept = whom_.lock()) return kept->adopt(std::exchange(shaking_, nullptr), early, machine_->replay());
-    const auto made = std::make_shared<resumable_stream>(where_.io(), shared_from_this(), machine_->take());
+    if (const auto kept = whom_.lock()) {
+      ++*resumed_;
+      where_.log(log_level::info, "gateway", [this] { return to_.text() + ": goes on with another connection"; });
+      return kept->adopt(std::exchange(shaking_, nullptr), early, machine_->replay());
+    }
+    const auto made = std::make_shared<resumable_stream>(where_, shared_from_this(), machine_->take());
     whom_ = made;
     made->adopt(std::exchange(shaking_, nullptr), early, {});
     std::exchange(done_, nullptr)(std::shared_ptr<stream>(made));
@@ -232,6 +237,7 @@ class redialer final : public resumable_owner, private stream_events, public std
   options with_;
   const std::shared_ptr<stream_transport> below_;
   const resume_settings how_;
+  const std::shared_ptr<std::uint64_t> resumed_;  // counts
   session::backoff backoff_;
   boost::asio::steady_timer step_, limit_;
   std::unique_ptr<connect_attempt> attempt_;
@@ -256,7 +262,7 @@ class resuming_streams final : public resuming_transport {
   [[nodiscard]] std::unique_ptr<connect_attempt> connect(context& where, const endpoint& to, const options& with,
                                                          connect_handler done) override {
     auto made = std::make_unique<attempt>();
-    made->by = std::make_shared<redialer>(where, to, with, below_, how_);
+    made->by = std::make_shared<redialer>(where, to, with, below_, how_, resumed_);
     last_ = made->by;
     made->by->begin(std::move(done));
     return made;
@@ -265,6 +271,7 @@ class resuming_streams final : public resuming_transport {
     const auto kept = last_.lock();
     return kept && kept->renew();
   }
+  [[nodiscard]] std::uint64_t resumed() const noexcept override { return *resumed_; }
 
  private:
   struct attempt final : connect_attempt {
@@ -275,12 +282,14 @@ class resuming_streams final : public resuming_transport {
 
   const std::shared_ptr<stream_transport> below_;
   const resume_settings how_;
+  const std::shared_ptr<std::uint64_t> resumed_ = std::make_shared<std::uint64_t>(0);
   std::weak_ptr<redialer> last_;
 };
 
 }  // namespace
 
-std::shared_ptr<resuming_transport> resuming(std::shared_ptr<stream_transport> below, const resume_settings& with) {
+std::shared_ptr<resuming_transport> resuming_over(std::shared_ptr<stream_transport> below,
+                                                  const resume_settings& with) {
   return std::make_shared<resuming_streams>(std::move(below), with);
 }
 

@@ -46,8 +46,8 @@ class resuming_peers : public ::testing::Test {
     test::run_ready(io);
   }
   void open_gateway(gateway::settings with) {
-    if (with.clients.url == gateway::settings{}.clients.url) with.clients.url = "tcp://127.0.0.1:0";
-    with.servers.url = "tcp://127.0.0.1:0";
+    for (auto* side : {&with.clients, &with.servers})
+      if (side->url == gateway::settings{}.clients.url) side->url = "tcp://127.0.0.1:0";
     with.server_key = k_key;
     auto made = gateway::service::open(where, with);
     ASSERT_TRUE(made) << made.error().text();
@@ -76,6 +76,21 @@ class resuming_peers : public ::testing::Test {
           chance() % 4 == 0 ? fault::reset : fault::cut, chance() % 4000 + (whole ? 1000 : 0), 16384, {}};
     });
   }
+  /// One that breaks by chance with hundreds of KiB under way.
+  test::faulty_proxy& bulky_network(const std::string& to) {
+    return proxies.emplace_back(io, port_of(to), [this] {
+      return network_fault{chance() % 4 == 0 ? fault::reset : fault::cut, 8000 + chance() % 300'000, 256 * 1024, {}};
+    });
+  }
+  static gateway_options by_default(gateway_resume kind) {
+    gateway_options with;
+    with.resume.kind = kind;
+    with.link.reconnect_base = with.link.reconnect_max = 1ms;
+    return with;
+  }
+  void talk_in_bulk(const test::faulty_proxy& network, std::uint64_t cuts) {
+    talk([&] { return network.faults() < cuts; }, 16, 40'000);
+  }
   void connect(const std::string& client_url, const std::string& server_url, const gateway_options& client_with,
                const gateway_options& server_with) {
     serving = gateway_server::open(where, server_url, 7, k_key, server_with).value();
@@ -97,12 +112,12 @@ class resuming_peers : public ::testing::Test {
   }
   /// Messages of any size go out and come back, a few at a time, as long as `more` says.
   template <class More>
-  void talk(More more) {
+  void talk(More more, std::size_t at_once = 8, std::size_t largest = 3000) {
     std::uint64_t sent = 0, checked = 0;
     std::deque<std::size_t> sizes;
     const auto step = [&] {
-      for (; sizes.size() < 8 && more(); ++sent) {
-        sizes.push_back(chance() % 3000);
+      for (; sizes.size() < at_once && more(); ++sent) {
+        sizes.push_back(chance() % largest);
         EXPECT_TRUE(here.try_send(body(sent, sizes.back())));
       }
       for (; !back.empty(); back.pop_front(), ++checked) {
@@ -145,6 +160,8 @@ TEST_F(resuming_peers, client_survives_a_thousand_cuts_with_its_stream_intact) {
   talk([&] { return network.faults() < k_many; });
   EXPECT_GE(it->stats().resumable.resumed, k_many / 2);  // others were cut before they were that far
   EXPECT_EQ(it->stats().resumable.made, 1u);
+  EXPECT_GE(asking.stats().resumed, k_many / 2);
+  EXPECT_LE(asking.stats().resumed, network.faults());
 }
 
 TEST_F(resuming_peers, either_end_survives_cuts_in_the_older_form_too) {
@@ -177,6 +194,60 @@ TEST_F(resuming_peers, client_goes_on_with_its_token_over_tls) {
   connect("tls://127.0.0.1:" + std::to_string(network.port()), it->server_url(), by_token, {});
   talk([&] { return network.faults() < k_many / 20; });
   EXPECT_GE(it->stats().resumable.resumed, 1u);
+}
+
+TEST_F(resuming_peers, bulk_both_ways_survives_a_thousand_cuts_with_what_is_set_by_default) {
+  gateway::settings with;
+  with.clients.resume.kind = gateway::resume_kind::snet;
+  open_gateway(with);
+  auto& network = bulky_network(it->client_url());
+  connect("tcp://127.0.0.1:" + std::to_string(network.port()), it->server_url(), by_default(gateway_resume::snet), {});
+  talk_in_bulk(network, k_many);
+  EXPECT_GE(it->stats().resumable.resumed, k_many / 2);
+  EXPECT_EQ(it->stats().resumable.made, 1u);
+}
+
+TEST_F(resuming_peers, bulk_both_ways_survives_cuts_of_both_ends_by_token_with_what_is_set_by_default) {
+  const test::tls_authority authority;
+  authority.issue(dir.file("host"), {});
+  gateway::settings with;
+  with.clients.url = "tls://127.0.0.1:0?tls_certificate=" + dir.file("host");
+  with.servers.url = "tls://127.0.0.1:0?tls_certificate=" + dir.file("host");
+  with.clients.resume.kind = with.servers.resume.kind = gateway::resume_kind::token;
+  open_gateway(with);
+  auto& clients = bulky_network(it->client_url());
+  auto& servers = bulky_network(it->server_url());
+  auto by_token = by_default(gateway_resume::token);
+  by_token.link.tls_ca = dir.file("host") + ".ca";
+  connect("tls://127.0.0.1:" + std::to_string(clients.port()), "tls://127.0.0.1:" + std::to_string(servers.port()),
+          by_token, by_token);
+  talk_in_bulk(clients, k_many / 10);
+  EXPECT_GE(asking.stats().resumed, k_many / 20);
+  EXPECT_GE(serving.stats().resumed, k_many / 20);
+  EXPECT_EQ(it->stats().resumable.made, 2u);
+}
+
+TEST_F(resuming_peers, client_that_closes_in_order_is_gone_at_once) {
+  const test::tls_authority authority;
+  authority.issue(dir.file("host"), {});
+  gateway::settings with;
+  with.clients.url = "tls://127.0.0.1:0?tls_certificate=" + dir.file("host");
+  with.clients.resume = snet();
+  with.clients.resume.kind = gateway::resume_kind::token;
+  with.clients.resume.wait = 1h;
+  open_gateway(with);
+  auto by_token = resuming(gateway_resume::token);
+  by_token.link.tls_ca = dir.file("host") + ".ca";
+  connect(it->client_url(), it->server_url(), by_token, {});
+  int rounds = 0;
+  talk([&] { return ++rounds < 20; });
+  std::optional<error_code> closed;
+  asking.async_close([&](error_code how) { closed = how; });
+  ASSERT_TRUE(turn([&] { return closed && it->stats().clients == 0; }, "the end of both"));
+  EXPECT_FALSE(*closed) << closed->message();
+  ASSERT_TRUE(turn([&] { return there.state() == channel_state::closed; }, "the end at the service"));
+  EXPECT_EQ(it->stats().resumable.refused, 0u) << "it does not come again";
+  EXPECT_EQ(it->stats().breaches, 0u);
 }
 
 TEST_F(resuming_peers, ping_without_an_answer_starts_another_connection_at_once) {

@@ -8,86 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "gateway/gateway.hpp"
-#include "testing/tcp_by_hand.hpp"
-#include "testing/watchdog.hpp"
+#include "testing/gateway_peers.hpp"
 
 namespace ferry {
 namespace {
 
-using test::run_until;
-
-constexpr const char* k_key = "sekrit";
-
-struct outcome {
-  std::optional<error_code> code;
-  channel got;
-  auto keep() {
-    return [this](error_code failed, channel one) {
-      code = failed;
-      got = std::move(one);
-    };
-  }
-};
-
-class gateway_peers : public ::testing::Test {
- protected:
-  void open_gateway(gateway::settings with = {}) {
-    with.clients.url = "tcp://127.0.0.1:0";
-    with.servers.url = "tcp://127.0.0.1:0";
-    with.server_key = k_key;
-    auto made = gateway::service::open(where, with);
-    ASSERT_TRUE(made) << made.error().text();
-    it.emplace(std::move(*made));
-  }
-  gateway_client client(const gateway_options& with = {}) {
-    auto made = gateway_client::open(where, it->client_url(), with);
-    EXPECT_TRUE(made) << made.error().text();
-    return *made;
-  }
-  gateway_server server(std::uint32_t id, const gateway_options& with = {}) {
-    auto made = gateway_server::open(where, it->server_url(), id, k_key, with);
-    EXPECT_TRUE(made) << made.error().text();
-    std::optional<error_code> up;
-    made->async_wait_up([&](error_code code) { up = code; });
-    EXPECT_TRUE(turn([&] { return up.has_value(); }, "the login"));
-    EXPECT_FALSE(*up) << made->last_error().text();
-    return *made;
-  }
-  template <class Predicate>
-  [[nodiscard]] ::testing::AssertionResult turn(Predicate done, std::string_view awaited) {
-    return run_until(io, std::move(done), awaited);
-  }
-  /// Both ends of a new virtual connection.
-  std::pair<channel, channel> connected(gateway_peer& from, gateway_peer& to, std::uint32_t id) {
-    outcome there, here;
-    to.async_accept(there.keep());
-    from.async_dial(id, here.keep());
-    EXPECT_TRUE(turn([&] { return there.code && here.code; }, "a virtual connection"));
-    EXPECT_FALSE(*here.code) << here.code->message();
-    EXPECT_FALSE(*there.code) << there.code->message();
-    return {here.got, there.got};
-  }
-  std::string next(channel& from) {
-    std::optional<message> came;
-    EXPECT_TRUE(turn(
-        [&] {
-          auto one = from.try_receive();
-          if (one) came = std::move(*one);
-          return came || one.error() != errc::would_block;
-        },
-        "a message"));
-    return came ? std::string(came->text()) : "nothing";
-  }
-  [[nodiscard]] error end_of(channel& one) {
-    (void)turn([&] { return one.state() == channel_state::closed; }, "its end");
-    return one.last_error();
-  }
-
-  boost::asio::io_context io{1};
-  context where{io};
-  std::optional<gateway::service> it;
-};
+using test::gateway_peers;
+using test::k_peers_key;
+using dialled = test::dial_outcome;
 
 TEST_F(gateway_peers, talk_over_a_virtual_connection_and_know_whom_with) {
   open_gateway();
@@ -142,7 +70,7 @@ TEST_F(gateway_peers, server_dials_a_client_that_has_dialled_it) {
 TEST_F(gateway_peers, dial_is_refused_where_nobody_has_that_id) {
   open_gateway();
   auto asking = client();
-  outcome how;
+  dialled how;
   asking.async_dial(99, how.keep());
   ASSERT_TRUE(turn([&] { return how.code.has_value(); }, "an answer"));
   EXPECT_EQ(*how.code, errc::refused);
@@ -155,7 +83,7 @@ TEST_F(gateway_peers, dials_made_before_the_gateway_is_reached_wait_for_it) {
   serving.on_channel([](channel) {});
   auto asking = client();
   EXPECT_EQ(asking.state(), channel_state::connecting);
-  std::vector<outcome> all(20);
+  std::vector<dialled> all(20);
   for (auto& one : all) asking.async_dial(7, one.keep());
   EXPECT_EQ(asking.stats().dialling, 20u);
   ASSERT_TRUE(turn([&] { return all.back().code.has_value(); }, "the answers"));
@@ -293,7 +221,7 @@ TEST_F(gateway_peers, servers_log_in_by_hmac_where_nothing_else_is_taken) {
   ASSERT_TRUE(here.try_send("a question"));
   EXPECT_EQ(next(there), "a question");
   gateway_options by_md5;
-  for (const auto& [key, with] : {std::pair{k_key, by_md5}, {"another", by_hmac}}) {
+  for (const auto& [key, with] : {std::pair{k_peers_key, by_md5}, {"another", by_hmac}}) {
     auto wrong = gateway_server::open(where, it->server_url(), 8, key, with);
     ASSERT_TRUE(wrong);
     ASSERT_TRUE(turn([&] { return wrong->state() == channel_state::closed; }, "the refusal"));
@@ -324,13 +252,13 @@ TEST_F(gateway_peers, who_dials_a_server_that_accepts_nobody_is_closed_above_its
   few.max_arriving = 2;
   auto serving = server(7, few);
   auto asking = client();
-  std::vector<outcome> all(3);
+  std::vector<dialled> all(3);
   for (auto& one : all) asking.async_dial(7, one.keep());
   ASSERT_TRUE(turn([&] { return all[2].code.has_value(); }, "the answers"));
   EXPECT_EQ(end_of(all[2].got), errc::end_of_stream);
   EXPECT_EQ(serving.stats().arriving, 2u);
   EXPECT_EQ(serving.stats().turned_away, 1u);
-  outcome first;
+  dialled first;
   serving.async_accept(first.keep());
   ASSERT_TRUE(turn([&] { return first.code.has_value(); }, "the first of them"));
   EXPECT_FALSE(*first.code);
@@ -346,7 +274,7 @@ TEST_F(gateway_peers, take_a_stream_that_the_caller_has_made) {
     EXPECT_TRUE(turn([&] { return made != nullptr; }, "a stream"));
     return made;
   };
-  auto serving = gateway_server::on(where, stream_to(it->server_url()), 7, k_key);
+  auto serving = gateway_server::on(where, stream_to(it->server_url()), 7, k_peers_key);
   auto asking = gateway_client::on(where, stream_to(it->client_url()));
   ASSERT_TRUE(serving && asking);
   std::optional<error_code> up;

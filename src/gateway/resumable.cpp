@@ -25,8 +25,8 @@ using session::snet_stream;
 
 // The streams of one acceptor.
 struct home final : resumable_owner, std::enable_shared_from_this<home> {
-  home(asio::io_context& io_, const resume_settings& with_, std::shared_ptr<resume_counts> counted_)
-      : io(io_), with(with_), counted(std::move(counted_)), timer(io_) {}
+  home(context& where_, const resume_settings& with_, std::shared_ptr<resume_counts> counted_)
+      : where(where_), with(with_), counted(std::move(counted_)), timer(where_.io()) {}
 
   void lost(resumable_stream& who) override;
   void found(resumable_stream& who) noexcept override;
@@ -38,7 +38,7 @@ struct home final : resumable_owner, std::enable_shared_from_this<home> {
       if (const auto id = os::random_u64(); id != 0 && !all.contains(id)) return id;
   }
 
-  asio::io_context& io;
+  context& where;
   const resume_settings with;
   const std::shared_ptr<resume_counts> counted;
   std::unordered_map<std::uint64_t, resumable_stream*> all;
@@ -177,8 +177,9 @@ class resuming_guest final : public net::guest, private stream_events, public se
     auto done = std::exchange(done_, nullptr);
     if (auto fresh = machine_->take()) {
       ++home_->counted->made;
-      const auto made = std::make_shared<resumable_stream>(home_->io, home_, std::move(fresh));
+      const auto made = std::make_shared<resumable_stream>(home_->where, home_, std::move(fresh));
       home_->all.emplace(made->core().id(), made.get());
+      made->core().grow_from(home_->where.buffers(), {home_->counted, &home_->counted->histories});
       made->adopt(std::exchange(on_, nullptr), early, {});
       return done(std::shared_ptr<stream>(made));
     }
@@ -242,7 +243,7 @@ std::unique_ptr<acceptor> accept_resumable(context& where, std::unique_ptr<accep
   if (with.kind == resume_kind::off) return from;
   if (!counted) counted = std::make_shared<resume_counts>();
   const auto url = from->local_url();
-  auto at = std::make_shared<home>(where.io(), with, std::move(counted));
+  auto at = std::make_shared<home>(where, with, std::move(counted));
   return net::accept_guests(where, std::move(from), url, with.handshake_timeout,
                             std::make_shared<resuming_house>(std::move(at)));
 }

@@ -37,15 +37,26 @@ struct resume_counts {
   std::uint64_t resumed = 0;   ///< and replaced
   std::uint64_t refused = 0;   ///< handshakes that failed
   std::uint64_t given_up = 0;  ///< streams that nobody came again for
+  session::history_room histories;
 };
 
-/// What these streams are besides streams.
-class resumable {
+/// Whatever goes on with another connection when it has lost one.
+class resuming {
  public:
-  [[nodiscard]] virtual bool is_waiting() const noexcept = 0;
   /// Gives up the connection for another one, or does not wait any longer before it tries to get one. @return false: it
   /// is broken, or closed
   virtual bool renew() noexcept = 0;
+  /// How often it has gone on so.
+  [[nodiscard]] virtual std::uint64_t resumed() const noexcept = 0;
+
+ protected:
+  ~resuming() = default;
+};
+
+/// What these streams are besides streams.
+class resumable : public resuming {
+ public:
+  [[nodiscard]] virtual bool is_waiting() const noexcept = 0;
 
  protected:
   ~resumable() = default;

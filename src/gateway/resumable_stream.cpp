@@ -25,15 +25,15 @@ void resumable_connection::on_writable() {
 void resumable_stream::adopt(std::shared_ptr<resumable_connection> on, bytes early,
                              const session::snet_stream::replay& lacking) {
   if (on_) std::exchange(on_, nullptr)->close();
+  ++adopted_;
   on_ = std::move(on);
   on_->user = this;
   peer_ = on_->below->peer();
   if (peer_.tls) certificate_ = peer_.tls->certificate_sha256;
   early_.assign(early.begin(), early.end());
-  owed_.assign(lacking.first.begin(), lacking.first.end());
-  owed_.insert(owed_.end(), lacking.second.begin(), lacking.second.end());
-  owed_begin_ = 0;
-  waits_below_ = false;
+  owe_nothing();
+  again_ = lacking.first.size() + lacking.second.size();
+  core_->settle(again_);
   home_->found(*this);
   if (into_) read_on();
   if (push() && writable_wanted_) tell_later();
@@ -43,10 +43,15 @@ void resumable_stream::lose() noexcept {
   if (!on_) return;
   std::exchange(on_, nullptr)->close();
   early_.clear();
-  owed_.clear();
-  owed_begin_ = 0;
-  waits_below_ = false;
+  owe_nothing();
   home_->lost(*this);
+}
+
+// Both ends have ended, and TLS says that it was the peer who did: then the stream is over. Else another connection may
+// come.
+void resumable_stream::ended(const error& why) {
+  if (ending_ && peer_.tls && !owes() && why == errc::end_of_stream) return give_up(why);
+  lose();
 }
 
 bool resumable_stream::renew() noexcept {
@@ -74,10 +79,10 @@ result<std::size_t> resumable_stream::try_read(mutable_bytes into) noexcept {
   if (fault_) return *fault_;
   if (!on_) return errc::would_block;
   auto came = on_->below->try_read(into);
-  if (came) core_->receive(into.first(*came));
+  if (came) received(into.first(*came));
   if (came || came.error() == errc::would_block) return came;
-  lose();
-  return errc::would_block;
+  ended(came.error());
+  return fault_ ? *fault_ : error(errc::would_block);
 }
 
 result<std::size_t> resumable_stream::try_write(std::span<const bytes> from) noexcept {
@@ -107,7 +112,7 @@ void resumable_stream::async_read(mutable_bytes into) {
 
 void resumable_stream::async_wait_writable() {
   writable_wanted_ = true;
-  if (fault_ || (on_ && owed_.empty())) tell_later();
+  if (fault_ || (on_ && !owes())) tell_later();
 }
 
 result<void> resumable_stream::shutdown_write() {
@@ -139,29 +144,66 @@ std::size_t resumable_stream::take_early(mutable_bytes into) noexcept {
   const auto size = std::min(into.size(), early_.size());
   std::memcpy(into.data(), early_.data(), size);
   early_.erase(early_.begin(), early_.begin() + static_cast<std::ptrdiff_t>(size));
-  core_->receive(into.first(size));
+  received(into.first(size));
   return size;
+}
+
+void resumable_stream::received(mutable_bytes what) noexcept {
+  core_->receive(what);
+  if (core_->has_grown() && !owes()) core_->heard(std::chrono::steady_clock::now());
+}
+
+void resumable_stream::owe_nothing() noexcept {
+  again_ = 0;
+  owed_.clear();
+  owed_begin_ = 0;
+  waits_below_ = false;
+  ends_ = false;
 }
 
 // @return true: all that was owed is on its way, and there is a connection
 bool resumable_stream::push() noexcept {
-  while (on_ && owed_begin_ < owed_.size()) {
-    const bytes rest[] = {bytes(owed_).subspan(owed_begin_)};
-    const auto sent = on_->below->try_write(rest);
-    if (sent) {
-      owed_begin_ += *sent;
-    } else if (sent.error() == errc::would_block) {
-      if (!std::exchange(waits_below_, true)) on_->below->async_wait_writable();
-      return false;
-    } else {
-      lose();
-    }
-  }
-  if (!on_) return false;
+  if (!push_again()) return false;
+  while (owed_begin_ < owed_.size())
+    if (!push_one(bytes(owed_).subspan(owed_begin_), owed_begin_)) return false;
+  if (!on_ || ends_) return false;
   owed_.clear();
   owed_begin_ = 0;
   if (ending_) (void)on_->below->shutdown_write();
   return true;
+}
+
+// From where it lies: nothing is written to the history before all of it has gone.
+bool resumable_stream::push_again() noexcept {
+  while (again_ != 0) {
+    std::size_t sent = 0;
+    if (!push_one(core_->last(again_).first, sent)) return false;
+    again_ -= sent;
+  }
+  return true;
+}
+
+// @return false: the connection takes nothing now, or there is none
+bool resumable_stream::push_one(bytes what, std::size_t& sent) noexcept {
+  if (!on_ || ends_) return false;
+  const bytes all[] = {what};
+  const auto taken = on_->below->try_write(all);
+  if (taken) {
+    sent += *taken;
+  } else if (taken.error() == errc::would_block) {
+    if (!std::exchange(waits_below_, true)) on_->below->async_wait_writable();
+  } else if (into_) {
+    ends_ = true;
+  } else {
+    lose();
+  }
+  return static_cast<bool>(taken);
+}
+
+// It takes nothing any more. Whoever reads may have what came before that, else a peer that is cut again and again
+// might never be heard.
+void resumable_stream::end_unless_read() noexcept {
+  if (ends_ && !into_) lose();
 }
 
 // From the event loop, never from inside of a call.
@@ -180,7 +222,8 @@ void resumable_stream::tell() {
     events_->on_read(take_early(*std::exchange(into_, std::nullopt)));
   else if (events_ != nullptr && into_ && fault_)
     fail_read();
-  if (events_ != nullptr && writable_wanted_ && (fault_ || (on_ && owed_.empty()))) {
+  end_unless_read();
+  if (events_ != nullptr && writable_wanted_ && (fault_ || (on_ && !owes()))) {
     writable_wanted_ = false;
     events_->on_writable();
   }
@@ -193,10 +236,11 @@ void resumable_stream::fail_read() {
 
 void resumable_stream::on_read(result<std::size_t> outcome) {
   const auto kept = shared_from_this();
-  if (!outcome) return lose();
+  if (!outcome) return ended(outcome.error());
   const auto into = std::exchange(into_, std::nullopt);
-  core_->receive(into->first(*outcome));
+  received(into->first(*outcome));
   if (events_ != nullptr) events_->on_read(outcome);
+  end_unless_read();
 }
 
 void resumable_stream::on_writable() {

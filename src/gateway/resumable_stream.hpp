@@ -4,6 +4,7 @@
 ///
 ///     waiting --adopt--> connected --the connection breaks, lose--> waiting      any --give_up--> broken
 
+#include <ferry/context.hpp>
 #include <ferry/options.hpp>
 #include <ferry/stream.hpp>
 
@@ -59,14 +60,16 @@ class resumable_stream final : public stream,
                                private stream_events,
                                public std::enable_shared_from_this<resumable_stream> {
  public:
-  resumable_stream(boost::asio::io_context& io, std::shared_ptr<resumable_owner> owner,
-                   std::unique_ptr<session::snet_stream> core)
-      : io_(io), home_(std::move(owner)), core_(std::move(core)) {}
+  resumable_stream(context& where, std::shared_ptr<resumable_owner> owner, std::unique_ptr<session::snet_stream> core)
+      : io_(where.io()), home_(std::move(owner)), core_(std::move(core)) {
+    core_->grow_from(where.buffers());
+  }
   ~resumable_stream() override { leave(); }
 
   [[nodiscard]] session::snet_stream& core() noexcept { return *core_; }
   [[nodiscard]] bool is_waiting() const noexcept override { return on_ == nullptr && !fault_; }
   bool renew() noexcept override;
+  [[nodiscard]] std::uint64_t resumed() const noexcept override { return adopted_ == 0 ? 0 : adopted_ - 1; }
   /// Of the peer, by its fingerprint; empty: it showed none.
   [[nodiscard]] const std::string& certificate() const noexcept { return certificate_; }
 
@@ -96,9 +99,16 @@ class resumable_stream final : public stream,
 
  private:
   void leave() noexcept;
+  void ended(const error& why);
   void read_on();
   std::size_t take_early(mutable_bytes into) noexcept;
+  void received(mutable_bytes what) noexcept;
   [[nodiscard]] bool push() noexcept;
+  [[nodiscard]] bool push_again() noexcept;
+  [[nodiscard]] bool push_one(bytes what, std::size_t& sent) noexcept;
+  [[nodiscard]] bool owes() const noexcept { return again_ != 0 || !owed_.empty(); }
+  void owe_nothing() noexcept;
+  void end_unless_read() noexcept;
   void tell_later();
   void tell();
   void fail_read();
@@ -114,15 +124,18 @@ class resumable_stream final : public stream,
   peer_info peer_;
   std::string certificate_;
   std::vector<std::byte> early_;  // came with the handshake, not received yet
+  std::size_t again_ = 0;         // of the last bytes of the history, which go over this connection first
   std::vector<std::byte> owed_;   // written, not taken by the connection yet
   std::size_t owed_begin_ = 0;
   std::optional<mutable_bytes> into_;  // of the read that was asked for
   std::optional<error> fault_;
   bool waits_below_ = false;  // for room in the connection
+  bool ends_ = false;         // the connection takes nothing any more
   bool writable_wanted_ = false;
   bool ending_ = false;
   bool told_ = false;  // tell() is about to be called
   bool left_ = false;
+  std::uint64_t adopted_ = 0;  // connections
   stream_events* events_ = nullptr;
   std::shared_ptr<void> owner_;
 };

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "gateway/gateway.hpp"
+#include "gateway/pages.hpp"
 #include "session/snet_handshake.hpp"
 #include "testing/gateway_by_hand.hpp"
 
@@ -104,10 +105,11 @@ class resuming_client {
   std::string plain_;
 };
 
-class gateway_resumable : public test::gateway_service {
+class gateway_resumable : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
  protected:
   void open_resumable(settings with = {}) {
     with.clients.resume.kind = resume_kind::snet;
+    with.threads = GetParam();  // these clients are on the first one, their servers anywhere
     open(with);
   }
   resuming_client client_of(const session::snet_options& with = {}) {
@@ -118,8 +120,10 @@ class gateway_resumable : public test::gateway_service {
         io, [&] { return it->stats().resumable.broken == count; }, "the gateway to see the cut"));
   }
 };
+INSTANTIATE_TEST_SUITE_P(on_threads, gateway_resumable, ::testing::Values(1u, 3u),
+                         [](const auto& one) { return std::to_string(one.param); });
 
-TEST_F(gateway_resumable, client_goes_on_where_it_was_after_many_cuts_in_either_form) {
+TEST_P(gateway_resumable, client_goes_on_where_it_was_after_many_cuts_in_either_form) {
   for (const auto as : {form::newer, form::older})
     for (const bool encrypt : {false, true}) {
       settings with;
@@ -152,10 +156,8 @@ TEST_F(gateway_resumable, client_goes_on_where_it_was_after_many_cuts_in_either_
     }
 }
 
-TEST_F(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_its_idle_time_waits) {
-  settings with;
-  with.clients.idle_timeout = std::chrono::milliseconds(100);
-  open_resumable(with);
+TEST_P(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_its_idle_time_waits) {
+  open_resumable();
   peer& s = server(7);
   auto c = client_of();
   ASSERT_EQ(c.connect().reason(), errc{});
@@ -164,8 +166,12 @@ TEST_F(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_it
   EXPECT_EQ(s.next_command(), command::connect(1, 1));
   c.cut();
   expect_broken(1);
+  settings hasty = test::local();
+  hasty.threads = GetParam();
+  hasty.clients.idle_timeout = std::chrono::milliseconds(500);
+  it->change(hasty);
   s.send(packet(1, "while you were away"));
-  const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(250);
+  const auto later = std::chrono::steady_clock::now() + 2 * hasty.clients.idle_timeout;
   ASSERT_TRUE(run_until(
       io, [&] { return std::chrono::steady_clock::now() > later; }, "some time"));
   EXPECT_EQ(it->stats().idle, 0u);
@@ -173,7 +179,7 @@ TEST_F(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_it
   EXPECT_EQ(c.next(27), packet(1, "while you were away"));
 }
 
-TEST_F(gateway_resumable, clients_that_are_all_cut_at_once_come_again_and_each_gets_what_is_its_own) {
+TEST_P(gateway_resumable, clients_that_are_all_cut_at_once_come_again_and_each_gets_what_is_its_own) {
   open_resumable();
   peer& s = server(7);
   std::deque<resuming_client> all;
@@ -200,7 +206,7 @@ TEST_F(gateway_resumable, clients_that_are_all_cut_at_once_come_again_and_each_g
   EXPECT_EQ(it->stats().resumable.resumed, 2 * k_clients);
 }
 
-TEST_F(gateway_resumable, client_that_does_not_come_again_in_time_has_left) {
+TEST_P(gateway_resumable, client_that_does_not_come_again_in_time_has_left) {
   settings with;
   with.clients.resume.wait = std::chrono::milliseconds(30);
   open_resumable(with);
@@ -216,7 +222,7 @@ TEST_F(gateway_resumable, client_that_does_not_come_again_in_time_has_left) {
   EXPECT_EQ(c.connect(), errc::refused);
 }
 
-TEST_F(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
+TEST_P(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
   open_resumable();
   auto c = client_of();
   ASSERT_EQ(c.connect().reason(), errc{});
@@ -231,7 +237,7 @@ TEST_F(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
   EXPECT_EQ(it->stats().clients, 1u);
 }
 
-TEST_F(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forges_counts) {
+TEST_P(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forges_counts) {
   open_resumable();
   auto c = client_of();
   ASSERT_EQ(c.connect().reason(), errc{});
@@ -265,9 +271,9 @@ TEST_F(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forg
   EXPECT_EQ(other.next(9), wire(command::ping()));
 }
 
-TEST_F(gateway_resumable, client_that_lacks_more_than_the_history_holds_is_refused) {
+TEST_P(gateway_resumable, client_that_lacks_more_than_the_history_holds_is_refused) {
   settings with;
-  with.clients.resume.stream.history_bytes = 1000;
+  with.clients.resume.stream.history_bytes = with.clients.resume.stream.history_limit = 1000;
   open_resumable(with);
   peer& s = server(7);
   auto c = client_of(with.clients.resume.stream);
@@ -284,7 +290,38 @@ TEST_F(gateway_resumable, client_that_lacks_more_than_the_history_holds_is_refus
   EXPECT_EQ(s.next_command(), command::close(1));
 }
 
-TEST_F(gateway_resumable, handshakes_that_mean_nothing_or_last_too_long_end) {
+TEST_P(gateway_resumable, history_grows_no_further_than_all_of_them_may) {
+  settings with;
+  with.clients.resume.stream.history_bytes = 1000;
+  with.history_memory = 50'000;
+  open_resumable(with);
+  peer& s = server(7);
+  auto c = client_of(with.clients.resume.stream);
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::dial(7)));
+  EXPECT_EQ(c.next(17), wire(command::accept(1, 7)));
+  EXPECT_EQ(s.next_command(), command::connect(1, 1));
+  s.send(packet(1, std::string(5000, 'x')));
+  ASSERT_TRUE(run_until(
+      io, [&] { return it->stats().resumable.histories.taken != 0; }, "a history that grows"));
+  EXPECT_EQ(it->stats().resumable.histories.refused, 0u);
+  s.send(packet(1, std::string(100'000, 'x')));
+  ASSERT_TRUE(run_until(
+      io, [&] { return it->stats().resumable.histories.refused != 0; }, "the limit"));
+  EXPECT_LE(it->stats().resumable.histories.taken, 50'000u);
+  const auto shown = page_of("/metrics", *it).body;
+  for (const char* name : {"ferry_gateway_history_bytes ", "ferry_gateway_history_refused_total "}) {
+    EXPECT_NE(shown.find(std::string("\n") + name), shown.npos) << name;
+    EXPECT_EQ(shown.find(name + std::string("0\n")), shown.npos) << name;
+  }
+  c.cut();
+  EXPECT_EQ(c.connect(), errc::refused) << "it lacks more than is kept";
+  EXPECT_EQ(s.next_command(), command::close(1));
+  EXPECT_TRUE(run_until(
+      io, [&] { return it->stats().resumable.histories.taken == 0; }, "what it took to be given back"));
+}
+
+TEST_P(gateway_resumable, handshakes_that_mean_nothing_or_last_too_long_end) {
   settings with;
   with.clients.resume.handshake_timeout = std::chrono::milliseconds(50);
   open_resumable(with);

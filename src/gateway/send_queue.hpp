@@ -20,6 +20,9 @@ class send_queue {
   /// Of which not every byte was sent.
   [[nodiscard]] std::size_t packets() const noexcept { return packets_; }
 
+  /// Bytes of the pool that it has.
+  [[nodiscard]] std::size_t taken() const noexcept { return buffer_.capacity(); }
+
   /// @param data  that many whole packets @return false: the pool gives no room
   [[nodiscard]] bool append(buffer_pool& pool, bytes data, std::size_t packets) noexcept {
     if (buffer_.capacity() - end_ < data.size() && !make_room(pool, data.size())) return false;

@@ -40,6 +40,7 @@ struct settings {
   std::uint32_t threads = 1;              ///< that it runs on, 1 .. k_most_threads
   std::uint32_t max_packet = 512 * 1024;  ///< largest `length` of a packet
   bool reuse_port = false;                ///< several gateways may listen on one port
+  duration spin = duration::zero();       ///< how long each thread looks for more before it sleeps
   side_settings clients{.url = "tcp://*:0"};
   side_settings servers{.url = "tcp://*:0",
                         .buffer_size = 65536,
@@ -58,7 +59,11 @@ struct settings {
   bool connect_address = false;                      ///< Connect tells a server the address of the client that dials
   duration login_timeout = std::chrono::seconds(5);  ///< for that
   bool unpredictable_numbers = false;                ///< of virtual connections; else they count from 1
+  std::uint32_t first_client = 1;                    ///< ID where counting clients begins
+  std::uint32_t first_connection = 1;                ///< number where counting virtual connections begins
+  std::uint32_t last_connection = UINT32_MAX;        ///< and after which it begins again; half of them at a time
   overflow when_full = overflow::close;
+  std::uint64_t history_memory = 2ull << 30;  ///< bytes that the histories of resumable streams grow by, all together
 };
 
 }  // namespace ferry::gateway

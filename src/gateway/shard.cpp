@@ -4,6 +4,8 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 
+#include "codec/gateway_leave.hpp"
+#include "gateway/reconfigure.hpp"
 #include "os/random.hpp"
 
 namespace ferry::gateway {
@@ -13,9 +15,12 @@ namespace asio = boost::asio;
 using session::gateway_role;
 
 constexpr std::size_t k_large_buffer = 256 * 1024;
+constexpr auto k_late = std::chrono::milliseconds(50);  // of a look at the time; then it waits as long once more
+constexpr auto k_most_grace = std::chrono::seconds(1);  // but no longer
+constexpr duration k_stuck = std::chrono::seconds(1);   // who takes nothing for so long does not read
 
 session::virtual_connection_limits limits_of(const settings& with) {
-  return {with.client_max_conn, with.max_connections, with.max_members};
+  return {with.client_max_conn, most_connections(with), with.max_members};
 }
 
 std::vector<server_key> keys_of(const settings& with) {
@@ -24,31 +29,6 @@ std::vector<server_key> keys_of(const settings& with) {
 
 std::size_t large_size_of(const settings& with) {
   return std::max(k_large_buffer, 2 * std::max(with.clients.buffer_size, with.servers.buffer_size));
-}
-
-// What members were made with. @return the names of what has changed
-std::vector<std::string> keep_what_cannot_change(settings& next, const settings& now) {
-  std::vector<std::string> left;
-  const auto keep = [&left](auto& of_next, const auto& of_now, std::string name, bool same) {
-    if (!same) left.push_back(std::move(name));
-    of_next = of_now;
-  };
-  for (const auto side : {&settings::clients, &settings::servers}) {
-    const std::string of = side == &settings::clients ? "client-" : "server-";
-    auto& one = next.*side;
-    const auto& old = now.*side;
-    keep(one.url, old.url, of + "addr", one.url == old.url);
-    keep(one.options, old.options, of + "options", one.options == old.options);
-    keep(one.buffer_size, old.buffer_size, of + "buffer-size", one.buffer_size == old.buffer_size);
-    keep(one.resume, old.resume, of + "snet-...", one.resume == old.resume);
-  }
-  keep(next.max_packet, now.max_packet, "max-packet", next.max_packet == now.max_packet);
-  keep(next.check, now.check, "client-check-...", next.check == now.check);
-  keep(next.threads, now.threads, "threads", next.threads == now.threads);
-  keep(next.reuse_port, now.reuse_port, "reuse-port", next.reuse_port == now.reuse_port);
-  keep(next.unpredictable_numbers, now.unpredictable_numbers, "unpredictable-numbers",
-       next.unpredictable_numbers == now.unpredictable_numbers);
-  return left;
 }
 
 }  // namespace
@@ -66,12 +46,7 @@ shard::shard(context& where, const settings& with, std::shared_ptr<commons> shar
       clients_{with.clients.idle_timeout, {}},
       servers_{with.servers.idle_timeout, {}},
       doors_(where, *this),
-      watch_(where.io()) {
-  listed_ = where_.metrics().add({"ferry_gateway_forward_nanoseconds",
-                                  {},
-                                  "Time from the first packet of a turn until all that came in it was sent."},
-                                 std::shared_ptr<const histogram>(forward_latency_));
-}
+      watch_(where.io()) {}
 
 result<void> shard::listen(const shard* first) {
   const doors* const beside = first == nullptr ? nullptr : &first->doors_;
@@ -93,11 +68,15 @@ void shard::close() noexcept {
   finished_ = nullptr;
 }
 
-void shard::stop(time_point at, std::function<void()> done) {
+void shard::stop(time_point at, std::function<void()> done, leaving how) {
   finished_ = std::move(done);
   doors_.close();
   table_.stop_dials();
   stop_at_ = at;
+  leave_one_by_one_ = how == leaving::one_by_one;
+  if (leave_one_by_one_)
+    for (const auto& [who, kept] : members_)
+      if (who->connections() == 0) let_leave(*who);
   look_whether_stopped(std::chrono::steady_clock::now());
   watch_until(at);
 }
@@ -126,7 +105,8 @@ void shard::add_members(std::vector<member_view>& made, std::size_t most) const 
     for (const member* const one : in->all) {
       if (made.size() >= most) return;
       made.push_back({one->role(), one->id(), one->address(), one->connections(), one->waiting_packets(),
-                      one->waiting_bytes(), now - one->last_heard, one->is_between_connections()});
+                      one->waiting_bytes(), now - one->last_heard, one->blocked.total(now), one->held.total(now),
+                      one->is_between_connections()});
     }
 }
 
@@ -139,9 +119,9 @@ std::pair<std::uint64_t, std::uint64_t> shard::waiting() const {
   return sum;
 }
 
-std::vector<std::string> shard::change(const settings& with) {
+void shard::change(const settings& with) {
   auto next = with;
-  auto left = keep_what_cannot_change(next, settings_);
+  (void)keep_until_next_start(next, settings_);
   settings_ = std::move(next);
   keys_ = keys_of(settings_);
   shared_->set_limits(settings_);
@@ -150,12 +130,12 @@ std::vector<std::string> shard::change(const settings& with) {
   clients_.limit = settings_.clients.idle_timeout;
   servers_.limit = settings_.servers.idle_timeout;
   watch_until(std::chrono::steady_clock::now());
-  return left;
 }
 
 // member_owner
 
 bool shard::arrived(member& who, std::uint32_t id) {
+  auto* const before = static_cast<member*>(table_.find(gateway_role::server, id));
   if (const auto added = table_.add_server(who, id); !added) {
     ++counts_.turned_away;
     doom(who, added.error());
@@ -166,6 +146,7 @@ bool shard::arrived(member& who, std::uint32_t id) {
   servers_.all.splice(servers_.all.end(), proving_.all, who.place);
   who.home = &servers_.all;
   note_watch(servers_, who);
+  dials_go_to_another(before, id);
   log(log_level::info, [&] { return "server " + std::to_string(id) + " is there"; });
   return true;
 }
@@ -180,8 +161,15 @@ result<login_outcome> shard::check(bytes login, const codec::gateway::challenge&
 }
 
 result<session::gateway_member*> shard::sort(member& from, const codec::gateway::packet& what) {
+  const auto& side = from.role() == gateway_role::client ? settings_.clients : settings_.servers;
+  if (side.resume.kind == resume_kind::token && codec::gateway::is_leave(what)) {
+    let_leave(from);
+    return nullptr;
+  }
   talking_ = &from;
-  return table_.on_packet(from, what, *this);
+  auto whom = table_.on_packet(from, what, *this);
+  talking_ = nullptr;
+  return whom;
 }
 
 bool shard::forward(member& from, session::gateway_member& to, bytes packets, std::size_t count) {
@@ -197,18 +185,28 @@ bool shard::forward(member& from, session::gateway_member& to, bytes packets, st
     too_slow(who);
     return true;
   }
-  count_forwarded(count, packets.size());
+  count_forwarded(from.role(), count, packets.size());
   return true;
 }
 
-void shard::count_forwarded(std::size_t packets, std::size_t bytes_of_them) noexcept {
+void shard::count_forwarded(gateway_role from, std::size_t packets, std::size_t bytes_of_them) noexcept {
   counts_.forwarded += packets;
   counts_.forwarded_bytes += bytes_of_them;
+  if (from != gateway_role::server) return;
+  counts_.forwarded_from_servers += packets;
+  counts_.forwarded_bytes_from_servers += bytes_of_them;
 }
 
 void shard::wait_in(std::vector<member*>& where, member& who) {
   who.waits_in = &where;
+  who.held.begin();
   where.push_back(&who);
+}
+
+void shard::all_go_on(std::vector<member*>& waiting) {
+  for (member* const one : std::exchange(waiting, {})) one->go_on();
+  // Whoever is the first to wait again has used up the room: the next time it comes last.
+  if (!waiting.empty()) std::rotate(waiting.begin(), waiting.begin() + 1, waiting.end());
 }
 
 void shard::doom(member& who, error why) {
@@ -223,6 +221,20 @@ void shard::doom(member& who, error why) {
   who.doom();
   doomed_.push_back(&who);
   run_later();
+}
+
+// Who does not read pays for the memory that waits for it, not whoever happens to need some next.
+bool shard::make_room(const member& asking) {
+  const auto now = std::chrono::steady_clock::now();
+  member* most = nullptr;
+  for (const auto& [who, kept] : members_)
+    if (!who->is_doomed() && who->stuck(now) >= k_stuck && who->memory() > (most == nullptr ? 0 : most->memory()))
+      most = who;
+  if (most == nullptr || most == &asking) return false;
+  ++counts_.slow;
+  doom(*most, error(errc::no_memory, "it does not read, and the memory that waits for it is needed"));
+  most->drop_queue();
+  return true;
 }
 
 void shard::flush_later(member& who) {
@@ -245,7 +257,11 @@ void shard::tell(session::gateway_member& to, const codec::gateway::command& wha
   // Only a client that dials makes the gateway tell a server Connect.
   if (settings_.connect_address && what.type == command_type::connect && who.role() == gateway_role::server)
     address = far_address_ ? std::string(*far_address_) : talking_->address().substr(0, member::k_most_more);
-  if (!who.send(what, as_bytes(address))) too_slow(who);
+  // What others make a server hear is no fault of its own, and has an end: while it has no room, dials to it wait.
+  const bool by_others = who.role() == gateway_role::server && talking_ != &who;
+  if (!who.send(what, as_bytes(address), by_others)) too_slow(who);
+  if (leave_one_by_one_ && (what.type == command_type::close || what.type == command_type::refuse))
+    may_leave_.push_back(&who);
 }
 
 void shard::too_slow(member& who) {
@@ -260,14 +276,20 @@ void shard::not_come(const std::string& url, const error& why) {
   log(log_level::warn, [&] { return why.text().starts_with(url) ? why.text() : url + ": " + why.text(); });
 }
 
+// Counts somebody who comes, until commons::gone().
+bool shard::may_come(gateway_role role, const std::string& address) {
+  const auto may = shared_->came(role, address, std::chrono::steady_clock::now());
+  if (may) return true;
+  ++counts_.turned_away;
+  log(log_level::debug, [&] { return "turned away: " + may.error().text(); });
+  return false;
+}
+
 void shard::welcome(gateway_role role, std::shared_ptr<stream> carrier) {
   const bool client = role == gateway_role::client;
   auto from = address_of(carrier->peer().address);
-  if (const auto may = shared_->came(role, from, std::chrono::steady_clock::now()); !may) {
-    ++counts_.turned_away;
-    log(log_level::debug, [&] { return "turned away: " + may.error().text(); });
-    return carrier->close();
-  }
+  const bool counted = client && !settings_.check.command.empty();  // at the gate
+  if (!counted && !may_come(role, from)) return carrier->close();
   auto made = std::make_shared<member>(*this, std::move(carrier), client ? settings_.clients : settings_.servers);
   made->counted_as = std::move(from);
   auto& in = client ? clients_ : proving_;
@@ -311,18 +333,36 @@ void shard::run_now() {
     for (member* const one : flushing_) {
       if (one == nullptr) continue;
       one->flush_noted = false;
+      ++counts_.batches;
       one->flush();
     }
     flushing_.clear();
+    for (member* const one : std::exchange(may_leave_, {}))
+      if (one->connections() == 0) let_leave(*one);
   }
   for (const auto& one : neighbours_)
     if (one) publish(*one);
+  const auto now = std::chrono::steady_clock::now();
   if (counts_.forwarded != forwarded_before_) {
     forwarded_before_ = counts_.forwarded;
-    forward_latency_->record(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - turn_began_).count()));
+    forward_latency_.record(static_cast<std::uint64_t>((now - turn_began_).count()));
   }
   later_ = false;
-  if (stop_at_) look_whether_stopped(std::chrono::steady_clock::now());
+  if (settings_.spin > duration::zero()) {
+    busy_until_ = now;
+    if (!std::exchange(awake_, true)) stay_awake();
+  }
+  if (stop_at_) look_whether_stopped(now);
+}
+
+// While something is posted an event loop looks for what has come, and goes on.
+void shard::stay_awake() {
+  asio::post(where_.io(), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->closed_) return;
+    self->awake_ = std::chrono::steady_clock::now() - self->busy_until_ < self->settings_.spin;
+    if (self->awake_) self->stay_awake();
+  });
 }
 
 void shard::end(member& who) {
@@ -335,11 +375,20 @@ void shard::end(member& who) {
                 who.home == &proving_.all);
   table_.remove(who, *this);
   std::replace(to_flush_.begin(), to_flush_.end(), &who, static_cast<member*>(nullptr));
+  std::erase(may_leave_, &who);
   if (who.waits_in != nullptr) std::erase(*who.waits_in, &who);
   forget_holds(who);
+  for (const auto& [through, number] : std::exchange(who.held_far, {}))
+    if (number == 0) note(*through, {.what = batch::kind::has_room, .remote = who.id()});
   const auto waiting = std::exchange(who.held_back, {});
   who.close();
   for (member* const one : waiting) one->go_on();
+}
+
+void shard::let_leave(member& who) {
+  if (who.is_doomed()) return;
+  who.end();
+  doom(who, errc::end_of_stream);
 }
 
 void shard::note_watch(watched& in, member& who) {
@@ -358,29 +407,33 @@ void shard::watch_until(time_point when) {
 }
 
 void shard::look_at_time() {
-  watch_end_.reset();
+  const auto due = std::exchange(watch_end_, std::nullopt).value_or(time_point{});
   if (closed_) return;  // the timer had run out before it was cancelled
   const auto now = std::chrono::steady_clock::now();
+  // This thread was busy, or did not run: what came meanwhile, and was not read, is no silence.
+  if (now - due > k_late && !std::exchange(looked_late_, true))
+    return watch_until(now + std::min<duration>(now - due, k_most_grace));
+  looked_late_ = false;
   for (auto* in : {&proving_, &clients_, &servers_}) {
     if (in->limit <= duration::zero()) continue;
     const auto limit = std::min(in->limit, k_longest_wait);
-    std::vector<member*> between;
+    std::vector<member*> excused;
     for (member* const one : in->all) {
       if (one->last_heard + limit > now) {
         watch_until(one->last_heard + limit);
         break;
       }
       if (one->is_doomed()) continue;
-      if (one->is_between_connections()) {  // its stream has a time of its own for that
-        between.push_back(one);
+      if (one->is_between_connections() || one->is_held()) {  // the one has a time of its own, the other is not read
+        excused.push_back(one);
         continue;
       }
       ++counts_.idle;
       doom(*one, in == &proving_ ? error(errc::timeout, "it did not log in in time")
                                  : error(errc::idle, "nothing came for the idle time"));
     }
-    for (member* const one : between) heard(*one);
-    if (!between.empty()) watch_until(now + limit);
+    for (member* const one : excused) heard(*one);
+    if (!excused.empty()) watch_until(now + limit);
   }
   if (!stop_at_) return;
   look_whether_stopped(now);

@@ -5,7 +5,6 @@
 /// Everything runs on the thread of its context's io_context, except where a member says otherwise.
 
 #include <ferry/context.hpp>
-#include <ferry/metrics.hpp>
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
@@ -39,7 +38,7 @@ class shard final : public member_owner,
   [[nodiscard]] result<void> listen(const shard* first);
   void close() noexcept;
   /// Dials are refused already, or this is the only one. `done` is called from the event loop, when all is closed.
-  void stop(time_point at, std::function<void()> done);
+  void stop(time_point at, std::function<void()> done, leaving how);
   /// The last virtual connection may have ended. Thread safety: from any thread.
   void look_soon();
 
@@ -48,8 +47,9 @@ class shard final : public member_owner,
   /// Adds to `made` until it has `most`.
   void add_members(std::vector<member_view>& made, std::size_t most) const;
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> waiting() const;
+  [[nodiscard]] const latency_buckets& forward_latency() const noexcept { return forward_latency_; }
   [[nodiscard]] bool is_stopping() const noexcept { return stop_at_.has_value(); }
-  std::vector<std::string> change(const settings& with);
+  void change(const settings& with);
   [[nodiscard]] context& where() const noexcept { return where_; }
 
   // member_owner
@@ -58,12 +58,18 @@ class shard final : public member_owner,
   void heard(member& who) override;
   [[nodiscard]] result<login_outcome> check(bytes login, const codec::gateway::challenge& asked) override;
   result<session::gateway_member*> sort(member& from, const codec::gateway::packet& what) override;
+  bool must_wait(member& from, bytes command) override;
   bool forward(member& from, session::gateway_member& to, bytes packets, std::size_t count) override;
   void doom(member& who, error why) override;
   void flush_later(member& who) override;
   void drained(member& who) override;
+  void wrote(std::size_t batches) noexcept override {
+    ++counts_.writes;
+    counts_.batches += batches;
+  }
   [[nodiscard]] const settings& with() const noexcept override { return settings_; }
   [[nodiscard]] buffer_pool& buffers() noexcept override { return where_.buffers(); }
+  [[nodiscard]] bool make_room(const member& asking) override;
   [[nodiscard]] mutable_bytes large_buffer() noexcept override { return {large_.get(), large_size_}; }
 
   // gateway_commands
@@ -71,6 +77,7 @@ class shard final : public member_owner,
   void tell(session::gateway_member& to, const codec::gateway::command& what) override;
   void dial_through(session::gateway_member& to, std::uint32_t number, std::uint32_t from,
                     std::uint32_t remote) override;
+  bool takes_dial(session::gateway_member& to) override;
 
  private:
   // Those of whom something must come in time, whoever has been silent longest first.
@@ -88,11 +95,15 @@ class shard final : public member_owner,
     shard* who = nullptr;
     remote_members clients, servers;
     std::unique_ptr<batch> open;              // that is being written
-    std::atomic<std::size_t> on_the_way = 0;  // bytes that it has not taken; it counts them down
+    std::atomic<std::size_t> on_the_way = 0;  // weight of what it has not taken; it counts it down
     mailbox spent;                            // what it gives back
-    std::unique_ptr<batch> spare;
+    std::vector<std::unique_ptr<batch>> spares;
+    std::size_t spare_bytes = 0;
     std::vector<member*> held_back;  // ours who wait until it has taken what is on the way
     bool asked_for_room = false;
+    std::unordered_map<std::uint32_t, std::vector<member*>> full;  // servers there, and ours who would dial them
+
+    [[nodiscard]] std::unique_ptr<batch> next_batch();
   };
 
   template <class Text>
@@ -103,12 +114,20 @@ class shard final : public member_owner,
   [[nodiscard]] bool has_connections() const { return is_alone() ? table_.size() != 0 : shared_->has_connections(); }
 
   void too_slow(member& who);
-  void count_forwarded(std::size_t packets, std::size_t bytes_of_them) noexcept;
-  void wait_in(std::vector<member*>& where, member& who);
+  void count_forwarded(session::gateway_role from, std::size_t packets, std::size_t bytes_of_them) noexcept;
+  static void wait_in(std::vector<member*>& where, member& who);
+  static void all_go_on(std::vector<member*>& waiting);
 
   // door_owner
   void came(session::gateway_role role, std::shared_ptr<stream> who) override { welcome(role, std::move(who)); }
   void not_come(const std::string& url, const error& why) override;
+  bool enter(const stream& who) override {
+    return may_come(session::gateway_role::client, address_of(who.peer().address));
+  }
+  void leave(const stream& who) override {
+    shared_->gone(session::gateway_role::client, address_of(who.peer().address), false);
+  }
+  [[nodiscard]] bool may_come(session::gateway_role role, const std::string& address);
   void welcome(session::gateway_role role, std::shared_ptr<stream> carrier);
 
   // gateway_directory
@@ -122,7 +141,10 @@ class shard final : public member_owner,
   // What waits for the end of a turn of the event loop, so that what came for one member goes in one write.
   void run_later();
   void run_now();
+  void stay_awake();
   void end(member& who);
+  // Somebody without a virtual connection, at once.
+  void let_leave(member& who);
 
   // Time.
   void note_watch(watched& in, member& who);
@@ -130,10 +152,18 @@ class shard final : public member_owner,
   void look_at_time();
   void look_whether_stopped(time_point now);
 
+  // Dials that wait: shard_dials.cpp.
+  [[nodiscard]] static bool takes_dials(member& who);
+  [[nodiscard]] bool must_wait_over(neighbour& over, member& from, std::uint32_t id);
+  void say_if_full(remote_members& dialling, std::uint32_t server);
+  void dials_go_on(std::uint32_t server);
+  void dials_go_to_another(member* before, std::uint32_t server);
+
   // Other threads: shard_hand_over.cpp.
   void note(session::gateway_member& to, batch::note what, bytes data = {});
   void publish(neighbour& to);
   bool hand_over(member& from, remote_members& to, bytes packets, std::size_t count);
+  bool waits_for_thread(neighbour& over, member& from);
   void take_inbox();
   void hear(neighbour& from, const batch& what);
   void deliver(remote_members& from, bytes packets);
@@ -147,7 +177,7 @@ class shard final : public member_owner,
   std::vector<server_key> keys_;
   std::shared_ptr<commons> shared_;
   std::size_t index_;
-  const member* talking_ = nullptr;              // whose packet the table is shown
+  const member* talking_ = nullptr;              // whose packet the table is shown; null: it is shown none
   std::optional<std::string_view> far_address_;  // of who dialled on another thread, while the table is told
   session::virtual_connections table_;
   std::unique_ptr<std::byte[]> large_;
@@ -155,16 +185,20 @@ class shard final : public member_owner,
   watched proving_, clients_, servers_;
   std::unordered_map<member*, std::shared_ptr<member>> members_;
   std::vector<member*> to_flush_, flushing_, doomed_, to_go_on_;
+  std::vector<member*> may_leave_;  // if they have no virtual connection; while `leave_one_by_one_`
   bool later_ = false;
+  bool awake_ = false;       // looks for more, and does not sleep
   time_point turn_began_{};  // when the first of a turn was noted
+  time_point busy_until_{};  // the end of the last turn
   std::uint64_t forwarded_before_ = 0;
-  std::shared_ptr<histogram> forward_latency_ = std::make_shared<histogram>();
-  metric_registration listed_;
+  latency_buckets forward_latency_;
   bool closed_ = false;
+  bool leave_one_by_one_ = false;
   counts counts_;
   doors doors_;
   boost::asio::steady_timer watch_;
   std::optional<time_point> watch_end_;
+  bool looked_late_ = false;  // and waits for what has come meanwhile
   std::optional<time_point> stop_at_;
   std::function<void()> finished_;
   std::vector<std::unique_ptr<neighbour>> neighbours_;  // by index, of this one null; empty: there is no other

@@ -10,10 +10,12 @@ namespace {
 
 using session::gateway_role;
 
-// Bytes on the way to one other thread; then nobody is read who sends there, until that thread has taken them. It never
-// waits for anybody, so that takes as long as it is busy.
+// Weight of what is on the way to one other thread; then nobody is read who sends or dials there, until that thread has
+// taken it. It never waits for anybody, so that takes as long as it is busy.
 constexpr std::size_t k_most_on_the_way = 1u << 20;
 constexpr std::size_t k_large_batch = 128 * 1024;  // handed over at once, not at the end of the turn
+constexpr std::size_t k_most_spares = 64;          // batches, and as many bytes as may be on the way
+constexpr std::size_t k_first_bytes = 4096, k_first_notes = 64;
 
 constexpr gateway_role other(gateway_role role) noexcept {
   return role == gateway_role::client ? gateway_role::server : gateway_role::client;
@@ -27,6 +29,7 @@ void shard::meet(const std::vector<std::shared_ptr<shard>>& all) {
     if (i == index_) continue;
     one = std::make_unique<neighbour>();
     one->who = all[i].get();
+    one->spares.reserve(k_most_spares);
     for (const auto role : {gateway_role::client, gateway_role::server}) {
       auto& members = role == gateway_role::client ? one->clients : one->servers;
       members.over = one.get();
@@ -49,24 +52,38 @@ void shard::note(session::gateway_member& to, batch::note what, bytes data) {
   what.size = data.size();
   run_later();
   if (!over.open) {
-    if (!over.spare) {
-      over.spare.reset(over.spent.take());
-      // One is enough; there are more after a turn that brought much.
-      for (batch* more = over.spare ? over.spare->next : nullptr; more != nullptr;)
-        delete std::exchange(more, more->next);
-    }
-    over.open = over.spare ? std::move(over.spare) : std::make_unique<batch>();
+    over.open = over.next_batch();
     over.open->from = index_;
     over.open->began = turn_began_;
   }
   over.open->notes.push_back(what);
   over.open->data.insert(over.open->data.end(), data.begin(), data.end());
-  if (over.open->data.size() >= k_large_batch) publish(over);
+  if (over.open->weight() >= k_large_batch) publish(over);
+}
+
+std::unique_ptr<batch> shard::neighbour::next_batch() {
+  // One that is given back brings the room that it had; what a burst needed goes.
+  for (batch* next = spent.take(); next != nullptr;) {
+    std::unique_ptr<batch> one(std::exchange(next, next->next));
+    if (spares.size() == k_most_spares || spare_bytes + one->data.capacity() > k_most_on_the_way) continue;
+    spare_bytes += one->data.capacity();
+    spares.push_back(std::move(one));
+  }
+  if (spares.empty()) {
+    auto made = std::make_unique<batch>();
+    made->notes.reserve(k_first_notes);
+    made->data.reserve(k_first_bytes);
+    return made;
+  }
+  auto last = std::move(spares.back());
+  spares.pop_back();
+  spare_bytes -= last->data.capacity();
+  return last;
 }
 
 void shard::publish(neighbour& to) {
   if (!to.open) return;
-  to.on_the_way.fetch_add(to.open->data.size(), std::memory_order_relaxed);
+  to.on_the_way.fetch_add(to.open->weight(), std::memory_order_relaxed);
   if (!to.who->inbox_.put(std::move(to.open))) return;
   boost::asio::post(to.who->where_.io(), [weak = to.who->weak_from_this()] {
     if (const auto self = weak.lock()) self->take_inbox();
@@ -76,14 +93,16 @@ void shard::publish(neighbour& to) {
 bool shard::hand_over(member& from, remote_members& to, bytes packets, std::size_t count) {
   (void)count;  // by whoever sends them on
   if (from.holds != 0) return false;
-  auto& over = *to.over;
-  const auto begun = over.open ? over.open->data.size() : 0;
-  if (over.on_the_way.load(std::memory_order_relaxed) + begun >= k_most_on_the_way) {
-    wait_in(over.held_back, from);
-    if (!std::exchange(over.asked_for_room, true)) note(to, {batch::kind::ask_for_room});
-    return false;
-  }
+  if (waits_for_thread(*to.over, from)) return false;
   note(to, {batch::kind::packets}, packets);
+  return true;
+}
+
+bool shard::waits_for_thread(neighbour& over, member& from) {
+  const auto begun = over.open ? over.open->weight() : 0;
+  if (over.on_the_way.load(std::memory_order_relaxed) + begun < k_most_on_the_way) return false;
+  wait_in(over.held_back, from);
+  if (!std::exchange(over.asked_for_room, true)) note(over.clients, {batch::kind::ask_for_room});
   return true;
 }
 
@@ -100,7 +119,7 @@ void shard::take_inbox() {
     auto& from = *neighbours_[one->from];
     if (!closed_) hear(from, *one);
     auto& there = *from.who->neighbours_[index_];
-    there.on_the_way.fetch_sub(one->data.size(), std::memory_order_relaxed);
+    there.on_the_way.fetch_sub(one->weight(), std::memory_order_relaxed);
     one->clear();
     (void)there.spent.put(std::move(one));  // nobody waits for it
   }
@@ -119,6 +138,7 @@ void shard::hear(neighbour& from, const batch& what) {
     switch (one.what) {
       case batch::kind::packets: deliver(members, data); break;
       case batch::kind::dial:
+        if (one.of == gateway_role::client) say_if_full(members, one.remote);
         far_address_ = as_text(data);
         table_.connect(members, one.number, one.from, one.remote, *this);
         far_address_.reset();
@@ -126,10 +146,12 @@ void shard::hear(neighbour& from, const batch& what) {
       case batch::kind::close: table_.close_half(members, one.number, *this); break;
       case batch::kind::hold: hold(members, one.number); break;
       case batch::kind::go_on: let_go(one.number); break;
+      case batch::kind::full: from.full.try_emplace(one.remote); break;
+      case batch::kind::has_room: dials_go_on(one.remote); break;
       case batch::kind::ask_for_room: note(members, {batch::kind::room}); break;
       case batch::kind::room:
         from.asked_for_room = false;
-        for (member* const waiting : std::exchange(from.held_back, {})) waiting->go_on();
+        all_go_on(from.held_back);
         break;
     }
   }
@@ -166,20 +188,25 @@ void shard::deliver_to(member& to, remote_members& from, std::uint32_t number, b
       note(from, {.what = batch::kind::hold, .number = number});
     }
   }
-  count_forwarded(count, packets.size());
+  count_forwarded(from.role(), count, packets.size());
 }
 
 void shard::drained(member& who) {
   for (const auto& [through, number] : std::exchange(who.held_far, {}))
-    note(*through, {.what = batch::kind::go_on, .number = number});
-  for (member* const one : std::exchange(who.held_back, {})) one->go_on();
+    if (number == 0)
+      note(*through, {.what = batch::kind::has_room, .remote = who.id()});
+    else
+      note(*through, {.what = batch::kind::go_on, .number = number});
+  all_go_on(who.held_back);
 }
 
 void shard::hold(remote_members& by, std::uint32_t number) {
   auto* const to = table_.other_end(by, number);
   if (to == nullptr) return;
   auto& who = static_cast<member&>(*to);
-  if (held_.emplace(number, &who).second) ++who.holds;
+  if (!held_.emplace(number, &who).second) return;
+  ++who.holds;
+  who.held.begin();
 }
 
 void shard::let_go(std::uint32_t number) {

@@ -4,8 +4,10 @@
 #include <limits>
 #include <utility>
 
+#include "gateway/pages.hpp"
 #include "os/operator_files.hpp"
 #include "os/process_view.hpp"
+#include "os/thread_stacks.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -38,35 +40,55 @@ std::string connections_in_log(const service& of) {
   return text;
 }
 
+std::string line_of(const os::thread_view& one) {
+  return "thread " + std::to_string(one.id) + " " + one.name + ": " + one.state +
+         (one.waits_in.empty() ? "" : " in " + one.waits_in) + ", " + std::to_string(one.user_ms) + " ms user, " +
+         std::to_string(one.kernel_ms) + " ms kernel\n";
+}
+
 std::string threads_text() {
   std::string text;
-  for (const auto& one : os::threads_of_process())
-    text += "thread " + std::to_string(one.id) + " " + one.name + ": " + one.state +
-            (one.waits_in.empty() ? "" : " in " + one.waits_in) + ", " + std::to_string(one.user_ms) + " ms user, " +
-            std::to_string(one.kernel_ms) + " ms kernel\n";
+  for (const auto& one : os::threads_of_process()) text += line_of(one);
   return text;
 }
 
-std::string connections_and_threads(const service& of) {
+std::string connections_and_stacks(const service& of) {
   auto text = head_of(of);
   for (const auto& one : of.members(std::numeric_limits<std::size_t>::max())) text += line_of(one);
-  return text + threads_text();
+  const auto stacks = os::stacks_of_threads();
+  for (const auto& one : os::threads_of_process()) {
+    text += line_of(one);
+    for (const auto& stack : stacks)
+      if (stack.id == one.id)
+        for (const auto& frame : stack.frames) text += "    " + frame + "\n";
+  }
+  return text;
 }
 
-// Who waits for whom: queues by what is in them, and how long packets were under way.
+std::string in_ms(duration what) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(what).count()) + " ms";
+}
+
+// Queues by how long they waited for their peers, then by what is in them; and how long packets were under way.
 std::string block_text(const service& of) {
   const auto now = of.stats();
   const auto [packets, bytes] = of.waiting();
   std::string text = std::to_string(packets) + " packets (" + std::to_string(bytes) + " bytes) wait; held back " +
                      std::to_string(now.held_back) + " times, closed as too slow " + std::to_string(now.slow) + "\n";
   auto all = of.members(std::numeric_limits<std::size_t>::max());
-  std::erase_if(all, [](const member_view& one) { return one.waiting_bytes == 0; });
-  std::stable_sort(all.begin(), all.end(),
-                   [](const member_view& a, const member_view& b) { return a.waiting_bytes > b.waiting_bytes; });
-  for (const auto& one : all) text += line_of(one);
-  auto samples = of.metrics();
-  std::erase_if(samples, [](const metric_sample& one) { return one.kind != metric_kind::histogram; });
-  return text + prometheus_text(samples);
+  std::erase_if(all, [](const member_view& one) {
+    return one.waiting_bytes == 0 && one.blocked == duration::zero() && one.held == duration::zero();
+  });
+  std::stable_sort(all.begin(), all.end(), [](const member_view& a, const member_view& b) {
+    return std::pair(a.blocked + a.held, a.waiting_bytes) > std::pair(b.blocked + b.held, b.waiting_bytes);
+  });
+  for (const auto& one : all) {
+    auto line = line_of(one);
+    line.pop_back();
+    text += line + "; its queue waited for it for " + in_ms(one.blocked) + ", it waited for others for " +
+            in_ms(one.held) + "\n";
+  }
+  return text + latency_text(of.forward_latency());
 }
 
 std::string memory_text(const service& of) {
@@ -79,10 +101,20 @@ std::string memory_text(const service& of) {
          std::to_string(all.mapped) + " mapped one by one); the process takes " + std::to_string(all.resident) + "\n";
 }
 
+// What pprof reads, where there is that; else what there is.
+std::string heap_text(const service& of) {
+  auto profile = os::heap_profile();
+  if (!profile.empty()) return profile;
+  return memory_text(of) +
+         "who allocated it: not known, for gperftools' heap profiler does not run (LD_PRELOAD=libtcmalloc.so.4 "
+         "HEAPPROFILE=PATH)\n" +
+         os::allocator_details();
+}
+
 }  // namespace
 
 result<std::string> report_path(const std::string& prefix, std::string_view kind) {
-  if (prefix.empty()) return error(errc::misuse, "a file is needed, and without a name (--name) it has none");
+  if (prefix.empty()) return error(errc::misuse, "a file is needed, and with an empty --name there is none");
   return prefix + "." + std::string(kind) + ".prof";
 }
 
@@ -97,10 +129,11 @@ void add_standard_commands(command_table& to, const service& of, std::string pre
               return *path + " is written";
             }});
   };
-  report("heap", "What the pool and the allocator hold", [&of] { return memory_text(of) + os::allocator_details(); });
+  report("heap", "Who allocated what is in use, or what the pool and the allocator hold",
+         [&of] { return heap_text(of); });
   report("threadcreate", "Threads of this process", threads_text);
-  report("goroutine", "All connections and threads", [&of] { return connections_and_threads(of); });
-  report("block", "What waits, for whom, and how long packets took", [&of] { return block_text(of); });
+  report("goroutine", "All connections, and the stacks of all threads", [&of] { return connections_and_stacks(of); });
+  report("block", "What waits, for whom and how long, and how long packets took", [&of] { return block_text(of); });
   to.add({"lookup gc", "", "What the pool and the allocator hold, in the log",
           [&of](command_table::words) -> result<std::string> { return memory_text(of); }});
   to.add({"connections", "", "Who is there, in the log",

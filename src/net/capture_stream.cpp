@@ -13,6 +13,7 @@
 
 #include "net/lingers.hpp"
 #include "net/posted_attempt.hpp"
+#include "net/stream_above.hpp"
 
 namespace ferry::net {
 namespace {
@@ -72,37 +73,33 @@ codec::pcap_flow flow_between(const stream& seen, flow_side own, std::uint32_t n
   return own == flow_side::client ? codec::pcap_flow(*here, *there) : codec::pcap_flow(*there, *here);
 }
 
-class capture_stream final : public stream,
-                             public lingers,
-                             private stream_events,
-                             public std::enable_shared_from_this<capture_stream> {
+class capture_stream final : public stream_above, public lingers {
  public:
-  capture_stream(context& where, std::shared_ptr<stream> below, std::shared_ptr<capture_file> file, flow_side own,
+  capture_stream(context& where, std::shared_ptr<stream> seen, std::shared_ptr<capture_file> file, flow_side own,
                  captured_protocol first)
-      : where_(where),
-        below_(std::move(below)),
+      : stream_above(std::move(seen)),
+        where_(where),
         file_(std::move(file)),
         own_(own),
-        flow_(flow_between(*below_, own, file_->next_number(), first)) {
+        flow_(flow_between(below(), own, file_->next_number(), first)) {
     if (first == captured_protocol::http) blanker_.emplace();
     file_->append(where_, [this](auto& out) { flow_.open(wall_clock(), out); });
   }
   ~capture_stream() override { close(); }
 
   void attach(stream_events& events, std::shared_ptr<void> owner) override {
-    events_ = &events;
-    owner_ = std::move(owner);
-    below_->attach(*this, shared_from_this());
+    stream_above::attach(events, std::move(owner));
+    attach_below();
   }
 
   [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override {
-    auto n = below_->try_read(into);
+    auto n = below().try_read(into);
     seen_read(n, into);
     return n;
   }
 
   [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override {
-    const auto n = below_->try_write(from);
+    const auto n = below().try_write(from);
     if (!n) return n;
     std::size_t left = *n;
     std::array<bytes, k_parts> taken;
@@ -120,23 +117,19 @@ class capture_stream final : public stream,
 
   void async_read(mutable_bytes into) override {
     into_ = into;
-    below_->async_read(into);
+    below().async_read(into);
   }
-  void async_wait_writable() override { below_->async_wait_writable(); }
 
   result<void> shutdown_write() override {
-    auto done = below_->shutdown_write();
+    auto done = below().shutdown_write();
     if (done) file_->append(where_, [this](auto& out) { flow_.end(own_, wall_clock(), out); });
     return done;
   }
-  result<void> shutdown_read() override { return below_->shutdown_read(); }
-  [[nodiscard]] std::size_t unread() const noexcept override { return below_->unread(); }
 
   void close() noexcept override {
     if (std::exchange(closed_, true)) return;
-    below_->close();
-    events_ = nullptr;
-    owner_.reset();
+    const auto self = weak_from_this().lock();
+    stream_above::close();
     // Where the peer has ended, closing is the end of our direction; else it cuts both.
     file_->append(where_, [this](auto& out) {
       if (flow_.ended(codec::other(own_)))
@@ -146,9 +139,7 @@ class capture_stream final : public stream,
     });
   }
 
-  void keep_place(std::shared_ptr<void> place) override { net::keep_place(*below_, std::move(place)); }
-  [[nodiscard]] peer_info peer() const override { return below_->peer(); }
-  [[nodiscard]] std::string local_address() const override { return below_->local_address(); }
+  void keep_place(std::shared_ptr<void> place) override { net::keep_place(below(), std::move(place)); }
 
  private:
   static constexpr std::size_t k_parts = 16;
@@ -156,14 +147,7 @@ class capture_stream final : public stream,
   // stream_events of the stream below
   void on_read(result<std::size_t> outcome) override {
     seen_read(outcome, into_);
-    if (events_ == nullptr) return;
-    const auto keep = owner_;
-    events_->on_read(std::move(outcome));
-  }
-  void on_writable() override {
-    if (events_ == nullptr) return;
-    const auto keep = owner_;
-    events_->on_writable();
+    stream_above::on_read(std::move(outcome));
   }
 
   void seen_read(const result<std::size_t>& outcome, mutable_bytes into) noexcept {
@@ -195,15 +179,12 @@ class capture_stream final : public stream,
   }
 
   context& where_;
-  std::shared_ptr<stream> below_;
   std::shared_ptr<capture_file> file_;
   flow_side own_;
   codec::pcap_flow flow_;
   std::optional<codec::http_blanker> blanker_;  // as long as HTTP is spoken
   mutable_bytes into_;                          // of the read that is under way
   bool closed_ = false;
-  stream_events* events_ = nullptr;
-  std::shared_ptr<void> owner_;
 };
 
 class capture_acceptor final : public acceptor {

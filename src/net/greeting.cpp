@@ -69,7 +69,10 @@ void stream_greeting::async_hear(std::function<void(result<heard_login>)> then) 
 void stream_greeting::read_on() { line_->at().async_read(mutable_bytes(heard_.text).subspan(have_)); }
 
 void stream_greeting::on_read(result<std::size_t> outcome) {
-  if (!outcome) return finish(outcome.error() == errc::end_of_stream ? said_nothing() : outcome.error());
+  // A process that is killed ends TLS without close_notify.
+  if (!outcome && (outcome.error() == errc::end_of_stream || outcome.error() == errc::truncated))
+    return finish(said_nothing());
+  if (!outcome) return finish(outcome.error());
   have_ += *outcome;
   if (have_ != heard_.text.size()) return read_on();
   finish(std::move(heard_));

@@ -1,10 +1,13 @@
 #include "net/guests.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
 #include <list>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 namespace ferry::net {
@@ -12,6 +15,12 @@ namespace {
 
 namespace asio = boost::asio;
 using clock = std::chrono::steady_clock;
+
+/// "192.0.2.7" of "192.0.2.7:4711 (through ...)".
+std::string host_of(const std::string& who) {
+  const auto address = who.substr(0, who.find(' '));
+  return address.substr(0, address.rfind(':'));
+}
 
 class guest_acceptor final : public acceptor {
  public:
@@ -30,6 +39,7 @@ class guest_acceptor final : public acceptor {
   struct entry {
     std::unique_ptr<guest> who;
     clock::time_point since;
+    std::string host;
   };
 
   struct state : std::enable_shared_from_this<state> {
@@ -56,13 +66,22 @@ class guest_acceptor final : public acceptor {
         return;
       }
       if (guests.size() >= k_most_guests)
-        end_first(error(errc::busy, house->name() + " ended for a newer one: " + std::to_string(k_most_guests) +
-                                        " handshakes were under way"));
-      const auto at = guests.insert(guests.end(), entry{std::move(*made), clock::now()});
+        end(oldest_of_most(), error(errc::busy, house->name() + " ended for a newer one: " +
+                                                    std::to_string(k_most_guests) + " handshakes were under way"));
+      std::string host = host_of((*made)->who());
+      const auto at = guests.insert(guests.end(), entry{std::move(*made), clock::now(), std::move(host)});
       at->who->shake([weak = weak_from_this(), at](result<std::shared_ptr<stream>> outcome) {
         if (const auto self = weak.lock()) self->shaken(at, std::move(outcome));
       });
       arm_timer();
+    }
+
+    /// Of the host that has the most guests, so that whoever fills the house is in nobody's way but its own.
+    [[nodiscard]] std::list<entry>::iterator oldest_of_most() {
+      std::unordered_map<std::string_view, std::size_t> counts;
+      std::size_t most = 0;
+      for (const auto& one : guests) most = std::max(most, ++counts[one.host]);
+      return std::ranges::find_if(guests, [&](const entry& one) { return counts[one.host] == most; });
     }
 
     void shaken(std::list<entry>::iterator at, result<std::shared_ptr<stream>> outcome) {
@@ -70,8 +89,14 @@ class guest_acceptor final : public acceptor {
       guests.erase(at);
       if (!outcome) return failed(*done.who, outcome.error());
       if (*outcome == nullptr) return;
-      house->shaken(**outcome, clock::now() - done.since);
-      finished.emplace_back(std::move(outcome));
+      const auto in = *outcome;
+      try {
+        house->shaken(*in, clock::now() - done.since);
+        finished.emplace_back(std::move(outcome));
+      } catch (...) {
+        in->close();  // it keeps itself until then
+        throw;
+      }
       tell();
     }
 
@@ -84,20 +109,20 @@ class guest_acceptor final : public acceptor {
       tell();
     }
 
-    void end_first(const error& why) {
-      const entry gone = std::move(guests.front());
-      guests.pop_front();
+    void end(std::list<entry>::iterator at, const error& why) {
+      const entry gone = std::move(*at);
+      guests.erase(at);
       gone.who->leave(why);
       failed(*gone.who, error(errc::timeout, why.text()));
     }
 
     void tell() {
       if (!ready || told) return;
-      told = true;
       asio::post(io, [self = shared_from_this()] {
         self->told = false;
         if (auto then = std::exchange(self->ready, nullptr)) then();
       });
+      told = true;
     }
 
     void async_wait(std::function<void()> then) {
@@ -105,25 +130,32 @@ class guest_acceptor final : public acceptor {
       ready = std::move(then);
       if (!finished.empty()) return tell();
       if (std::exchange(waits, true)) return;
-      from->async_wait([weak = weak_from_this()] {
-        const auto self = weak.lock();
-        if (!self) return;
-        self->waits = false;
-        if (auto one = std::exchange(self->ready, nullptr)) one();
-      });
+      try {
+        from->async_wait([weak = weak_from_this()] {
+          const auto self = weak.lock();
+          if (!self) return;
+          self->waits = false;
+          if (auto one = std::exchange(self->ready, nullptr)) one();
+        });
+      } catch (...) {
+        waits = false;
+        throw;
+      }
     }
 
     void arm_timer() {
-      if (limit.count() == 0 || guests.empty() || std::exchange(timed, true)) return;
+      if (limit.count() == 0 || guests.empty() || timed) return;
       timer.expires_at(guests.front().since + limit);
       timer.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
         const auto self = weak.lock();
         if (cancelled || !self) return;
         self->timed = false;
         const auto over = clock::now() - self->limit;
-        while (!self->guests.empty() && self->guests.front().since <= over) self->end_first(self->too_slow());
+        while (!self->guests.empty() && self->guests.front().since <= over)
+          self->end(self->guests.begin(), self->too_slow());
         self->arm_timer();
       });
+      timed = true;
     }
 
     [[nodiscard]] error too_slow() const {
@@ -138,8 +170,9 @@ class guest_acceptor final : public acceptor {
       ready = nullptr;
       timer.cancel();
       guests.clear();
-      for (const auto& one : std::exchange(finished, {}))
+      for (const auto& one : finished)
         if (one) (*one)->close();
+      finished.clear();
       from->close();
     }
 

@@ -45,8 +45,9 @@ class guest_house {
 
 inline constexpr std::size_t k_most_guests = 1024;
 
-/// Guests shake hands while others are accepted: at most k_most_guests at a time, of which the oldest leaves for a new
-/// one, and each within `limit`. A failed one is an error of its own, its text beginning with `url` and the peer.
+/// Guests shake hands while others are accepted: at most k_most_guests at a time, of which the oldest of the host that
+/// has the most leaves for a new one, and each within `limit`. A failed one is an error of its own, its text beginning
+/// with `url` and the peer.
 /// @param from   where the connections arrive; closed with this acceptor
 /// @param url    local_url() of the new acceptor
 /// @param limit  connect_timeout; 0: none

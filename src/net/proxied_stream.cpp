@@ -15,27 +15,28 @@ struct proxied_stream::reading {
   [[nodiscard]] mutable_bytes room() { return mutable_bytes(buffer).first(std::min(buffer.size(), decoder.wanted())); }
 };
 
-proxied_stream::proxied_stream(std::shared_ptr<stream> below) : below_(std::move(below)), peer_(below_->peer()) {}
+proxied_stream::proxied_stream(std::shared_ptr<stream> carrier)
+    : stream_above(std::move(carrier)), peer_(below().peer()) {}
 
 proxied_stream::~proxied_stream() { close(); }
 
 void proxied_stream::async_header(header_handler done) {
   reading_ = std::make_unique<reading>();
   reading_->done = std::move(done);
-  below_->attach(*this, shared_from_this());
-  below_->async_read(reading_->room());
+  attach_below();
+  below().async_read(reading_->room());
 }
 
 void proxied_stream::read_on(result<std::size_t> outcome) {
   for (;;) {
-    if (!outcome && outcome.error() == errc::would_block) return below_->async_read(reading_->room());
+    if (!outcome && outcome.error() == errc::would_block) return below().async_read(reading_->room());
     if (!outcome && outcome.error() == errc::end_of_stream)
       return header_over(error(errc::truncated, "the connection ended before its PROXY header was whole"));
     if (!outcome) return header_over(outcome.error());
     const auto got = reading_->decoder.feed(bytes(reading_->buffer).first(*outcome));
     if (!got) return header_over(got.error());
     if (got->whole) return header_over({});
-    outcome = below_->try_read(reading_->room());
+    outcome = below().try_read(reading_->room());
   }
 }
 
@@ -49,32 +50,16 @@ void proxied_stream::header_over(const result<void>& outcome) {
   over->done(outcome);
 }
 
-void proxied_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
-  events_ = &events;
-  owner_ = std::move(owner);
-}
-
 void proxied_stream::on_read(result<std::size_t> outcome) {
+  if (!reading_) return stream_above::on_read(std::move(outcome));
   const auto self = shared_from_this();
-  if (reading_) return read_on(std::move(outcome));
-  if (events_ == nullptr) return;
-  const auto keep = owner_;
-  events_->on_read(std::move(outcome));
-}
-
-void proxied_stream::on_writable() {
-  if (events_ == nullptr) return;
-  const auto self = shared_from_this();
-  const auto keep = owner_;
-  events_->on_writable();
+  read_on(std::move(outcome));
 }
 
 void proxied_stream::close() noexcept {
-  const auto self = weak_from_this().lock();  // the stream below lets go of us
-  events_ = nullptr;
+  const auto self = weak_from_this().lock();
   reading_.reset();
-  below_->close();
-  owner_.reset();
+  stream_above::close();
 }
 
 }  // namespace ferry::net

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "net/listening_sockets.hpp"
 #include "os/socket.hpp"
 
 namespace ferry::net {
@@ -81,7 +82,8 @@ struct ring_acceptor::guest {
 };
 
 struct ring_acceptor::state : std::enable_shared_from_this<state> {
-  state(asio::io_context& io_, os::unix_listener at, std::string name_, std::shared_ptr<const options> with_)
+  state(asio::io_context& io_, std::shared_ptr<os::unix_listener> at, std::string name_,
+        std::shared_ptr<const options> with_)
       : io(io_), listening(std::move(at)), name(std::move(name_)), with(std::move(with_)), arrivals(io_) {}
 
   void wait_for_arrivals() {
@@ -98,7 +100,7 @@ struct ring_acceptor::state : std::enable_shared_from_this<state> {
   // Everybody who waits in the kernel, as far as there is room.
   void let_in() {
     while (guests.size() < k_most_guests) {
-      auto got = os::accept(listening.get());
+      auto got = os::accept(listening->get());
       if (!got) {
         if (got.error() != errc::would_block) arrived(got.error());
         return;
@@ -161,7 +163,7 @@ struct ring_acceptor::state : std::enable_shared_from_this<state> {
   [[nodiscard]] std::string url() const { return endpoint{"shm", {}, 0, name, {}}.text(); }
 
   asio::io_context& io;
-  os::unix_listener listening;
+  const std::shared_ptr<os::unix_listener> listening;
   std::string name;
   std::shared_ptr<const options> with;
   watch arrivals;
@@ -177,15 +179,15 @@ result<std::unique_ptr<ring_acceptor>> ring_acceptor::open(asio::io_context& io,
                                                            std::shared_ptr<const options> with) {
   const auto path = ring_socket_path(name, *with, true);
   if (!path) return path.error();
-  auto at = os::unix_listener::open(*path, *with);
+  auto at = listen_at_path(io, *path, *with);
   if (!at) return at.error();
   auto made = std::make_unique<ring_acceptor>(io, std::move(*at), name, std::move(with));
-  if (const auto watched = made->state_->arrivals.start(made->state_->listening.get()); !watched)
+  if (const auto watched = made->state_->arrivals.start(made->state_->listening->get()); !watched)
     return watched.error();
   return made;
 }
 
-ring_acceptor::ring_acceptor(asio::io_context& io, os::unix_listener at, std::string name,
+ring_acceptor::ring_acceptor(asio::io_context& io, std::shared_ptr<os::unix_listener> at, std::string name,
                              std::shared_ptr<const options> with)
     : state_(std::make_shared<state>(io, std::move(at), std::move(name), std::move(with))) {}
 
@@ -207,7 +209,7 @@ std::string ring_acceptor::local_url() const { return state_->url(); }
 
 result<void> ring_acceptor::refuse_new() {
   if (state_->closed) return errc::closed;
-  if (::shutdown(state_->listening.get(), SHUT_RD) != 0)
+  if (::shutdown(state_->listening->get(), SHUT_RD) != 0)
     return error::from_errno(errno, "stop listening on " + local_url());
   state_->let_in();
   return {};
@@ -219,7 +221,7 @@ void ring_acceptor::close() noexcept {
   state_->arrivals.stop();
   state_->guests.clear();
   state_->done.clear();
-  state_->listening.close();
+  state_->listening->close();
 }
 
 }  // namespace ferry::net

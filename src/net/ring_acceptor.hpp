@@ -29,7 +29,7 @@ class ring_acceptor {
   /// @return bad_address | address_in_use | permission | auth | ...
   [[nodiscard]] static result<std::unique_ptr<ring_acceptor>> open(boost::asio::io_context& io, const std::string& name,
                                                                    std::shared_ptr<const options> with);
-  ring_acceptor(boost::asio::io_context& io, os::unix_listener at, std::string name,
+  ring_acceptor(boost::asio::io_context& io, std::shared_ptr<os::unix_listener> at, std::string name,
                 std::shared_ptr<const options> with);
   ~ring_acceptor() { close(); }
 

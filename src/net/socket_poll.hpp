@@ -12,6 +12,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 
+#include "net/turn_buffers.hpp"
 #include "os/unique_fd.hpp"
 
 namespace ferry::net {
@@ -27,6 +28,8 @@ class socket_poll final : public boost::asio::execution_context::service {
    public:
     /// Something has changed: told once (EPOLLET), whether anybody waits or not. @param what  EPOLLIN, EPOLLRDHUP, ...
     virtual void on_ready(std::uint32_t what) = 0;
+    /// That comes next: what it will touch may be fetched into the cache.
+    virtual void expect() const noexcept = 0;
 
    protected:
     ~entry() = default;
@@ -34,6 +37,10 @@ class socket_poll final : public boost::asio::execution_context::service {
 
   explicit socket_poll(boost::asio::execution_context& io)
       : service(io), watch_(static_cast<boost::asio::io_context&>(io)) {}
+
+  [[nodiscard]] boost::asio::io_context& io() noexcept { return watch_.get_executor().context(); }
+  /// For who is told of something; until the turn is over.
+  [[nodiscard]] turn_buffers& buffers() noexcept { return buffers_; }
 
   /// Watches a socket for bytes and the peer's end. What is there already is told too.
   /// @return what the kernel says
@@ -43,21 +50,32 @@ class socket_poll final : public boost::asio::execution_context::service {
   /// No more is told from now on; before the descriptor is closed.
   void remove(int fd, const entry& whose) noexcept;
 
+  [[nodiscard]] auto executor() noexcept { return watch_.get_executor(); }
+
   /// Somebody waits for something to be told: the io_context has work. Each is ended by one end_wait().
-  void begin_wait();
-  void end_wait() noexcept;
+  void begin_wait() {
+    waits_ += 1;
+    if (!armed_ && !posted_) arm();
+  }
+  void end_wait() noexcept {
+    waits_ -= 1;
+    if (waits_ == 0 && armed_) stop_waiting();
+  }
 
  private:
   struct rest;
   void shutdown() noexcept override;
   void arm();
+  void stop_waiting() noexcept;
   void turn();
   void turn_soon();
+  void expect_next() const noexcept;
 
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> watch_;  // owns the event list
   std::size_t waits_ = 0;
   bool armed_ = false;   // Asio waits
   bool posted_ = false;  // a turn comes by itself
+  turn_buffers buffers_;
   // Of the turn that is under way: told up to next_.
   std::array<epoll_event, 128> events_{};
   std::size_t next_ = 0, count_ = 0;

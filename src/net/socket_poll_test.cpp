@@ -116,6 +116,18 @@ TEST_F(watched_sockets, tell_of_bytes_that_came_while_nobody_waited) {
   EXPECT_EQ(events[0]->reads.size(), 1u);
 }
 
+// Whoever is told last and throws must not take the wait of all the others with it.
+TEST_F(watched_sockets, tell_the_others_after_a_handler_that_was_told_alone_has_thrown) {
+  add(2);
+  for (const auto& one : streams) ASSERT_TRUE(one->async_wait_readable());
+  events[0]->then = [] { throw std::runtime_error("thrown by a handler"); };
+  put(0, "x");
+  EXPECT_THROW(test::run_ready(io), std::runtime_error);
+  put(1, "y");
+  test::run_ready(io);
+  EXPECT_EQ(events[1]->reads.size(), 1u);
+}
+
 TEST_F(watched_sockets, tell_nothing_more_of_one_that_another_ones_handler_has_closed) {
   add(8);
   for (std::size_t i = 0; i < streams.size(); ++i) {
@@ -141,6 +153,23 @@ TEST_F(watched_sockets, are_told_of_after_a_handler_has_thrown) {
   for (std::size_t i = 0; i < streams.size(); ++i) EXPECT_THROW(test::run_ready(io), std::runtime_error);
   test::run_ready(io);
   EXPECT_EQ(reads(), 8u);
+}
+
+// Each gives back what it used before the next one is told.
+TEST_F(watched_sockets, pass_a_buffer_on_to_each_other_and_give_it_back_when_all_have_been_told) {
+  buffer_pool pool;
+  auto& passed = boost::asio::use_service<socket_poll>(io).buffers();
+  add(5);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    events[i]->then = [&] { passed.give(pool, passed.acquire(pool, 4096)); };
+    ASSERT_TRUE(streams[i]->async_wait_readable());
+    put(i, "x");
+  }
+  test::run_ready(io);
+  EXPECT_EQ(reads(), 5u);
+  const auto after = pool.stats();
+  EXPECT_EQ(after.hits + after.misses, 1u);
+  EXPECT_EQ(after.bytes_lent, 0u);
 }
 
 TEST_F(watched_sockets, are_work_for_the_io_context_while_somebody_waits_only) {

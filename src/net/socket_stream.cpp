@@ -3,6 +3,8 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "os/prefetch.hpp"
+
 namespace ferry::net {
 namespace asio = boost::asio;
 
@@ -46,6 +48,12 @@ void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
   owner_ = std::move(owner);
 }
 
+// A WebSocket, or a channel.
+void socket_stream::expect() const noexcept {
+  constexpr std::size_t k_owner_bytes = 1024;
+  os::prefetch<k_owner_bytes>(owner_.get());
+}
+
 // Fewer bytes than there was room for are all there were, and more are told; but the peer's end behind them is not told
 // again.
 result<std::size_t> socket_stream::try_read(mutable_bytes into) noexcept {
@@ -73,19 +81,20 @@ bool socket_stream::async_wait_readable() {
 
 void socket_stream::wait_to_read(reading what) {
   if (const auto watched = watch(); !watched) {
-    asio::post(io_, [self = shared_from_this(), why = watched.error()] { self->tell_read(why); });
+    asio::post(poll_.executor(), [self = shared_from_this(), why = watched.error()] { self->tell_read(why); });
     return;
   }
   poll_.begin_wait();
   reading_ = what;
-  if (may_read_) asio::post(io_, [self = shared_from_this()] { self->read_if_there(); });
+  if (may_read_) asio::post(poll_.executor(), [self = shared_from_this()] { self->read_if_there(); });
 }
 
 void socket_stream::on_ready(std::uint32_t what) {
   constexpr std::uint32_t k_over = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-  const auto self = shared_from_this();
   if ((what & k_over) != 0) hung_ = true;
   if ((what & (EPOLLIN | k_over)) != 0) may_read_ = true;
+  if (!writing_) return read_if_there();  // which may be the last that is heard of us
+  const auto self = shared_from_this();
   read_if_there();
   if (writing_ && (what & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
     end_wait(true);
@@ -95,13 +104,20 @@ void socket_stream::on_ready(std::uint32_t what) {
 
 void socket_stream::read_if_there() {
   if (!may_read_ || reading_ == reading::none) return;
-  result<std::size_t> outcome = std::size_t{0};
-  if (reading_ == reading::bytes) {
-    outcome = try_read(into_);
-    if (!outcome && outcome.error() == errc::would_block) return;
+  if (reading_ == reading::readiness) {
+    end_wait(false);
+    return tell_readable();
   }
+  auto outcome = try_read(into_);
+  if (!outcome && outcome.error() == errc::would_block) return;
   end_wait(false);
   tell_read(std::move(outcome));
+}
+
+void socket_stream::tell_readable() {
+  if (events_ == nullptr) return;
+  const auto keep = owner_;
+  events_->on_read(std::size_t{0});
 }
 
 void socket_stream::tell_read(result<std::size_t> outcome) {
@@ -115,7 +131,7 @@ void socket_stream::async_wait_writable() {
   if (watched) watched = poll_.watch_room(fd_.get(), *this);
   if (!watched) {
     unwatchable_ = watched.error();
-    asio::post(io_, [self = shared_from_this()] { self->tell_writable(); });
+    asio::post(poll_.executor(), [self = shared_from_this()] { self->tell_writable(); });
     return;
   }
   poll_.begin_wait();

@@ -10,8 +10,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "base/rare.hpp"
 #include "net/bare_wait.hpp"
 #include "net/socket_poll.hpp"
 #include "os/socket.hpp"
@@ -32,7 +34,9 @@ class socket_stream final : public stream,
   [[nodiscard]] static result<std::shared_ptr<stream>> make(boost::asio::io_context& io, os::unique_fd fd,
                                                             peer_info peer);
   socket_stream(boost::asio::io_context& io, os::unique_fd fd, peer_info peer)
-      : io_(io), poll_(boost::asio::use_service<socket_poll>(io)), fd_(std::move(fd)), peer_(std::move(peer)) {}
+      : poll_(boost::asio::use_service<socket_poll>(io)), fd_(std::move(fd)), address_(std::move(peer.address)) {
+    if (peer.process) process_ = *peer.process;
+  }
   ~socket_stream() override { unwatch(); }
 
   void attach(stream_events& events, std::shared_ptr<void> owner) override;
@@ -45,13 +49,16 @@ class socket_stream final : public stream,
   result<void> shutdown_read() override;
   [[nodiscard]] std::size_t unread() const noexcept override;
   void close() noexcept override;
-  [[nodiscard]] peer_info peer() const override { return peer_; }
+  [[nodiscard]] peer_info peer() const override {
+    return {.address = address_, .process = process_ ? std::optional(*process_) : std::nullopt};
+  }
   [[nodiscard]] std::string local_address() const override;
 
  private:
   enum class reading : std::uint8_t { none, bytes, readiness };
 
   void on_ready(std::uint32_t what) override;
+  void expect() const noexcept override;
 
   /// Has the event loop watch the descriptor, which it does from the start and again before each wait.
   [[nodiscard]] result<void> watch();
@@ -60,10 +67,10 @@ class socket_stream final : public stream,
   void read_if_there();
   void end_wait(bool writing) noexcept;
   void tell_read(result<std::size_t> outcome);
+  void tell_readable();
   void tell_writable();
 
-  boost::asio::io_context& io_;
-  socket_poll& poll_;
+  socket_poll& poll_;  // of the io_context
   os::unique_fd fd_;
   reading reading_ = reading::none;       // what is waited for
   bool writing_ = false;                  // room is waited for
@@ -72,10 +79,12 @@ class socket_stream final : public stream,
   bool hung_ = false;                     // the peer's end, or an error, is there or behind what is there
   std::uint8_t reads_since_watched_ = 0;  // by try_read, with success
   mutable_bytes into_;                    // of the read that is waited for
-  std::optional<error> unwatchable_;      // there was no waiting for room: the write that follows fails
+  rare<error> unwatchable_;               // there was no waiting for room: the write that follows fails
   stream_events* events_ = nullptr;       // null after close(): a completion that is still under way is dropped
   std::shared_ptr<void> owner_;
-  peer_info peer_;
+  // Of the peer; a socket knows no more.
+  std::string address_;
+  rare<peer_info::credentials> process_;
 };
 
 /// Tries the addresses one after the other until one connects.

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "net/listening_sockets.hpp"
 #include "net/proxy_acceptor.hpp"
 #include "net/socket_stream.hpp"
 #include "net/transports.hpp"
@@ -72,10 +73,23 @@ result<os::unique_fd> listen_at(const os::socket_address& at, const options& wit
   return std::move(*fd);
 }
 
+result<std::unique_ptr<acceptor>> accept_at(context& where, std::shared_ptr<os::unique_fd> owner, const options& with) {
+  const int listening = owner->get();
+  const auto bound = os::local_address(listening);
+  if (!bound) return bound.error();
+  auto made = accept_on(where.io(), listening, bound->family(), with, "tcp://" + bound->text(),
+                        [owner = std::move(owner)] { owner->reset(); });
+  if (!made) return made.error();
+  return accept_proxied(where, std::move(*made), with);
+}
+
 class tcp_transport final : public stream_transport {
  public:
   [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at,
                                                          const options& with) override {
+    const auto kept = listening_sockets::of(where.io());
+    if (kept)
+      if (auto given = kept->take(at)) return accept_at(where, std::move(given), with);
     const bool everywhere = at.host.empty() || at.host == "*";
     auto addresses = os::resolve(at.host, at.port, true);
     if (!addresses) return addresses.error();
@@ -90,14 +104,9 @@ class tcp_transport final : public stream_transport {
         last = fd.error();
         continue;
       }
-      const auto bound = os::local_address(fd->get());
-      if (!bound) return bound.error();
-      const int listening = fd->get();
-      const auto owner = std::make_shared<os::unique_fd>(std::move(*fd));
-      auto made = accept_on(where.io(), listening, address.family(), with, "tcp://" + bound->text(),
-                            [owner] { owner->reset(); });
-      if (!made) return made.error();
-      return accept_proxied(where, std::move(*made), with);
+      auto owner = std::make_shared<os::unique_fd>(std::move(*fd));
+      if (kept) kept->note(owner);
+      return accept_at(where, std::move(owner), with);
     }
     return last;
   }

@@ -39,8 +39,8 @@ class tls_house final : public guest_house {
       arrived->close();
       return link.error();
     }
-    return std::unique_ptr<guest>(
-        std::make_unique<tls_guest>(std::make_shared<tls_stream>(where_.io(), std::move(arrived), std::move(*link))));
+    return std::unique_ptr<guest>(std::make_unique<tls_guest>(
+        std::make_shared<tls_stream>(where_.io(), where_.shared_buffers(), std::move(arrived), std::move(*link))));
   }
 
   void shaken(const stream& made, options::duration took) override {

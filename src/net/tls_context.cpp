@@ -77,9 +77,12 @@ int keep_new_session(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
+// "*" is a whole label, and what the subject says is no name (RFC 9525, 6.3 and 2).
+constexpr unsigned k_name_rules = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+
 bool is_for(SSL_CTX& one, const char* name) {
   X509* const certificate = SSL_CTX_get0_certificate(&one);
-  return certificate != nullptr && X509_check_host(certificate, name, 0, 0, nullptr) == 1;
+  return certificate != nullptr && X509_check_host(certificate, name, 0, k_name_rules, nullptr) == 1;
 }
 
 }  // namespace
@@ -270,10 +273,15 @@ result<std::unique_ptr<tls_link>> tls_context::start(std::string_view host, std:
   SSL_set_connect_state(ssl);
   link->host = with_.tls_server_name.empty() ? std::string(host) : with_.tls_server_name;
   link->session_key = std::string(host) + ":" + std::to_string(port);
+  SSL_set_hostflags(ssl, k_name_rules);
   const bool is_address = os::is_literal(link->host);
   if (is_address) {
     const std::string plain = link->host.substr(0, link->host.find('%'));
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), plain.c_str());
+    // Without one to compare with, every certificate would do.
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), plain.c_str()) != 1 && verify_ != tls_verify_kind::no)
+      return bad("tls_server_name", link->host, "is no name or address that a certificate can have");
+  } else if (link->host.starts_with('.')) {  // OpenSSL would take every certificate below it
+    return bad("tls_server_name", link->host, "is not a host name");
   } else if (SSL_set1_host(ssl, link->host.c_str()) != 1 || SSL_set_tlsext_host_name(ssl, link->host.c_str()) != 1) {
     return bad("tls_server_name", link->host, "is not a host name: " + take_tls_reason());
   }

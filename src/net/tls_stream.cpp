@@ -13,9 +13,10 @@
 namespace ferry::net {
 namespace asio = boost::asio;
 
-constexpr std::size_t k_record = SSL3_RT_MAX_PLAIN_LENGTH;
-constexpr std::size_t k_sealed = k_record + SSL3_RT_MAX_ENCRYPTED_OVERHEAD + SSL3_RT_HEADER_LENGTH;
-constexpr std::size_t k_batch = 4 * k_sealed;
+constexpr std::size_t k_sealed = 16u << 10;  // bytes of a record, so that some of them fill a buffer of the pool
+constexpr std::size_t k_record = k_sealed - SSL3_RT_MAX_ENCRYPTED_OVERHEAD - SSL3_RT_HEADER_LENGTH;  // of its payload
+constexpr std::size_t k_room = 4 * k_sealed;     // for a payload that is put together, and for records
+constexpr std::size_t k_small = 4096;            // the same on the stack, for little
 constexpr std::size_t k_most_held = 256u << 10;  // a peer that makes us answer and reads nothing
 constexpr auto k_linger = std::chrono::seconds(5);
 
@@ -65,10 +66,30 @@ struct tls_stream::below_bio {
   }
 };
 
-tls_stream::tls_stream(asio::io_context& io, std::shared_ptr<stream> below, std::unique_ptr<tls_link> link)
-    : io_(io), below_(std::move(below)), link_(std::move(link)), peer_(below_->peer()), linger_(io) {
+// Requests for new keys (KeyUpdate), for a handshake, tickets: OpenSSL reads and answers them inside of a read, one
+// after the other for as long as there are some. A refused handshake shows by the alert that says so only. The few
+// messages of the handshake count too.
+struct tls_stream::question {
+  static void count(int written, int, int type, const void*, std::size_t, SSL*, void* of) {
+    auto& self = *static_cast<tls_stream*>(of);
+    if (type != (written != 0 ? SSL3_RT_ALERT : SSL3_RT_HANDSHAKE)) return;
+    if (!self.questions_.take(std::chrono::steady_clock::now(), k_questions, k_question_interval)) self.flooded_ = true;
+  }
+};
+
+tls_stream::tls_stream(asio::io_context& io, std::shared_ptr<buffer_pool> pool, std::shared_ptr<stream> below,
+                       std::unique_ptr<tls_link> link)
+    : io_(io),
+      poll_(asio::use_service<socket_poll>(io)),
+      pool_(std::move(pool)),
+      below_(std::move(below)),
+      link_(std::move(link)),
+      peer_(below_->peer()),
+      linger_(io) {
   BIO* const bio = below_bio::make(*this);
   SSL_set_bio(link_->ssl.get(), bio, bio);
+  SSL_set_msg_callback(link_->ssl.get(), &question::count);
+  SSL_set_msg_callback_arg(link_->ssl.get(), this);
 }
 
 tls_stream::~tls_stream() { end(); }
@@ -114,6 +135,12 @@ void tls_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
 }
 
 result<std::size_t> tls_stream::read_below(mutable_bytes into) noexcept {
+  if (flooded_ && !below_ended_)
+    below_ended_ = described(errc::protocol, [] {
+      return "the peer floods TLS with requests for new keys or handshakes: at most " + std::to_string(k_questions) +
+             " at once, then one in 10 ms";
+    });
+  if (flooded_) return *below_ended_;
   if (stage_begin_ != stage_end_) {
     const std::size_t n = std::min(into.size(), stage_end_ - stage_begin_);
     std::memcpy(into.data(), stage_.data() + stage_begin_, n);
@@ -270,7 +297,7 @@ result<void> tls_stream::write_held() noexcept {
 namespace {
 
 /// The next record's bytes: where they lie if they lie together, else copied into `together`.
-bytes next_record(std::span<const bytes> from, std::size_t skip, std::span<std::byte, k_record> together) {
+bytes next_record(std::span<const bytes> from, std::size_t skip, mutable_bytes together) noexcept {
   std::size_t size = 0;
   for (const bytes part : from) {
     if (skip >= part.size()) {
@@ -278,12 +305,12 @@ bytes next_record(std::span<const bytes> from, std::size_t skip, std::span<std::
       continue;
     }
     const bytes rest = part.subspan(std::exchange(skip, 0));
-    if (size == 0 && (rest.size() >= k_record || &part == &from.back()))
+    if (size == 0 && (rest.size() >= together.size() || &part == &from.back()))
       return rest.first(std::min(rest.size(), k_record));
-    const std::size_t n = std::min(rest.size(), k_record - size);
+    const std::size_t n = std::min(rest.size(), together.size() - size);
     std::memcpy(together.data() + size, rest.data(), n);
     size += n;
-    if (size == k_record) break;
+    if (size == together.size()) break;
   }
   return bytes(together).first(size);
 }
@@ -296,9 +323,15 @@ result<std::size_t> tls_stream::try_write(std::span<const bytes> from) noexcept 
     if (const auto out = write_held(); !out)
       return out.error() == errc::would_block ? out.error() : write_fault(SSL_ERROR_SYSCALL);
   std::size_t taken = std::exchange(owed_, 0);
-  std::array<std::byte, k_record> together;  // NOLINT: filled as far as it is used
-  std::array<std::byte, k_batch> room;       // NOLINT: the same
-  batch_ = room;
+  std::size_t size = 0;
+  for (const bytes part : from) size += part.size();
+  std::array<std::byte, k_small> small;  // NOLINT: filled as far as it is used
+  pooled_buffer large;                   // without one the records go out one by one
+  if (size > k_small / 4) large = poll_.buffers().acquire(*pool_, std::min(2 * size + k_small, k_room));
+  const mutable_bytes room =
+      large ? mutable_bytes(large.data(), std::min(large.capacity(), k_room)) : mutable_bytes(small);
+  const mutable_bytes together = room.first(std::min(room.size() / 4, k_record));
+  batch_ = room.subspan(together.size());
   std::size_t out = taken;  // bytes of records that are out or held
   std::size_t n = 0;        // bytes of the last record
   int failed = SSL_ERROR_NONE;
@@ -316,10 +349,11 @@ result<std::size_t> tls_stream::try_write(std::span<const bytes> from) noexcept 
       taken += n;
     else
       failed = SSL_get_error(link_->ssl.get(), 0);
-    if (k_batch - batch_used_ < k_sealed) write_out();
+    if (batch_.size() - batch_used_ < k_sealed) write_out();
   }
   write_out();
   batch_ = {};
+  if (large) poll_.buffers().give(*pool_, std::move(large));
   if (failed != SSL_ERROR_NONE) {
     const error why = write_fault(failed);
     return out != 0 ? result<std::size_t>(out) : result<std::size_t>(why);

@@ -1,6 +1,8 @@
 #pragma once
 /// TLS over any stream: itself a stream, once its handshake is over.
 
+#include <ferry/buffer_pool.hpp>
+#include <ferry/options.hpp>
 #include <ferry/stream.hpp>
 
 #include <array>
@@ -11,14 +13,19 @@
 #include <optional>
 #include <vector>
 
+#include "base/allowance.hpp"
+#include "base/kept_error.hpp"
 #include "net/lingers.hpp"
+#include "net/socket_poll.hpp"
 #include "net/tls_context.hpp"
 
 namespace ferry::net {
 
 /// Records of one write go to the stream below together. What it does not take of them is held, and the last byte
 /// counts as not taken until it is out. The end of a direction is close_notify, after which the other one goes on; the
-/// stream below ends with both. An end without close_notify is errc::truncated.
+/// stream below ends with both. An end without close_notify is errc::truncated. A peer that asks for new keys or
+/// another handshake more than k_questions times at once, and then more than once in k_question_interval, is
+/// errc::protocol.
 ///
 ///   shaking --handshake over--> open --close()--> lingering (close_notify is not out yet) --> closed
 ///      \_______________________________________________failed, close()______________________/^
@@ -29,7 +36,12 @@ class tls_stream final : public stream,
  public:
   using handshake_handler = std::function<void(result<void>)>;
 
-  tls_stream(boost::asio::io_context& io, std::shared_ptr<stream> below, std::unique_ptr<tls_link> link);
+  static constexpr std::uint32_t k_questions = 100;
+  static constexpr duration k_question_interval = std::chrono::milliseconds(10);
+
+  /// @param pool  lends room for the records of one write
+  tls_stream(boost::asio::io_context& io, std::shared_ptr<buffer_pool> pool, std::shared_ptr<stream> below,
+             std::unique_ptr<tls_link> link);
   ~tls_stream() override;
 
   /// Begins; once, before anything else. `done` is called once, never from inside this call, and not after close().
@@ -52,6 +64,8 @@ class tls_stream final : public stream,
   enum class state : std::uint8_t { shaking, open, lingering, closed };
   struct below_bio;  // how OpenSSL reads and writes
   friend struct below_bio;
+  struct question;  // what OpenSSL deals with by itself
+  friend struct question;
 
   // stream_events of the stream below
   void on_read(result<std::size_t> outcome) override;
@@ -74,6 +88,8 @@ class tls_stream final : public stream,
   void end() noexcept;
 
   boost::asio::io_context& io_;
+  socket_poll& poll_;
+  std::shared_ptr<buffer_pool> pool_;
   std::shared_ptr<stream> below_;
   std::unique_ptr<tls_link> link_;
   state state_ = state::shaking;
@@ -86,9 +102,11 @@ class tls_stream final : public stream,
   std::size_t stage_begin_ = 0, stage_end_ = 0;
   bool below_is_dry_ = false;          // it gave less than was asked for, a moment ago
   bool waits_below_ = false;           // a read of the stream below is under way
-  std::optional<error> below_ended_;   // why nothing more comes from below
-  std::optional<error> read_fault_;    // what every read says from now on
+  bool flooded_ = false;               // more questions came than are allowed
+  kept_error below_ended_;             // why nothing more comes from below
+  kept_error read_fault_;              // what every read says from now on
   std::optional<mutable_bytes> into_;  // of the read that was asked for
+  allowance questions_;
 
   // Writing
   mutable_bytes batch_;          // room for records that are written together; empty: there is none
@@ -96,7 +114,7 @@ class tls_stream final : public stream,
   std::vector<std::byte> held_;  // of records that the stream below has not taken whole
   std::size_t held_begin_ = 0;
   std::size_t owed_ = 0;  // bytes in them, 0 or 1, that the caller was not told of
-  std::optional<error> write_fault_;
+  kept_error write_fault_;
   bool waits_for_room_ = false;  // a wait of the stream below is under way
   bool room_wanted_ = false;     // by the caller
   boost::asio::steady_timer linger_;

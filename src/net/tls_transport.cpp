@@ -35,7 +35,8 @@ class tls_attempt final : public connect_attempt {
  private:
   void shake(std::shared_ptr<stream> connected) {
     const auto begin = clock::now();
-    shaking_ = std::make_shared<tls_stream>(where_.io(), std::move(connected), std::move(link_));
+    shaking_ =
+        std::make_shared<tls_stream>(where_.io(), where_.shared_buffers(), std::move(connected), std::move(link_));
     shaking_->async_handshake([this, begin](const result<void>& outcome) { finish(begin, outcome); });
     if (const auto began = std::exchange(handshake_began_, nullptr)) began();
   }

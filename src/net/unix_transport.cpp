@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "net/event_loop.hpp"
+#include "net/listening_sockets.hpp"
 #include "net/posted_attempt.hpp"
 #include "net/socket_stream.hpp"
 #include "net/transports.hpp"
@@ -19,10 +20,9 @@ class unix_transport final : public stream_transport {
  public:
   [[nodiscard]] result<std::unique_ptr<acceptor>> listen(context& where, const endpoint& at,
                                                          const options& with) override {
-    auto opened = os::unix_listener::open(at.path, with);
-    if (!opened) return opened.error();
-    // std::function wants something that can be copied.
-    auto owner = std::make_shared<os::unix_listener>(std::move(*opened));
+    const auto listening = listen_at_path(where.io(), at.path, with);
+    if (!listening) return listening.error();
+    const auto& owner = *listening;
     return accept_on(where.io(), owner->get(), AF_UNIX, with, at.text(), [owner] { owner->close(); });
   }
 

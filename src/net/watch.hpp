@@ -29,6 +29,10 @@ class watch {
   void async_readable(Handler&& then) {
     at_.async_wait(boost::asio::posix::descriptor_base::wait_read, std::forward<Handler>(then));
   }
+  template <class Handler>
+  void async_writable(Handler&& then) {
+    at_.async_wait(boost::asio::posix::descriptor_base::wait_write, std::forward<Handler>(then));
+  }
   [[nodiscard]] auto executor() noexcept { return at_.get_executor(); }
   void stop() noexcept {
     if (at_.is_open()) (void)at_.release();

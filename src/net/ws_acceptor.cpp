@@ -40,9 +40,7 @@ class ws_house final : public guest_house {
 
   [[nodiscard]] result<std::unique_ptr<guest>> welcome(std::shared_ptr<stream> arrived) override {
     return std::unique_ptr<guest>(
-        std::make_unique<ws_guest>(std::make_shared<ws_stream>(where_.io(), where_.shared_buffers(), where_.residents(),
-                                                               std::move(arrived), with_.rules),
-                                   with_.taken));
+        std::make_unique<ws_guest>(std::make_shared<ws_stream>(std::move(arrived), with_.rules), with_.taken));
   }
   void shaken(const stream&, options::duration) override { where_.totals().ws_handshakes.add(1); }
   void failed(const error&) override { where_.totals().ws_handshake_failures.add(1); }
@@ -56,14 +54,13 @@ class ws_house final : public guest_house {
 /// Where frames are spoken from the first byte on.
 class ws_raw_acceptor final : public acceptor {
  public:
-  ws_raw_acceptor(context& where, std::unique_ptr<acceptor> from, ws_acceptor_settings with)
-      : where_(where), from_(std::move(from)), with_(std::move(with)) {}
+  ws_raw_acceptor(std::unique_ptr<acceptor> from, ws_acceptor_settings with)
+      : from_(std::move(from)), with_(std::move(with)) {}
 
   [[nodiscard]] result<std::shared_ptr<stream>> try_accept() override {
     auto arrived = from_->try_accept();
     if (!arrived) return arrived;
-    auto made = std::make_shared<ws_stream>(where_.io(), where_.shared_buffers(), where_.residents(),
-                                            std::move(*arrived), with_.rules);
+    auto made = std::make_shared<ws_stream>(std::move(*arrived), with_.rules);
     made->start_raw();
     return std::shared_ptr<stream>(std::move(made));
   }
@@ -73,7 +70,6 @@ class ws_raw_acceptor final : public acceptor {
   [[nodiscard]] std::string local_url() const override { return with_.url; }
 
  private:
-  context& where_;
   std::unique_ptr<acceptor> from_;
   ws_acceptor_settings with_;
 };
@@ -81,7 +77,7 @@ class ws_raw_acceptor final : public acceptor {
 }  // namespace
 
 std::unique_ptr<acceptor> accept_ws(context& where, std::unique_ptr<acceptor> from, ws_acceptor_settings with) {
-  if (!with.taken) return std::make_unique<ws_raw_acceptor>(where, std::move(from), std::move(with));
+  if (!with.taken) return std::make_unique<ws_raw_acceptor>(std::move(from), std::move(with));
   const std::string url = with.url;
   const auto limit = with.handshake_timeout;
   auto house = std::make_shared<ws_house>(where, std::move(with));

@@ -13,10 +13,17 @@
 #include <new>
 #include <utility>
 
+#include "net/turn_buffers.hpp"
+
 namespace ferry::net {
 
 class ws_inbox {
  public:
+  struct lenders {
+    buffer_pool& pool;
+    turn_buffers& turn;
+    [[nodiscard]] pooled_buffer acquire(std::size_t size) const noexcept { return turn.acquire(pool, size); }
+  };
   static constexpr std::size_t k_idle_bytes = 128;
 
   [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
@@ -33,12 +40,12 @@ class ws_inbox {
   /// @param wanted    bytes that should find room, those that are here included; 0: unknown
   /// @param at_least  the size of the buffer that is borrowed, if one is; 0: none is needed yet
   /// @return empty: no memory
-  [[nodiscard]] mutable_bytes room(buffer_pool& pool, std::size_t wanted, std::size_t at_least) noexcept {
+  [[nodiscard]] mutable_bytes room(const lenders& from, std::size_t wanted, std::size_t at_least) noexcept {
     if (empty()) begin_ = end_ = 0;
     const std::size_t needed = std::max({std::min(wanted, 4 * size()), size() + 1, at_least});
     if (begin_ + needed > capacity()) {
       if (needed > capacity() && (needed > k_idle_bytes || capacity() != 0))
-        if (pooled_buffer larger = pool.acquire(needed)) replace(std::move(larger));
+        if (pooled_buffer larger = from.acquire(needed)) replace(std::move(larger));
       if (capacity() == 0) small_.reset(new (std::nothrow) small_buffer);
       if (begin_ != 0) {
         std::memmove(data(), data() + begin_, size());
@@ -49,16 +56,17 @@ class ws_inbox {
   }
 
   /// Gives a large buffer back as far as what is here allows.
-  void settle(buffer_pool& pool) noexcept {
+  void settle(const lenders& from) noexcept {
     if (!big_) return;
     if (empty()) {
-      clear();
+      from.turn.give(from.pool, std::move(big_));
+      begin_ = end_ = 0;
     } else if (small_ && size() <= k_idle_bytes / 2) {
       const pooled_buffer old = std::move(big_);
       std::memcpy(small_->data(), old.data() + begin_, size());
       end_ -= std::exchange(begin_, 0);
     } else if (size() * 8 < capacity()) {
-      if (pooled_buffer fitting = pool.acquire(size() * 2)) replace(std::move(fitting));
+      if (pooled_buffer fitting = from.acquire(size() * 2)) replace(std::move(fitting));
     }
   }
 

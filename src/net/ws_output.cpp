@@ -25,14 +25,6 @@ std::size_t ws_input::size() const noexcept {
   return all - at_;
 }
 
-void ws_input::advance(std::size_t n) noexcept {
-  at_ += n;
-  while (!parts_.empty() && at_ >= parts_.front().size()) {
-    at_ -= parts_.front().size();
-    parts_ = parts_.subspan(1);
-  }
-}
-
 ws_output::ws_output(const ws_output_options& with) : fragment_above_(with.fragment_above), mask_(with.mask) {
   if (!with.compress) return;
   codec::websocket_encoder_options how;
@@ -45,13 +37,58 @@ ws_output::step ws_output::write(ws_input& in, mutable_bytes out) noexcept {
   step done;
   while (!done.fault) {
     if (message_left_ == 0 && !frame_due_) {
-      if (!take_header(in, done)) break;
+      if (header_bytes_ == 0 && !compressor_) write_whole(in, out, done);
+      if (in.empty() || !take_header(in, done)) break;
       continue;
     }
     if (message_left_ != 0 && in.empty() && !(frame_due_ && !compressor_)) break;
     if (!(compressor_ ? write_compressed(in, out, done) : write_plain(in, out, done))) break;
   }
   return done;
+}
+
+// Nearly all there is: whole messages that lie together, each with room for its frame. The first one that is anything
+// else is left.
+void ws_output::write_whole(ws_input& in, mutable_bytes out, step& done) noexcept {
+  if (in.empty()) return;
+  constexpr std::size_t k_header = codec::parts_framing::k_max_header;
+  const bytes here = in.front();
+  const std::size_t most = too_long();
+  std::size_t at = 0;
+  while (here.size() - at >= k_header) {
+    const auto length = load_le<std::uint32_t>(here.data() + at);
+    const auto says = codec::parts_framing::read_header(here.data() + at);
+    if (!says.whole() || length >= most || here.size() - at - k_header < length ||
+        out.size() - done.written < codec::k_max_websocket_header + length)
+      break;
+    done.written += put_frame(says.kind, here.subspan(at + k_header, length), out.data() + done.written);
+    at += k_header + length;
+  }
+  if (at == 0) return;
+  done.taken += at;
+  in.advance(at);
+}
+
+std::size_t ws_output::too_long() const noexcept {
+  return fragment_above_ == 0 || fragment_above_ >= k_view ? k_view : fragment_above_ + 1;
+}
+
+std::size_t ws_output::put_frame(message_kind kind, bytes payload, std::byte* to) const noexcept {
+  codec::websocket_header header;
+  header.opcode = codec::opcode_of(kind);
+  header.length = payload.size();
+  if (mask_) header.mask = ws_mask_key();
+  const std::size_t size = codec::encode_websocket_header(to, header);
+  if (!payload.empty()) std::memcpy(to + size, payload.data(), payload.size());
+  if (mask_) codec::apply_websocket_mask({to + size, payload.size()}, *header.mask);
+  return size + payload.size();
+}
+
+std::size_t ws_output::write_alone(const message_view& m, mutable_bytes out) const noexcept {
+  const bool rests = message_left_ == 0 && !frame_due_ && header_bytes_ == 0;
+  if (!rests || compressor_ || m.payload.size() >= too_long()) return 0;
+  if (out.size() < codec::k_max_websocket_header + m.payload.size()) return 0;
+  return put_frame(m.kind, m.payload, out.data());
 }
 
 // @return false: it has not come wholly

@@ -4,6 +4,7 @@
 
 #include <ferry/bytes.hpp>
 #include <ferry/error.hpp>
+#include <ferry/message.hpp>
 
 #include <array>
 #include <cstddef>
@@ -24,7 +25,13 @@ class ws_input {
   /// What lies together at the front; not empty().
   [[nodiscard]] bytes front() const noexcept { return parts_.front().subspan(at_); }
   [[nodiscard]] std::size_t size() const noexcept;
-  void advance(std::size_t n) noexcept;
+  void advance(std::size_t n) noexcept {
+    at_ += n;
+    while (!parts_.empty() && at_ >= parts_.front().size()) {
+      at_ -= parts_.front().size();
+      parts_ = parts_.subspan(1);
+    }
+  }
 
  private:
   std::span<const bytes> parts_;  // the first one has more than at_ bytes
@@ -51,6 +58,8 @@ class ws_output {
   /// Takes as much input as finds room.
   /// @param in   bytes that parts_framing made; advanced by `taken` @param out  at least k_min_room bytes
   [[nodiscard]] step write(ws_input& in, mutable_bytes out) noexcept;
+  /// One whole message in one frame, where that can be and nothing is under way. @return bytes of `out`; 0: it cannot
+  [[nodiscard]] std::size_t write_alone(const message_view& m, mutable_bytes out) const noexcept;
   /// The first `n` bytes of the last step's view were sent.
   void view_sent(std::size_t n) noexcept { advance_payload(n); }
   /// A control frame may be written now.
@@ -60,6 +69,10 @@ class ws_output {
   static constexpr std::size_t k_min_room = 512;
 
  private:
+  /// Bytes of the smallest payload that write_whole() leaves.
+  [[nodiscard]] std::size_t too_long() const noexcept;
+  [[nodiscard]] std::size_t put_frame(message_kind kind, bytes payload, std::byte* to) const noexcept;
+  void write_whole(ws_input& in, mutable_bytes out, step& done) noexcept;
   [[nodiscard]] bool take_header(ws_input& in, step& done) noexcept;
   [[nodiscard]] std::size_t begin_frame(std::byte* out) noexcept;
   void advance_payload(std::size_t n) noexcept;

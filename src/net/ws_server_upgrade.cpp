@@ -165,12 +165,17 @@ upgrade_outcome ws_server_upgrade::judge() {
   };
   http_verdict verdict;
   if (rules_.check) {
+    const auto threw = [this](const char* what) {
+      refuse_with(500, "the request could not be checked");
+      fault_ = fault_.in("the check of requests threw: " + one_line(what, k_reason_shown));
+      return upgrade_outcome::refused;
+    };
     try {
       verdict = rules_.check(request_);
     } catch (const std::exception& thrown) {
-      refuse_with(500, "the request could not be checked");
-      fault_ = fault_.in("the check of requests threw: " + one_line(thrown.what(), k_reason_shown));
-      return upgrade_outcome::refused;
+      return threw(thrown.what());
+    } catch (...) {
+      return threw("something that is no std::exception");
     }
   }
   if (verdict.status != 101) {

@@ -108,9 +108,9 @@ class client_handshake final : public ws_handshake {
 
 }  // namespace
 
-ws_rules ws_rules_of(const options& with, codec::websocket_role role, bool raw) {
+ws_rules ws_rules_of(ws_home home, const options& with, codec::websocket_role role, bool raw) {
   const bool client = role == codec::websocket_role::client;
-  ws_rules rules;
+  ws_rules rules{std::move(home)};
   rules.role = role;
   rules.mask = client;
   rules.decoder.mask = client ? codec::websocket_mask_rule::forbidden : codec::websocket_mask_rule::required;

@@ -14,7 +14,7 @@
 namespace ferry::net {
 
 /// @param raw  without an upgrade: the option ws_mask counts
-[[nodiscard]] ws_rules ws_rules_of(const options& with, codec::websocket_role role, bool raw);
+[[nodiscard]] ws_rules ws_rules_of(ws_home home, const options& with, codec::websocket_role role, bool raw);
 
 /// What a listener takes, and what a connecting end asks for.
 [[nodiscard]] ws_server_rules ws_server_rules_of(const endpoint& at, const options& with);

@@ -9,6 +9,7 @@
 #include "codec/parts_framing.hpp"
 #include "net/ws_close.hpp"
 #include "net/ws_upgrade.hpp"
+#include "os/coarse_time.hpp"
 
 namespace ferry::net {
 namespace asio = boost::asio;
@@ -18,20 +19,19 @@ using codec::websocket_opcode;
 
 constexpr std::size_t k_handshake_room = 4096;
 
-ws_stream::ws_stream(asio::io_context& io, std::shared_ptr<buffer_pool> pool, std::shared_ptr<detail::residents> home,
-                     std::shared_ptr<stream> below, std::shared_ptr<const ws_rules> rules)
-    : io_(io),
-      pool_(std::move(pool)),
-      home_(std::move(home)),
-      below_(std::move(below)),
+ws_stream::ws_stream(std::shared_ptr<stream> below, std::shared_ptr<const ws_rules> rules)
+    : below_(std::move(below)),
       bare_below_(dynamic_cast<bare_wait*>(below_.get())),
       rules_(std::move(rules)),
-      decoder_(*pool_, rules_->decoder),
+      decoder_(pool(), rules_->decoder),
       output_({rules_->mask, rules_->fragment_above, {}}),
       closing_(rules_->role, rules_->close_timeout),
       heartbeat_(rules_->heartbeat) {}
 
-ws_stream::~ws_stream() { end(); }
+ws_stream::~ws_stream() {
+  end();
+  cancel_timer(io());
+}
 
 std::shared_ptr<detail::resident> ws_stream::keep() noexcept {
   const auto self = weak_from_this().lock();
@@ -42,9 +42,10 @@ peer_info ws_stream::peer() const {
   auto who = below_->peer();
   if (!terms_) return who;
   auto info = std::make_shared<websocket_info>();
-  info->subprotocol = terms_->subprotocol;
-  info->compressed = terms_->compressed;
-  if (!terms_->request.empty()) info->request = read_upgrade_request(terms_->request, who.address);
+  auto terms = terms_.read();
+  info->subprotocol = std::move(terms.subprotocol);
+  info->compressed = terms.compressed;
+  if (!terms.request.empty()) info->request = read_upgrade_request(terms.request, who.address);
   who.websocket = std::move(info);
   return who;
 }
@@ -54,7 +55,7 @@ peer_info ws_stream::peer() const {
 void ws_stream::async_handshake(std::unique_ptr<ws_handshake> machine, handshake_handler done) {
   shaking_ = std::make_unique<shaking_part>(shaking_part{std::move(machine), std::move(done)});
   below_->attach(*this, shared_from_this());
-  asio::post(io_, [self = shared_from_this()] {
+  asio::post(io(), [self = shared_from_this()] {
     if (self->state_ == state::shaking) self->begin_shaking();
   });
 }
@@ -119,11 +120,12 @@ void ws_stream::open(ws_agreed agreed) {
     const bool client = rules_->role == codec::websocket_role::client;
     const auto ours = client ? of_client(*agreed.deflate) : of_server(*agreed.deflate);
     const auto theirs = client ? of_server(*agreed.deflate) : of_client(*agreed.deflate);
-    decoder_ = codec::websocket_decoder(*pool_, rules_->decoder, theirs);
+    decoder_ = codec::websocket_decoder(pool(), rules_->decoder, theirs);
     output_ = ws_output({rules_->mask, rules_->fragment_above, ours});
   }
-  if (handshaken) terms_ = std::make_unique<const ws_terms>(std::move(agreed.terms));
+  if (handshaken) terms_ = kept_ws_terms(agreed.terms);
   state_ = state::open;
+  came_ = inbox_.size();
   heartbeat_.on_up(now());
   arm_timer();
 }
@@ -147,7 +149,7 @@ result<std::size_t> ws_stream::decode(mutable_bytes into, bool from_below) noexc
     } else if (read_fault_) {
       break;
     } else if (!take_event(when, got != 0)) {
-      if (decoder_.fault() != codec::websocket_fault::none || !from_below || !fill()) break;
+      if (decoder_.fault() != codec::websocket_fault::none || !from_below || !read_below()) break;
       from_below = below_full_;
     }
   }
@@ -164,7 +166,7 @@ bool ws_stream::take_event(time_point when, bool handed_on) noexcept {
   const auto event = decoder_.next(inbox_.content(), when);
   if (!event) {
     if (handed_on) return false;
-    fail(when, event.error());
+    fail(event.error());
     return true;
   }
   inbox_.drop(event->consumed);
@@ -174,7 +176,7 @@ bool ws_stream::take_event(time_point when, bool handed_on) noexcept {
     case websocket_event_kind::piece: take_message(*event); break;
     case websocket_event_kind::ping: say(websocket_opcode::pong, event->message.payload); break;
     case websocket_event_kind::pong: take_pong(event->message.payload, when); break;
-    case websocket_event_kind::close: take_close(event->close_code, event->message.text(), when); break;
+    case websocket_event_kind::close: take_close(event->close_code, event->message.text()); break;
   }
   return true;
 }
@@ -185,42 +187,103 @@ void ws_stream::take_message(const codec::websocket_event& event) noexcept {
     m.first = event.first;
     m.more = !event.last;
   }
-  typed_left_ = static_cast<std::uint8_t>(codec::parts_framing::encode_header(typed_.data(), m));
-  payload_ = m.payload.data();
-  payload_left_ = m.payload.size();
+  hold_message(m);
+}
+
+void ws_stream::hold_message(const message_view& m) noexcept {
+  handed_ = m;
+  typed_left_ = codec::parts_framing::k_max_header;
+}
+
+/// @return false: none without more bytes, or in this call
+bool ws_stream::next_message(message_view& m, time_point when, bool handed_on) noexcept {
+  while (!holds_output()) {
+    if (read_fault_) return false;
+    if (const auto n = decoder_.next_whole(inbox_.content(), m); n != 0) {
+      inbox_.drop(n);
+      return true;
+    }
+    if (!take_event(when, handed_on)) return false;
+  }
+  typed_left_ = 0;
+  m = std::exchange(handed_, {});
+  return true;
 }
 
 std::size_t ws_stream::copy_out(mutable_bytes into) noexcept {
   std::size_t got = 0;
-  if (typed_left_ != 0) {
+  if (typed_left_ != 0) {                                              // so the payload is whole
+    std::array<std::byte, codec::parts_framing::k_max_header> header;  // NOLINT: filled in the next line
+    (void)codec::parts_framing::encode_header(header.data(), handed_);
     got = std::min<std::size_t>(typed_left_, into.size());
-    std::memcpy(into.data(), typed_.data() + (typed_.size() - typed_left_), got);
+    std::memcpy(into.data(), header.data() + (header.size() - typed_left_), got);
     typed_left_ = static_cast<std::uint8_t>(typed_left_ - got);
   }
-  const std::size_t n = std::min(payload_left_, into.size() - got);
-  if (n != 0) std::memcpy(into.data() + got, payload_, n);
-  payload_ += n;
-  payload_left_ -= n;
+  const std::size_t n = std::min(handed_.payload.size(), into.size() - got);
+  if (n != 0) std::memcpy(into.data() + got, handed_.payload.data(), n);
+  handed_.payload = handed_.payload.subspan(n);
   return got + n;
+}
+
+result<void> ws_stream::take(message_taker& to) {
+  if (nothing_to_take()) return {};
+  const auto when = heartbeat_.last_sign();  // then it came
+  bool any = false;
+  message_view m;
+  while (state_ == state::open && next_message(m, when, any)) {
+    if (!to.take(m)) {
+      hold_message(m);
+      break;
+    }
+    any = true;
+    if (!nothing_to_take()) continue;
+    wanted_ = 0;
+    break;
+  }
+  if (replies_wait()) (void)flush_replies();
+  if (read_fault_ && !any && !holds_output()) return *read_fault_;
+  return {};
+}
+
+result<std::size_t> ws_stream::fill() {
+  if (!read_fault_ && decoder_.fault() != codec::websocket_fault::none) (void)take_event(now(), false);
+  if (read_fault_) return *read_fault_;
+  if (came_ == 0 || below_full_) (void)read_below();
+  if (const auto n = std::exchange(came_, 0); n != 0) return n;
+  if (read_fault_) return *read_fault_;
+  return errc::would_block;
 }
 
 void ws_stream::take_pong(bytes payload, time_point when) noexcept {
   if (payload.size() == sizeof question_ && load_le<std::uint64_t>(payload.data()) == question_ && question_ != 0)
-    return heartbeat_.on_answer(when);
+    return heartbeat_.on_answer(now());
   heartbeat_.on_received(when);
 }
 
-void ws_stream::take_close(std::uint16_t code, std::string_view reason, time_point when) noexcept {
-  notes().peers = close_note{code, std::string(reason)};
-  read_fault_ = peer_closed(*notes().peers);
+void ws_stream::take_close(std::uint16_t code, std::string_view reason) noexcept {
+  try {
+    notes().peers = close_note{code, std::string(reason)};
+    read_fault_ = peer_closed(*notes().peers);
+  } catch (const std::bad_alloc&) {
+    read_fault_ = errc::no_memory;
+  }
   // Unless ours is out already, it follows what our caller still wants to say: shutdown_write(), close().
-  if (!closing_.may_send()) act(closing_.on_close(code, when));
+  if (!closing_.may_send()) act(closing_.on_close(code, now()));
 }
 
-void ws_stream::fail(time_point when, const error& why) noexcept {
+void ws_stream::fail(const error& why) noexcept {
   read_fault_ = why;
-  notes().our_reason = to_string(decoder_.fault());
-  act(closing_.fail(close_code_for(decoder_.fault()), when));
+  note_reason(to_string(decoder_.fault()));
+  act(closing_.fail(close_code_for(decoder_.fault()), now()));
+}
+
+// The peer did nothing wrong, and hears that.
+void ws_stream::no_room() noexcept {
+  read_fault_ = described(errc::no_memory, [] { return std::string("no buffer for a WebSocket frame"); });
+  if (state_ != state::open) return;
+  const auto fault = codec::websocket_fault::no_memory;
+  note_reason(to_string(fault));
+  act(closing_.fail(close_code_for(fault), now()));
 }
 
 void ws_stream::below_ended(const error& why) noexcept {
@@ -229,29 +292,32 @@ void ws_stream::below_ended(const error& why) noexcept {
   if (why != errc::end_of_stream)
     read_fault_ = why;
   else if (!decoder_.between_messages() || !inbox_.empty())
-    read_fault_ = error(errc::truncated, "the peer ended inside a WebSocket message");
+    read_fault_ = described(errc::truncated, [] { return std::string("the peer ended inside a WebSocket message"); });
   else
-    read_fault_ = error(errc::reset, "the peer ended the stream without closing the WebSocket (1006)");
+    read_fault_ = described(
+        errc::reset, [] { return std::string("the peer ended the stream without closing the WebSocket (1006)"); });
 }
 
 /// @return false: nothing came
-bool ws_stream::fill() noexcept {
+bool ws_stream::read_below() noexcept {
   if ((waits_below_ && !waits_bare_) || below_fault_) return false;
-  const auto room = inbox_.room(*pool_, wanted_, rules_->batch_bytes);
-  if (room.empty()) {
-    read_fault_ = error(errc::no_memory, "no buffer for a WebSocket frame");
-    return true;
-  }
+  const auto room = inbox_.room({pool(), poll().buffers()}, wanted_, rules_->batch_bytes);
+  if (room.empty()) return no_room(), true;
   const auto n = below_->try_read(room);
   if (!n && n.error() == errc::would_block) return false;
   if (!n) {
     below_ended(n.error());
     return true;
   }
-  below_full_ = *n == room.size();
-  inbox_.filled(*n);
-  heartbeat_.on_received(now());
+  took_in(*n, room.size());
   return true;
+}
+
+void ws_stream::took_in(std::size_t n, std::size_t room) noexcept {
+  below_full_ = n == room;
+  inbox_.filled(n);
+  came_ += n;
+  heartbeat_.on_received(os::coarse_now());
 }
 
 void ws_stream::async_read(mutable_bytes into) {
@@ -263,23 +329,21 @@ void ws_stream::async_read(mutable_bytes into) {
 }
 
 bool ws_stream::async_wait_readable() {
-  if (bare_below_ == nullptr) return false;
-  if (waits_below_) {
-    readable_wanted_ = waits_bare_;
-    return waits_bare_;
-  }
   // What is here already will not wake us.
   if (!inbox_.empty() || !decoder_.between_messages()) decode_one();
   if (holds_output() || read_fault_) {
     tell_later(std::size_t{0});
     return true;
   }
-  if (decoder_.between_messages()) decoder_.settle();
-  inbox_.settle(*pool_);
-  waits_below_ = waits_bare_ = readable_wanted_ = true;
+  readable_wanted_ = true;
+  if (waits_below_) return true;
+  if (bare_below_ == nullptr) return wait_for_frames(), true;
+  settle();
+  waits_below_ = waits_bare_ = true;
   if (bare_below_->async_wait_readable()) return true;
-  waits_below_ = waits_bare_ = readable_wanted_ = false;
-  return false;
+  waits_below_ = waits_bare_ = false;
+  wait_for_frames();
+  return true;
 }
 
 // What comes before the next message is dealt with.
@@ -290,14 +354,20 @@ void ws_stream::decode_one() noexcept {
   (void)flush_replies();
 }
 
-void ws_stream::wait_for_frames() noexcept {
-  if (waits_below_) return;
+void ws_stream::settle() noexcept {
   if (state_ == state::open && decoder_.between_messages()) decoder_.settle();
-  inbox_.settle(*pool_);
-  const auto room = inbox_.room(*pool_, wanted_, state_ == state::shaking ? k_handshake_room : 0);
+  inbox_.settle({pool(), poll().buffers()});
+  forget_unsent();
+}
+
+void ws_stream::wait_for_frames() {
+  if (waits_below_) return;
+  settle();
+  const auto room = inbox_.room({pool(), poll().buffers()}, wanted_, state_ == state::shaking ? k_handshake_room : 0);
   if (room.empty()) {
-    read_fault_ = error(errc::no_memory, "no buffer for a WebSocket frame");
-    if (into_) tell_later(*read_fault_);
+    no_room();
+    if (shaking_) return handshake_over(*read_fault_);
+    if (!into_.empty() || std::exchange(readable_wanted_, false)) tell_later(*read_fault_);
     return;
   }
   waits_below_ = true;
@@ -305,39 +375,36 @@ void ws_stream::wait_for_frames() noexcept {
   below_->async_read(room);
 }
 
+// What comes now is of no interest, but that it was read.
+void ws_stream::linger() {
+  inbox_.clear();
+  wait_for_frames();
+}
+
+// The stream below keeps us meanwhile.
 void ws_stream::on_read(result<std::size_t> outcome) {
   waits_below_ = false;
   const bool bare = std::exchange(waits_bare_, false);
-  const auto keep = shared_from_this();
-  if (state_ == state::lingering) {
-    inbox_.clear();
-    return outcome ? wait_for_frames() : end();
-  }
+  if (state_ == state::lingering) return outcome ? linger() : end();
   if (outcome && bare) {
-    if (std::exchange(readable_wanted_, false)) tell_read(std::size_t{0});
+    if (std::exchange(readable_wanted_, false)) tell_readable();
     return;
   }
-  if (outcome) {
-    inbox_.filled(*outcome);
-    below_full_ = *outcome == room_size_;
-    heartbeat_.on_received(now());
-  } else {
-    below_ended(outcome.error());
-  }
+  outcome ? took_in(*outcome, room_size_) : below_ended(outcome.error());
   if (state_ == state::shaking) {
     if (shaking_) shake();
-  } else if (state_ == state::open && into_) {
-    auto n = decode(*into_, below_full_);
+  } else if (state_ == state::open && !into_.empty()) {
+    auto n = decode(into_, below_full_);
     if (!n && n.error() == errc::would_block) return wait_for_frames();
-    into_.reset();
+    into_ = {};
     tell_read(std::move(n));
   } else if (std::exchange(readable_wanted_, false)) {
-    tell_read(std::size_t{0});
+    tell_readable();
   }
 }
 
 void ws_stream::tell_later(result<std::size_t> outcome) {
-  asio::post(io_, [self = shared_from_this(), outcome = std::move(outcome)] { self->tell_read(outcome); });
+  asio::post(io(), [self = shared_from_this(), outcome = std::move(outcome)] { self->tell_read(outcome); });
 }
 
 void ws_stream::tell_read(result<std::size_t> outcome) {
@@ -346,8 +413,14 @@ void ws_stream::tell_read(result<std::size_t> outcome) {
   events_->on_read(std::move(outcome));
 }
 
+void ws_stream::tell_readable() {
+  if (events_ == nullptr) return;
+  const auto keep = owner_;
+  events_->on_read(std::size_t{0});
+}
+
 std::size_t ws_stream::unread() const noexcept {
-  return state_ == state::open ? payload_left_ + inbox_.size() + below_->unread() : 0;
+  return state_ == state::open ? handed_.payload.size() + inbox_.size() + below_->unread() : 0;
 }
 
 // Life --------------------------------------------------------------------------------------------
@@ -362,48 +435,51 @@ bool ws_stream::ask_for_life() noexcept {
 
 stream_health ws_stream::health() const noexcept { return {heartbeat_.round_trip(), heartbeat_.misses()}; }
 
+// Behind our Close nothing is sent; any sign of the peer counts then, and without one it is lost in the same time.
 void ws_stream::ask() noexcept {
-  std::array<std::byte, sizeof question_> payload;  // NOLINT: filled in the next line
-  store_le(payload.data(), ++question_);
-  say(websocket_opcode::ping, payload);
-  (void)flush_replies();
+  if (closing_.may_send()) {
+    std::array<std::byte, sizeof question_> payload;  // NOLINT: filled in the next line
+    store_le(payload.data(), ++question_);
+    say(websocket_opcode::ping, payload);
+    (void)flush_replies();
+    forget_unsent();
+  }
+  wrote_ = false;
   arm_timer();
 }
 
 void ws_stream::arm_timer() noexcept {
   const auto next = state_ == state::lingering ? closing_.next() : heartbeat_.next();
-  if (!next || (timer_set_for_ && *timer_set_for_ <= *next)) return;
-  timer_set_for_ = next;
+  if (!next) return;
   try {
-    if (!timer_) timer_ = std::make_unique<asio::steady_timer>(io_);
-    timer_->expires_at(*next);
-    timer_->async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
-      if (failed) return;
-      if (const auto self = weak.lock()) {
-        self->timer_set_for_.reset();
-        self->on_timer();
-      }
-    });
+    set_timer(io(), *next);
   } catch (const std::exception&) {
     end();
   }
 }
 
-void ws_stream::on_timer() {
+error ws_stream::silent() const {
+  const std::string times = std::to_string(heartbeat_.misses());
+  return {errc::timeout, closing_.may_send()
+                             ? "the peer answered none of the last " + times + " WebSocket pings (ping_misses)"
+                             : "the peer sent nothing behind our Close for " + times + " x ping_timeout (ping_misses)"};
+}
+
+void ws_stream::on_time() {
+  const auto keep = shared_from_this();
   const auto when = now();
   if (state_ == state::lingering) {
     if (closing_.on_timer(when) == closing_action::hang_up) return end();
-  } else if (state_ == state::open && closing_.may_send()) {
-    // Whoever does not read cannot blame the peer for its silence.
-    if (!waits_below_) heartbeat_.on_received(when);
+  } else if (state_ == state::open) {
+    // Whoever does not read cannot blame the peer for its silence. Nor can who has not asked yet: the ping waits for
+    // the end of a long frame, and the peer takes that.
+    if (!waits_below_ || (replies_wait() && std::exchange(wrote_, false))) heartbeat_.on_received(when);
     switch (heartbeat_.on_timer(when)) {
       case session::heartbeat_action::none: break;
       case session::heartbeat_action::ask: return ask();
       case session::heartbeat_action::dead:
-        read_fault_ = write_fault_ =
-            error(errc::timeout, "the peer answered none of the last " + std::to_string(heartbeat_.misses()) +
-                                     " WebSocket pings (ping_misses)");
-        if (std::exchange(into_, std::nullopt) || std::exchange(readable_wanted_, false)) tell_read(*read_fault_);
+        read_fault_ = write_fault_ = silent();
+        if (!std::exchange(into_, {}).empty() || std::exchange(readable_wanted_, false)) tell_read(*read_fault_);
         return;
     }
   }

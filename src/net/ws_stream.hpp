@@ -7,25 +7,39 @@
 
 #include <array>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 
+#include "base/kept_error.hpp"
+#include "base/rare.hpp"
 #include "codec/websocket_closing.hpp"
 #include "codec/websocket_decoder.hpp"
 #include "net/bare_wait.hpp"
 #include "net/lingers.hpp"
+#include "net/message_source.hpp"
 #include "net/residents.hpp"
+#include "net/socket_poll.hpp"
+#include "net/timers.hpp"
 #include "net/ws_inbox.hpp"
 #include "net/ws_output.hpp"
+#include "net/ws_terms.hpp"
 #include "session/heartbeat.hpp"
 
 namespace ferry::net {
 
+/// Of the context.
+struct ws_home {
+  socket_poll& poll;
+  std::shared_ptr<buffer_pool> pool;
+  std::shared_ptr<detail::residents> residents;  ///< with which a stream that lingers ends
+};
+
 /// What all connections of one listener, or to one destination, have in common.
 struct ws_rules {
+  ws_home home;
   codec::websocket_role role = codec::websocket_role::client;
   codec::websocket_decoder_options decoder;
   bool mask = true;                ///< what we send
@@ -38,13 +52,6 @@ struct ws_rules {
   std::shared_ptr<std::size_t> leaving = std::make_shared<std::size_t>(0);
 };
 inline constexpr std::size_t k_most_leaving = 1024;  ///< then they are cut
-
-/// What there is to tell of a handshake, as small as it can be kept.
-struct ws_terms {
-  std::string subprotocol;
-  bool compressed = false;
-  std::string request;  ///< its head, at the accepting end
-};
 
 /// What a handshake has come to.
 struct ws_agreed {
@@ -83,16 +90,16 @@ class ws_handshake {
 ///      \___________failed, close()____\___close()____________________________________________________________/^
 class ws_stream final : public stream,
                         public bare_wait,
+                        public message_source,
                         public lingers,
                         private stream_events,
                         private detail::resident,
+                        private timers::entry,
                         public std::enable_shared_from_this<ws_stream> {
  public:
   using handshake_handler = std::function<void(result<void>)>;
 
-  /// @param home  of the context, with which a stream that lingers ends
-  ws_stream(boost::asio::io_context& io, std::shared_ptr<buffer_pool> pool, std::shared_ptr<detail::residents> home,
-            std::shared_ptr<stream> below, std::shared_ptr<const ws_rules> rules);
+  ws_stream(std::shared_ptr<stream> below, std::shared_ptr<const ws_rules> rules);
   ~ws_stream() override;
 
   /// Begins; once, before anything else. `done` is called once, never from inside this call, and not after close().
@@ -108,6 +115,10 @@ class ws_stream final : public stream,
   [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override;
   void async_read(mutable_bytes into) override;
   [[nodiscard]] bool async_wait_readable() override;
+  [[nodiscard]] result<std::size_t> fill() override;
+  [[nodiscard]] bool empty() const noexcept override { return nothing_to_take(); }
+  [[nodiscard]] result<void> take(message_taker& to) override;
+  [[nodiscard]] std::size_t try_write_whole(const message_view& m) noexcept override;
   void async_wait_writable() override;
   result<void> shutdown_write() override;
   [[nodiscard]] std::size_t unread() const noexcept override;
@@ -129,6 +140,13 @@ class ws_stream final : public stream,
     std::string our_reason;
     std::optional<close_note> peers;
   };
+  /// What waits to be written.
+  struct unsent {
+    pooled_buffer frames;  ///< of what the stream below has not taken whole
+    std::size_t begin = 0, end = 0;
+    std::unique_ptr<std::byte[]> replies;  ///< control frames that wait for the end of a frame
+    std::size_t replies_end = 0;
+  };
   struct shaking_part {
     std::unique_ptr<ws_handshake> machine;
     handshake_handler done;
@@ -149,18 +167,28 @@ class ws_stream final : public stream,
 
   // Reading
   [[nodiscard]] result<std::size_t> decode(mutable_bytes into, bool from_below) noexcept;
-  [[nodiscard]] bool take_event(time_point now, bool handed_on) noexcept;
+  [[nodiscard]] bool take_event(time_point when, bool handed_on) noexcept;
+  [[nodiscard]] bool next_message(message_view& m, time_point when, bool handed_on) noexcept;
   void take_message(const codec::websocket_event& event) noexcept;
-  void take_pong(bytes payload, time_point now) noexcept;
-  void take_close(std::uint16_t code, std::string_view reason, time_point now) noexcept;
-  void fail(time_point now, const error& why) noexcept;
+  void hold_message(const message_view& m) noexcept;
+  void take_pong(bytes payload, time_point when) noexcept;
+  void take_close(std::uint16_t code, std::string_view reason) noexcept;
+  void fail(const error& why) noexcept;
   void below_ended(const error& why) noexcept;
-  [[nodiscard]] bool fill() noexcept;
+  void no_room() noexcept;
+  [[nodiscard]] bool read_below() noexcept;
+  void took_in(std::size_t n, std::size_t room) noexcept;
   [[nodiscard]] std::size_t copy_out(mutable_bytes into) noexcept;
   void decode_one() noexcept;
-  [[nodiscard]] bool holds_output() const noexcept { return typed_left_ != 0 || payload_left_ != 0; }
-  void wait_for_frames() noexcept;
+  [[nodiscard]] bool holds_output() const noexcept { return typed_left_ != 0 || !handed_.payload.empty(); }
+  [[nodiscard]] bool nothing_to_take() const noexcept {
+    return inbox_.empty() && !holds_output() && !read_fault_ && decoder_.rests();
+  }
+  void wait_for_frames();
+  void settle() noexcept;
+  void linger();
   void tell_read(result<std::size_t> outcome);
+  void tell_readable();
   void tell_later(result<std::size_t> outcome);
 
   // Writing
@@ -169,66 +197,81 @@ class ws_stream final : public stream,
   [[nodiscard]] result<void> write_held() noexcept;
   void say(codec::websocket_opcode what, bytes payload) noexcept;
   void say_close() noexcept;
+  [[nodiscard]] std::byte* place_for_reply() noexcept;
   [[nodiscard]] result<void> flush_replies() noexcept;
-  void wait_for_room() noexcept;
+  [[nodiscard]] result<void> write_replies() noexcept;
+  void wait_for_room();
+  [[nodiscard]] result<void> expect_room() noexcept;
+  /// @return null: no memory
+  [[nodiscard]] unsent* need_unsent() noexcept {
+    try {
+      return &unsent_.need();
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
+  [[nodiscard]] bool frames_wait() const noexcept { return unsent_ && unsent_->begin != unsent_->end; }
+  [[nodiscard]] bool replies_wait() const noexcept { return unsent_ && unsent_->replies_end != 0; }
+  void forget_unsent() noexcept {
+    if (unsent_ && !frames_wait() && !replies_wait()) unsent_.reset();
+  }
 
   // Ending
   void act(codec::closing_action what) noexcept;
   void finish_sending() noexcept;
   [[nodiscard]] bool find_place();
   [[nodiscard]] ending& notes();
+  void note_reason(const char* why) noexcept;
+  void end_below() noexcept;
   void arm_timer() noexcept;
-  void on_timer();
+  void on_time() override;
   void ask() noexcept;
+  [[nodiscard]] error silent() const;
   void end() noexcept;
   [[nodiscard]] static time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
-  boost::asio::io_context& io_;
-  std::shared_ptr<buffer_pool> pool_;
-  std::shared_ptr<detail::residents> home_;
+  [[nodiscard]] socket_poll& poll() const noexcept { return rules_->home.poll; }
+  [[nodiscard]] boost::asio::io_context& io() const noexcept { return poll().io(); }
+  [[nodiscard]] buffer_pool& pool() const noexcept { return *rules_->home.pool; }
+
   std::shared_ptr<stream> below_;
   bare_wait* bare_below_;  // the same, if it can
   std::shared_ptr<const ws_rules> rules_;
   std::unique_ptr<shaking_part> shaking_;
-  std::unique_ptr<const ws_terms> terms_;
+  kept_ws_terms terms_;
   state state_ = state::shaking;
 
   // Reading
   codec::websocket_decoder decoder_;
   ws_inbox inbox_;
-  std::array<std::byte, 8> typed_{};    // the header of the message that is being read by our reader
-  std::uint8_t typed_left_ = 0;         // bytes of it
-  const std::byte* payload_ = nullptr;  // of that message, in the inbox or in the decoder
-  std::size_t payload_left_ = 0;
-  std::size_t wanted_ = 0;             // bytes that the decoder must see before it goes on; 0: any
-  std::size_t room_size_ = 0;          // of the read below that is under way
-  bool waits_below_ = false;           // a read of the stream below is under way
-  bool waits_bare_ = false;            // without a buffer
-  bool readable_wanted_ = false;       // by our reader, without one of its own
-  bool below_full_ = false;            // it filled all the room it was given
-  std::optional<error> below_fault_;   // why nothing more comes from below
-  std::optional<error> read_fault_;    // what every read says from now on
-  std::optional<mutable_bytes> into_;  // of the read that was asked for
+  message_view handed_;          // what is being read, in the inbox or in the decoder; the payload as far as it is left
+  std::uint8_t typed_left_ = 0;  // bytes of its header in parts framing; all of them for who takes it as a message
+  std::size_t wanted_ = 0;       // bytes that the decoder must see before it goes on; 0: any
+  std::size_t came_ = 0;         // bytes that fill() has not told of
+  std::size_t room_size_ = 0;    // of the read below that is under way
+  bool waits_below_ = false;     // a read of the stream below is under way
+  bool waits_bare_ = false;      // without a buffer
+  bool readable_wanted_ = false;  // by our reader, without one of its own
+  bool below_full_ = false;       // it filled all the room it was given
+  kept_error below_fault_;        // why nothing more comes from below
+  kept_error read_fault_;         // what every read says from now on
+  mutable_bytes into_;            // of the read that was asked for; empty: of none
 
   // Writing
   ws_output output_;
-  pooled_buffer held_;  // of what the stream below has not taken whole
-  std::size_t held_begin_ = 0, held_end_ = 0;
-  pooled_buffer replies_;  // control frames that wait for the end of a frame
-  std::size_t replies_end_ = 0;
+  rare<unsent> unsent_;
   std::uint8_t owed_ = 0;        // bytes, 0 or 1, that are out or held and that the caller was not told of
   bool end_when_out_ = false;    // the stream below is to be ended once everything is out
   bool waits_for_room_ = false;  // a wait of the stream below is under way
   bool room_wanted_ = false;     // by the caller
-  std::optional<error> write_fault_;
+  bool wrote_ = false;           // the stream below took something since the last look at the heartbeat
+  kept_error write_fault_;
 
   // Ending, and staying alive
   codec::websocket_closing closing_;
   session::heartbeat heartbeat_;
   std::uint64_t question_ = 0;  // number of the last ping, its payload
   std::unique_ptr<ending> ending_;
-  std::unique_ptr<boost::asio::steady_timer> timer_;  // once there was something to wait for
-  std::optional<time_point> timer_set_for_;
   std::shared_ptr<void> place_;  // null, but counted
 
   stream_events* events_ = nullptr;

@@ -13,6 +13,14 @@ ws_stream::ending& ws_stream::notes() {
   return *ending_;
 }
 
+// Without memory the Close has none.
+void ws_stream::note_reason(const char* why) noexcept {
+  try {
+    notes().our_reason = why;
+  } catch (const std::bad_alloc&) {
+  }
+}
+
 result<void> ws_stream::set_close_note(std::uint16_t code, std::string_view reason) {
   if (auto fits = check_close_note(code, reason); !fits) return fits;
   notes().our_code = code;
@@ -45,15 +53,22 @@ void ws_stream::act(closing_action what) noexcept {
 }
 
 void ws_stream::finish_sending() noexcept {
-  if (!end_when_out_ || held_begin_ != held_end_ || replies_end_ != 0) return;
+  if (!end_when_out_ || frames_wait() || replies_wait()) return;
   end_when_out_ = false;
-  if (!write_fault_) (void)below_->shutdown_write();
+  if (!write_fault_) end_below();
+}
+
+void ws_stream::end_below() noexcept {
+  try {
+    (void)below_->shutdown_write();
+  } catch (const std::bad_alloc&) {  // for the text of why it could not be
+  }
 }
 
 void ws_stream::close() noexcept {
   events_ = nullptr;
   owner_.reset();
-  into_.reset();
+  into_ = {};
   readable_wanted_ = false;
   if (state_ == state::closed || state_ == state::lingering) return;
   const auto when = now();
@@ -61,7 +76,7 @@ void ws_stream::close() noexcept {
     if (ending_ && ending_->peers) {
       const bool gives_up = ending_->our_code == codec::websocket_close_code::going_away;
       act(closing_.on_close(gives_up ? ending_->our_code : ending_->peers->code, when));
-    } else if (held_begin_ == held_end_) {
+    } else if (!frames_wait()) {
       // Nobody waits for what the peer says to that.
       const bool noted = ending_ && ending_->our_code != codec::websocket_close_code::normal;
       act(closing_.close(noted ? ending_->our_code : codec::websocket_close_code::going_away, when));
@@ -73,15 +88,17 @@ void ws_stream::close() noexcept {
   shaking_.reset();
   try {
     if (!find_place()) return end();
-    home_->add(this);
+    rules_->home.residents->add(this);
   } catch (const std::bad_alloc&) {
     return end();
   }
   state_ = state::lingering;
   arm_timer();
-  if (state_ != state::lingering || waits_below_) return;
-  inbox_.clear();
-  wait_for_frames();
+  try {
+    if (state_ == state::lingering && !waits_below_) linger();
+  } catch (const std::bad_alloc&) {
+    end();
+  }
 }
 
 void ws_stream::keep_place(std::shared_ptr<void> place) {
@@ -101,10 +118,10 @@ bool ws_stream::find_place() {
 void ws_stream::end() noexcept {
   const state before = std::exchange(state_, state::closed);
   if (before == state::closed) return;
-  if (before == state::lingering) home_->remove(this);
-  if (timer_) timer_->cancel();
+  if (before == state::lingering) rules_->home.residents->remove(this);
+  cancel_timer(io());
   // Over TLS the peer is told that this is the end, and no cut.
-  if (!closing_.may_receive() && !write_fault_) (void)below_->shutdown_write();
+  if (!closing_.may_receive() && !write_fault_) end_below();
   below_->close();
   place_.reset();
 }

@@ -14,6 +14,7 @@
 #include "codec/parts_framing.hpp"
 #include "net/residents.hpp"
 #include "net/ws_settings.hpp"
+#include "testing/watchdog.hpp"
 #include "testing/websocket_by_hand.hpp"
 
 namespace ferry::test {
@@ -44,7 +45,8 @@ class scripted_stream final : public stream {
   [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override {
     if (++operations == fail_at) broken = error(errc::reset, "as the test wants");
     if (broken) return *broken;
-    std::size_t room = most_per_write;
+    if (left == 0) return errc::would_block;
+    std::size_t room = std::min(most_per_write, left);
     std::size_t done = 0;
     for (const bytes part : from) {
       const auto n = std::min(part.size(), room);
@@ -52,13 +54,14 @@ class scripted_stream final : public stream {
       done += n;
       room -= n;
     }
+    left -= done;
     return done;
   }
   void async_read(mutable_bytes) override {}  // by a stream that lingers
   void async_wait_writable() override { waits_for_room = true; }
   /// There is room again, for whoever waits.
   void make_room() {
-    while (std::exchange(waits_for_room, false) && events_ != nullptr) events_->on_writable();
+    while (left != 0 && std::exchange(waits_for_room, false) && events_ != nullptr) events_->on_writable();
   }
   result<void> shutdown_write() override {
     told_end = true;
@@ -73,6 +76,7 @@ class scripted_stream final : public stream {
   std::deque<std::string> pieces;  // none of them empty
   bool ended = false;              // behind the pieces
   std::size_t most_per_write = SIZE_MAX;
+  std::size_t left = SIZE_MAX;  // bytes that are taken before more room is made
   std::uint64_t operations = 0, fail_at = 0, reads = 0;
   std::optional<error> broken;
   std::string written;
@@ -113,13 +117,17 @@ std::vector<std::string> frames_of(std::string_view wire) {
 class ws_stream_bytes : public ::testing::Test {
  protected:
   void begin(std::size_t max_message = 1 << 20) {
-    end();
     options with;
     with.max_message = max_message;
+    begin(with);
+  }
+  void begin(const options& with) {
+    end();
     below = std::make_shared<scripted_stream>();
-    auto rules = net::ws_rules_of(with, codec::websocket_role::server, false);
+    auto rules = net::ws_rules_of({boost::asio::use_service<net::socket_poll>(io), pool, home}, with,
+                                  codec::websocket_role::server, false);
     rules.mask = false;
-    tested = std::make_shared<net::ws_stream>(io, pool, home, below, std::make_shared<const net::ws_rules>(rules));
+    tested = std::make_shared<net::ws_stream>(below, std::make_shared<const net::ws_rules>(rules));
     tested->start_raw();
     tested->attach(nobody, nullptr);
     heard.clear();
@@ -329,6 +337,144 @@ TEST_F(ws_stream_bytes, of_a_message_in_a_million_fragments_are_kept_once) {
   ASSERT_EQ(heard.size(), 1u);
   EXPECT_EQ(heard[0].size(), std::string("binary ").size() + 1'000'000);
   EXPECT_LT(most, 8u << 20);
+}
+
+// Handlers are counted, which a stream that spins runs without end.
+TEST_F(ws_stream_bytes, cost_a_look_for_each_ping_timeout_once_we_have_ended_and_the_peer_has_not) {
+  options with;
+  with.ping_interval = with.ping_timeout = std::chrono::milliseconds(5);
+  begin(with);
+  ASSERT_TRUE(tested->shutdown_write());
+  const auto handlers = io.run_for(std::chrono::milliseconds(100));
+  EXPECT_GE(handlers, 1u);
+  EXPECT_LE(handlers, 50u);
+  EXPECT_EQ(frames_of(below->written), (std::vector<std::string>{"close 1000"})) << "no ping behind it";
+}
+
+struct hears_the_end final : stream_events {
+  void on_read(result<std::size_t> outcome) override { reason = outcome ? error() : outcome.error(); }
+  void on_writable() override {}
+  error reason;
+};
+
+TEST_F(ws_stream_bytes, that_the_peer_takes_slowly_are_a_sign_of_its_life_while_a_ping_waits_behind_them) {
+  options with;
+  with.ping_interval = with.ping_timeout = std::chrono::milliseconds(5);
+  with.ping_misses = 2;
+  begin(with);
+  hears_the_end hears;
+  tested->attach(hears, nullptr);
+  ASSERT_TRUE(tested->async_wait_readable());
+  const std::string payload = repeated(5000);
+  std::byte header[codec::parts_framing::k_max_header];
+  const auto size = codec::parts_framing::encode_header(header, {as_bytes(payload), message_kind::text});
+  const bytes parts[] = {bytes(header).first(size), as_bytes(payload)};
+  below->left = 10;
+  ASSERT_TRUE(tested->try_write(parts));
+  for (int i = 0; i < 100; ++i) {
+    io.run_one_for(std::chrono::milliseconds(2));  // one look of the heartbeat at most
+    ASSERT_EQ(hears.reason.reason(), errc{}) << hears.reason.text();
+    below->left = 10;
+    below->make_room();
+  }
+  EXPECT_EQ(below->written.size(), 1010u);
+  ASSERT_TRUE(run_until(
+      io, [&] { return hears.reason == errc::timeout; }, "the end, as nothing more is taken"));
+}
+
+/// The same, of who is handed messages instead of bytes.
+class ws_stream_messages : public ws_stream_bytes, protected net::message_taker {
+ protected:
+  void take_all() {
+    for (;;) {
+      const auto taken = tested->take(*this);
+      const auto came = taken ? tested->fill() : result<std::size_t>(taken.error());
+      below->make_room();
+      if (came) continue;
+      if (came.error() == errc::would_block && (!below->pieces.empty() || below->ended)) continue;
+      if (came.error() != errc::would_block && !fault) {
+        fault = came.error();
+        (void)tested->shutdown_write();
+        below->make_room();
+      }
+      return;
+    }
+  }
+  [[nodiscard]] bool take(const message_view& m) override {
+    if (heard.size() == refuses_behind) {
+      refuses_behind.reset();
+      return false;
+    }
+    if (m.first) open = m.kind == message_kind::text ? "text " : "binary ";
+    if (closes) tested->close();
+    open += m.text();
+    if (!m.more) heard.push_back(open);
+    return true;
+  }
+  std::optional<std::size_t> refuses_behind;  // so many messages, once
+  bool closes = false;
+};
+
+TEST_F(ws_stream_messages, are_heard_alike_at_every_cut_of_a_conversation) {
+  for (const auto& c : short_ones()) {
+    const std::string wire = wire_of(c);
+    for (std::size_t cut = 1; cut < wire.size(); ++cut) {
+      SCOPED_TRACE(c.name + ", cut at " + std::to_string(cut));
+      begin();
+      below->pieces = {wire.substr(0, cut)};
+      take_all();
+      below->pieces.push_back(wire.substr(cut));
+      take_all();
+      expect(c);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_F(ws_stream_messages, that_are_not_taken_come_again_before_what_follows) {
+  for (const std::size_t taken : {0u, 1u, 2u}) {
+    SCOPED_TRACE(taken);
+    begin();
+    below->pieces = {websocket_frame(k_fin | k_text, "one", plays::client) +
+                     websocket_frame(k_fin | k_binary, "", plays::client) +
+                     websocket_frame(k_fin | k_text, "three", plays::client)};
+    ASSERT_TRUE(tested->fill());
+    refuses_behind = taken;
+    EXPECT_TRUE(tested->take(*this));
+    EXPECT_EQ(heard.size(), taken);
+    EXPECT_GT(tested->unread(), 0u);
+    EXPECT_TRUE(tested->take(*this));
+    EXPECT_EQ(heard, (std::vector<std::string>{"text one", "binary ", "text three"}));
+    EXPECT_EQ(tested->unread(), 0u);
+  }
+}
+
+TEST_F(ws_stream_messages, are_handed_on_before_the_fault_behind_them_is_told_and_answered) {
+  begin();
+  below->pieces = {websocket_frame(k_fin | k_text, "good", plays::client) +
+                   websocket_frame(k_fin | 3, "bad", plays::client)};
+  ASSERT_TRUE(tested->fill());
+  EXPECT_TRUE(tested->take(*this));
+  EXPECT_EQ(heard, (std::vector<std::string>{"text good"}));
+  EXPECT_EQ(below->written, "") << "answers come first";
+  EXPECT_EQ(tested->fill().error(), errc::protocol);
+  EXPECT_EQ(frames_of(below->written), (std::vector<std::string>{"close 1002"}));
+  EXPECT_EQ(tested->take(*this).error(), errc::protocol);
+}
+
+TEST_F(ws_stream_messages, stay_where_they_are_while_their_taker_closes_the_stream) {
+  begin();
+  closes = true;
+  const std::string payload = repeated(100'000);
+  below->pieces = {websocket_frame(k_fin | k_text, payload, plays::client) +
+                   websocket_frame(k_fin | k_text, "not wanted any more", plays::client)};
+  while (heard.empty()) {
+    ASSERT_TRUE(tested->fill());
+    ASSERT_TRUE(tested->take(*this));
+  }
+  EXPECT_EQ(heard, (std::vector<std::string>{"text " + payload}));
+  EXPECT_TRUE(tested->take(*this));
+  EXPECT_EQ(heard.size(), 1u);
 }
 
 }  // namespace

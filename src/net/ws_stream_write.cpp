@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "codec/parts_framing.hpp"
 #include "net/ws_stream.hpp"
 
 namespace ferry::net {
@@ -17,22 +18,25 @@ constexpr std::size_t k_control = codec::websocket_encoder::k_max_control_frame;
 result<std::size_t> ws_stream::try_write(std::span<const bytes> from) noexcept {
   if (write_fault_) return *write_fault_;
   if (!closing_.may_send()) return errc::closed;
-  if (const auto out = write_held(); !out) return out.error();
+  if (frames_wait())
+    if (const auto out = write_held(); !out) return out.error();
   std::size_t taken = std::exchange(owed_, std::uint8_t{0});
   ws_input in(from, taken);
   std::array<std::byte, k_small> small;  // NOLINT: filled as far as it is used
   pooled_buffer large;
   while (!in.empty()) {
-    if (const auto out = flush_replies(); !out) {
-      if (taken != 0) return taken;
-      return out.error();
+    if (replies_wait()) {
+      if (const auto out = flush_replies(); !out) {
+        if (taken != 0) return taken;
+        return out.error();
+      }
     }
     const std::size_t left = in.size();
-    if (!large && left > k_worth_a_buffer) large = pool_->acquire(std::min(left + left / 4 + k_small, k_large));
+    if (!large && left > k_worth_a_buffer) large = pool().acquire(std::min(left + left / 4 + k_small, k_large));
     const mutable_bytes room = large ? mutable_bytes(large.data(), large.capacity()) : mutable_bytes(small);
     const auto step = output_.write(in, room);
     if (step.fault) {
-      write_fault_ = step.fault;
+      write_fault_ = *step.fault;
       return *write_fault_;
     }
     const std::array<bytes, 2> parts{bytes(room).first(step.written), step.view};
@@ -42,6 +46,7 @@ result<std::size_t> ws_stream::try_write(std::span<const bytes> from) noexcept {
       return *write_fault_;
     }
     const std::size_t n = sent ? *sent : 0;
+    wrote_ = wrote_ || n != 0;
     taken += step.taken;
     if (n < step.written) {
       if (const auto kept = hold(parts[0].subspan(n)); !kept) return kept.error();
@@ -49,6 +54,7 @@ result<std::size_t> ws_stream::try_write(std::span<const bytes> from) noexcept {
       owed_ = taken > 1 ? 1 : 0;  // so that the caller comes back, and knows that it is not all out
       return taken - owed_;
     }
+    if (step.view.empty()) continue;
     const std::size_t seen = n - step.written;
     output_.view_sent(seen);
     in.advance(seen);
@@ -57,15 +63,32 @@ result<std::size_t> ws_stream::try_write(std::span<const bytes> from) noexcept {
     if (taken == 0) return errc::would_block;
     return taken;
   }
-  (void)flush_replies();
+  if (replies_wait()) (void)flush_replies();
   return taken;
+}
+
+std::size_t ws_stream::try_write_whole(const message_view& m) noexcept {
+  if (write_fault_ || !closing_.may_send() || frames_wait() || owed_ != 0 || replies_wait()) return 0;
+  std::array<std::byte, k_small> room;  // NOLINT: filled as far as it is used
+  const bytes frame = bytes(room).first(output_.write_alone(m, room));
+  if (frame.empty()) return 0;
+  const auto n = below_->try_write(std::span(&frame, 1));
+  if (!n) {
+    if (n.error() != errc::would_block) write_fault_ = n.error();
+    return 0;
+  }
+  const std::size_t all = codec::parts_framing::k_max_header + m.payload.size();
+  if (*n == frame.size()) return all;
+  if (!hold(frame.subspan(*n))) return 0;
+  owed_ = 1;
+  return all - owed_;
 }
 
 // Takes all of it: what the stream below does not take now is held.
 result<void> ws_stream::write_below(bytes whole) noexcept {
   if (write_fault_) return *write_fault_;
   std::size_t taken = 0;
-  if (held_begin_ == held_end_) {
+  if (!frames_wait()) {
     const auto n = below_->try_write(std::span(&whole, 1));
     if (!n && n.error() != errc::would_block) {
       write_fault_ = n.error();
@@ -78,40 +101,47 @@ result<void> ws_stream::write_below(bytes whole) noexcept {
 
 result<void> ws_stream::hold(bytes rest) noexcept {
   if (rest.empty()) return {};
-  const std::size_t here = held_end_ - held_begin_;
-  if (here + rest.size() > held_.capacity() - held_begin_) {
+  unsent* const kept = need_unsent();
+  if (kept == nullptr) {
+    write_fault_ = errc::no_memory;
+    return errc::no_memory;
+  }
+  auto& out = *kept;
+  const std::size_t here = out.end - out.begin;
+  if (here + rest.size() > out.frames.capacity() - out.begin) {
     pooled_buffer larger;
-    if (here + rest.size() <= k_most_held) larger = pool_->acquire(here + rest.size());
+    if (here + rest.size() <= k_most_held) larger = pool().acquire(here + rest.size());
     if (!larger) {
       // Half a frame is out and the rest cannot be kept: the connection is of no more use.
-      write_fault_ = error(errc::no_memory, "no buffer for the rest of a WebSocket frame");
+      write_fault_ =
+          described(errc::no_memory, [] { return std::string("no buffer for the rest of a WebSocket frame"); });
       return *write_fault_;
     }
-    if (here != 0) std::memcpy(larger.data(), held_.data() + held_begin_, here);
-    held_ = std::move(larger);
-    held_begin_ = 0;
-    held_end_ = here;
+    if (here != 0) std::memcpy(larger.data(), out.frames.data() + out.begin, here);
+    out.frames = std::move(larger);
+    out.begin = 0;
+    out.end = here;
   }
-  std::memcpy(held_.data() + held_end_, rest.data(), rest.size());
-  held_end_ += rest.size();
-  wait_for_room();
-  return {};
+  std::memcpy(out.frames.data() + out.end, rest.data(), rest.size());
+  out.end += rest.size();
+  return expect_room();
 }
 
 /// @return would_block while something is still held
 result<void> ws_stream::write_held() noexcept {
-  while (held_begin_ != held_end_) {
-    const bytes rest{held_.data() + held_begin_, held_end_ - held_begin_};
+  while (frames_wait()) {
+    const bytes rest{unsent_->frames.data() + unsent_->begin, unsent_->end - unsent_->begin};
     const auto n = below_->try_write(std::span(&rest, 1));
     if (!n) {
       if (n.error() != errc::would_block) write_fault_ = n.error();
       return n.error();
     }
-    held_begin_ += *n;
+    unsent_->begin += *n;
+    wrote_ = true;
   }
-  if (held_) {
-    held_.reset();
-    held_begin_ = held_end_ = 0;
+  if (unsent_ && unsent_->frames) {
+    unsent_->frames.reset();
+    unsent_->begin = unsent_->end = 0;
   }
   return {};
 }
@@ -120,42 +150,60 @@ result<void> ws_stream::write_held() noexcept {
 // so often and reads nothing asks again.
 void ws_stream::say(codec::websocket_opcode what, bytes payload) noexcept {
   if (!closing_.may_send()) return;
-  if (!replies_) replies_ = pool_->acquire(k_replies);
-  if (!replies_) return;
-  if (replies_end_ + 2 * k_control > replies_.capacity()) (void)flush_replies();
-  if (!replies_) replies_ = pool_->acquire(k_replies);
-  if (!replies_ || replies_end_ + 2 * k_control > replies_.capacity()) return;  // room for a Close is kept
+  if (replies_wait() && unsent_->replies_end + 2 * k_control > k_replies) (void)flush_replies();
+  std::byte* const at = place_for_reply();
+  if (at == nullptr || unsent_->replies_end + 2 * k_control > k_replies) return;  // room for a Close is kept
   codec::websocket_encoder_options how;
   if (rules_->mask) how.keys.next = &ws_mask_key;
-  replies_end_ += codec::websocket_encoder(how).encode_control(what, payload, replies_.data() + replies_end_);
+  unsent_->replies_end += codec::websocket_encoder(how).encode_control(what, payload, at);
 }
 
 void ws_stream::say_close() noexcept {
   if (!output_.between_frames()) return;  // half a message: there is no place for a Close
-  if (!replies_) replies_ = pool_->acquire(k_replies);
-  if (!replies_) return;
+  std::byte* const at = place_for_reply();
+  if (at == nullptr) return;
   codec::websocket_encoder_options how;
   if (rules_->mask) how.keys.next = &ws_mask_key;
   const bool answers = ending_ && ending_->peers;
   const std::string_view reason = ending_ && !answers ? std::string_view(ending_->our_reason) : std::string_view();
-  replies_end_ +=
-      codec::websocket_encoder(how).encode_close(closing_.code_to_send(), reason, replies_.data() + replies_end_);
+  unsent_->replies_end += codec::websocket_encoder(how).encode_close(closing_.code_to_send(), reason, at);
   (void)flush_replies();
+}
+
+// Not of the pool: what is said there may be that it has come to its limit. @return null: no memory
+std::byte* ws_stream::place_for_reply() noexcept {
+  unsent* const out = need_unsent();
+  if (out == nullptr) return nullptr;
+  if (!out->replies) out->replies.reset(new (std::nothrow) std::byte[k_replies]);
+  return out->replies ? out->replies.get() + out->replies_end : nullptr;
 }
 
 /// @return would_block while something is held
 result<void> ws_stream::flush_replies() noexcept {
-  if (replies_end_ == 0) return {};
+  if (!replies_wait()) return {};
   if (write_fault_) return *write_fault_;
-  if (const auto out = write_held(); !out) {
-    if (out.error() == errc::would_block) wait_for_room();
-    return out;
+  auto out = write_held();
+  if (out && output_.between_frames()) out = write_replies();
+  if (!out && out.error() == errc::would_block)
+    if (const auto waits = expect_room(); !waits) return waits;
+  return out;
+}
+
+result<void> ws_stream::write_replies() noexcept {
+  std::byte* const begin = unsent_->replies.get();
+  std::size_t& left = unsent_->replies_end;
+  while (left != 0) {
+    const bytes rest{begin, left};
+    const auto n = below_->try_write(std::span(&rest, 1));
+    if (!n) {
+      if (n.error() != errc::would_block) write_fault_ = n.error();
+      return n.error();
+    }
+    left -= *n;
+    std::memmove(begin, begin + *n, left);
   }
-  if (!output_.between_frames()) return {};
-  const pooled_buffer own = std::move(replies_);
-  const auto out = write_below({own.data(), std::exchange(replies_end_, 0)});
-  if (!out) return out;
-  return held_begin_ == held_end_ ? result<void>() : result<void>(errc::would_block);
+  unsent_->replies.reset();
+  return {};
 }
 
 void ws_stream::async_wait_writable() {
@@ -163,9 +211,25 @@ void ws_stream::async_wait_writable() {
   wait_for_room();
 }
 
-void ws_stream::wait_for_room() noexcept {
+void ws_stream::wait_for_room() {
   if (state_ == state::closed || std::exchange(waits_for_room_, true)) return;
-  below_->async_wait_writable();
+  try {
+    below_->async_wait_writable();
+  } catch (...) {
+    waits_for_room_ = false;
+    throw;
+  }
+}
+
+// Nobody would say that there is room: then nothing more is written.
+result<void> ws_stream::expect_room() noexcept {
+  try {
+    wait_for_room();
+    return {};
+  } catch (const std::bad_alloc&) {
+    write_fault_ = errc::no_memory;
+    return errc::no_memory;
+  }
 }
 
 void ws_stream::on_writable() {

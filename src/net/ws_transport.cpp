@@ -27,6 +27,10 @@ endpoint below_of(const endpoint& at) {
   return below;
 }
 
+ws_home home_in(context& where) {
+  return {boost::asio::use_service<socket_poll>(where.io()), where.shared_buffers(), where.residents()};
+}
+
 /// TLS asks for the protocol that follows.
 options below_with(const endpoint& at, const options& with) {
   options changed = with;
@@ -41,7 +45,8 @@ class ws_attempt final : public connect_attempt {
              stream_transport::connect_handler done)
       : where_(where),
         to_(to),
-        rules_(std::make_shared<const ws_rules>(ws_rules_of(with, websocket_role::client, start == ws_start::raw))),
+        rules_(std::make_shared<const ws_rules>(
+            ws_rules_of(home_in(where), with, websocket_role::client, start == ws_start::raw))),
         start_(start),
         done_(std::move(done)) {
     if (start == ws_start::upgrade) wishes_ = ws_client_wishes_of(to, with);
@@ -61,8 +66,7 @@ class ws_attempt final : public connect_attempt {
 
  private:
   void shake(std::shared_ptr<stream> connected) {
-    shaking_ = std::make_shared<ws_stream>(where_.io(), where_.shared_buffers(), where_.residents(),
-                                           std::move(connected), rules_);
+    shaking_ = std::make_shared<ws_stream>(std::move(connected), rules_);
     if (start_ == ws_start::raw) {
       shaking_->start_raw();
       const auto made = std::exchange(shaking_, nullptr);
@@ -107,7 +111,7 @@ class ws_transport final : public stream_transport {
     const bool raw = start_ == ws_start::raw;
     ws_acceptor_settings all;
     all.url = url_of(at, (*from)->local_url());
-    all.rules = std::make_shared<const ws_rules>(ws_rules_of(with, websocket_role::server, raw));
+    all.rules = std::make_shared<const ws_rules>(ws_rules_of(home_in(where), with, websocket_role::server, raw));
     if (!raw) all.taken = std::make_shared<const ws_server_rules>(ws_server_rules_of(at, with));
     all.handshake_timeout = with.connect_timeout;
     return accept_ws(where, std::move(*from), std::move(all));

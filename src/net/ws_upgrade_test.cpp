@@ -229,6 +229,8 @@ TEST(ws_server_upgrade, refuses_with_the_status_of_the_check) {
   EXPECT_TRUE(thrown.answer.starts_with("HTTP/1.1 500"));
   EXPECT_EQ(thrown.answer.find("no database"), std::string::npos);
   EXPECT_NE(thrown.fault.text().find("no database"), std::string::npos);
+  rules.check = [](const http_request&) -> http_verdict { throw 1; };
+  EXPECT_TRUE(refused(k_request, rules).answer.starts_with("HTTP/1.1 500"));
 }
 
 TEST(ws_server_upgrade, agrees_on_compression_only_where_both_want_it) {

@@ -6,8 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <sstream>
 
 namespace ferry::os {
 namespace {
@@ -53,7 +59,40 @@ class spawn_plan {
   posix_spawnattr_t attributes_{};
 };
 
+// The children of which an object knows; who is not among them is an orphan.
+struct own_children {
+  std::mutex lock;
+  std::vector<pid_t> all;
+};
+own_children& known() {
+  static own_children one;
+  return one;
+}
+
+// Whether /proc says that it is a child of this process and has ended. "ID (NAME) STATE PARENT ...", and a name may
+// have blanks and brackets.
+bool has_ended_and_is_ours(pid_t number) {
+  std::ifstream file("/proc/" + std::to_string(number) + "/stat");
+  std::string line;
+  if (!std::getline(file, line)) return false;
+  std::istringstream rest(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  char state = 0;
+  pid_t parent = 0;
+  return rest >> state >> parent && state == 'Z' && parent == ::getpid();
+}
+
 }  // namespace
+
+void child_process::reap_orphans() {
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at("/proc", failed), end; !failed && at != end; at.increment(failed)) {
+    const auto number = static_cast<pid_t>(std::strtol(at->path().filename().c_str(), nullptr, 10));
+    if (number <= 1 || !has_ended_and_is_ours(number)) continue;
+    const std::lock_guard lock(known().lock);  // nobody is being started: whoever was is known
+    if (std::find(known().all.begin(), known().all.end(), number) == known().all.end())
+      static_cast<void>(::waitpid(number, nullptr, WNOHANG));
+  }
+}
 
 result<child_process> child_process::start(const std::vector<std::string>& words,
                                            const std::vector<std::string>& environment, std::string_view input) {
@@ -69,8 +108,12 @@ result<child_process> child_process::start(const std::vector<std::string>& words
   writes.reset();
   ::fcntl(reads.get(), F_SETFL, 0);  // blocking, as a program expects it
   pid_t number = -1;
-  if (const int failed = spawn_plan(reads.get()).start(number, words, environment); failed != 0)
-    return error::from_errno(failed, "start " + words.front());
+  {
+    const std::lock_guard lock(known().lock);
+    if (const int failed = spawn_plan(reads.get()).start(number, words, environment); failed != 0)
+      return error::from_errno(failed, "start " + words.front());
+    known().all.push_back(number);
+  }
   child_process made(number, unique_fd(static_cast<int>(::syscall(SYS_pidfd_open, number, 0))));
   if (!made.ended_) return error::from_errno(errno, "watch " + words.front());
   return made;
@@ -87,9 +130,13 @@ int child_process::reap() noexcept {
   pid_t reaped = -1;
   while ((reaped = ::waitpid(number_, &raw, 0)) < 0 && errno == EINTR) {
   }
-  const bool known = reaped == number_;
+  {
+    const std::lock_guard lock(known().lock);
+    std::erase(known().all, number_);
+  }
+  const bool is_known = reaped == number_;
   number_ = -1;
-  if (!known) return -1;
+  if (!is_known) return -1;
   return WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
 }
 

@@ -36,6 +36,10 @@ class child_process {
   /// Waits for its end. @return its exit status | 128 + the signal that ended it | -1: not to be known
   [[nodiscard]] int reap() noexcept;
 
+  /// Reaps children of this process that have ended and that no object of this class stands for: those who were given
+  /// to process 1 when their parents ended. Needs /proc. Thread safety: from any thread.
+  static void reap_orphans();
+
  private:
   child_process(pid_t number, unique_fd ended) : number_(number), ended_(std::move(ended)) {}
   pid_t number_;  // -1: reaped

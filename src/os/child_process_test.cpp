@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +67,22 @@ TEST(child_process, ends_with_its_object_and_so_does_what_it_has_started) {
   char none = 0;
   EXPECT_EQ(::read(ends[0], &none, 1), 0) << "nobody has its other end";
   ::close(ends[0]);
+}
+
+TEST(child_process, keeps_its_end_for_its_object_while_those_that_nobody_knows_are_reaped) {
+  auto ours = child_process::start({"/bin/sh", "-c", "exit 7"}, {}, "");
+  ASSERT_TRUE(ours);
+  pollfd ended{ours->ended_fd(), POLLIN, 0};
+  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  const pid_t left = ::fork();
+  if (left == 0) ::_exit(0);
+  siginfo_t about{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(left), &about, WEXITED | WNOWAIT), 0);
+  child_process::reap_orphans();
+  EXPECT_EQ(::waitpid(left, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+  EXPECT_EQ(ours->reap(), 7);
 }
 
 }  // namespace

@@ -29,10 +29,10 @@ result<void> check_file_limit(std::size_t size) {
 }
 
 // Takes the memory now, so that nobody gets a SIGBUS for the lack of it later.
-result<void> reserve(int fd, std::size_t size, const std::string& what) {
+result<void> reserve(int fd, std::size_t size, const std::string& what, int mode = 0) {
   int failed = 0;
   do {
-    failed = ::fallocate(fd, 0, 0, static_cast<off_t>(size)) == 0 ? 0 : errno;
+    failed = ::fallocate(fd, mode, 0, static_cast<off_t>(size)) == 0 ? 0 : errno;
   } while (failed == EINTR);
   if (failed == EOPNOTSUPP) failed = ::posix_fallocate(fd, 0, static_cast<off_t>(size));
   if (failed == ENOSPC || failed == ENOMEM || failed == EFBIG || failed == EDQUOT)
@@ -118,7 +118,9 @@ result<unique_fd> create_file(const std::string& path, std::size_t size) {
 
 result<void> allocate_file(int fd, std::size_t size, const std::string& path) {
   if (const auto fits = check_file_limit(size); !fits) return fits.error();
-  return reserve(fd, size, " in " + path);
+  if (const auto reserved = reserve(fd, size, " in " + path, FALLOC_FL_KEEP_SIZE); !reserved) return reserved.error();
+  if (::ftruncate(fd, static_cast<off_t>(size)) != 0) return error::from_errno(errno, "make " + path + " longer");
+  return {};
 }
 
 result<unique_fd> open_file(const std::string& path, bool writable) {

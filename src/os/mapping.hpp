@@ -58,7 +58,8 @@ class mapping {
 /// A file of `size` bytes in its final place, which must not exist yet, readable by its owner alone.
 /// @return address_in_use (it exists) | no_memory (no space, with how much is wanted) | permission | not_found ...
 [[nodiscard]] result<unique_fd> create_file(const std::string& path, std::size_t size);
-/// Makes a file at least `size` bytes long and takes the memory now; what is in it stays. @param path  for people
+/// Makes a file of no bytes `size` bytes long, all zero, and takes the memory now. A death leaves it as it was, or of
+/// this length, where the file system can reserve room behind a file's end. @param path  for people
 /// @return no_memory | permission ...
 [[nodiscard]] result<void> allocate_file(int fd, std::size_t size, const std::string& path);
 /// An existing file, for mapping. @param writable  else it is only looked at

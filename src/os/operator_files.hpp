@@ -16,4 +16,8 @@ namespace ferry::os {
 /// to root, and that not everybody can write. @return auth: it is another one | not_found ...: why it cannot be read
 [[nodiscard]] result<std::string> read_request(const std::string& path);
 
+/// A file of options or keys, of at most 1 MiB, whosever it is; it may be a pipe.
+/// @return why it cannot be read | bad_option: it is larger
+[[nodiscard]] result<std::string> read_options(const std::string& path);
+
 }  // namespace ferry::os

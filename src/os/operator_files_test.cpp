@@ -51,5 +51,17 @@ TEST(operator_files, takes_requests_from_its_user_and_from_nobody_else) {
   EXPECT_EQ(read_request(place.file("large")).error(), errc::auth);
 }
 
+TEST(operator_files, reads_options_from_whatever_can_be_read_up_to_their_limit) {
+  const test::temp_dir place;
+  const auto path = place.file("options");
+  EXPECT_EQ(read_options(path).error(), errc::not_found);
+  EXPECT_FALSE(read_options(place.path().string())) << "a directory";
+  const std::string most(1 << 20, 'x');
+  std::ofstream(path) << most;
+  EXPECT_TRUE(read_options(path).value() == most);
+  std::ofstream(path) << most + 'x';
+  EXPECT_EQ(read_options(path).error(), errc::bad_option);
+}
+
 }  // namespace
 }  // namespace ferry::os

@@ -1,5 +1,6 @@
 #include "os/process_view.hpp"
 
+#include <dlfcn.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -76,6 +77,17 @@ std::string allocator_details() {
   std::fclose(file);
   const std::unique_ptr<char, void (*)(void*)> kept(text, &std::free);
   return written ? std::string(text, size) : std::string();
+}
+
+std::string heap_profile() {
+  // Functions of the library that took the allocator's place, if one did.
+  using is_running = int();
+  using give_profile = char*();
+  auto* const running = reinterpret_cast<is_running*>(::dlsym(RTLD_DEFAULT, "IsHeapProfilerRunning"));
+  auto* const profile = reinterpret_cast<give_profile*>(::dlsym(RTLD_DEFAULT, "GetHeapProfile"));
+  if (running == nullptr || profile == nullptr || running() == 0) return {};
+  const std::unique_ptr<char, void (*)(void*)> text(profile(), &std::free);
+  return text ? std::string(text.get()) : std::string();
 }
 
 }  // namespace ferry::os

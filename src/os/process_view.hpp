@@ -30,4 +30,8 @@ struct allocator_view {
 /// All arenas and sizes, as malloc_info(3) writes them: XML.
 [[nodiscard]] std::string allocator_details();
 
+/// Who allocated what is in use, for pprof, where gperftools' heap profiler runs in this process (it was started with
+/// LD_PRELOAD=libtcmalloc.so.4 and HEAPPROFILE=PATH). @return empty: it does not
+[[nodiscard]] std::string heap_profile();
+
 }  // namespace ferry::os

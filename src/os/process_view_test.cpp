@@ -20,6 +20,7 @@ TEST(process_view, names_every_thread) {
   std::jthread other([&] {
     ::prctl(PR_SET_NAME, "odd) S 1 (name");
     named = true;
+    named.notify_all();
     over.wait(false);
   });
   named.wait(false);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <span>
@@ -60,6 +61,12 @@ result<void> write_note(const std::string& path, const mismatch_note& note) {
   const int why = errno;
   ::unlink(aside.c_str());
   return error::from_errno(why, "write " + path);
+}
+
+void note_mismatch(const std::string& path, std::uint64_t session, const session::mismatch& numbers) noexcept {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
+  (void)write_note(path, {session, static_cast<std::uint64_t>(now), numbers});
 }
 
 result<mismatch_note> read_note(const std::string& path) {

@@ -19,6 +19,8 @@ struct mismatch_note {
 
 /// Replaces the file as a whole. @return no_memory | permission ...
 [[nodiscard]] result<void> write_note(const std::string& path, const mismatch_note& note);
+/// The same, noted now. What cannot be written is not kept. @param session  that the peer spoke of
+void note_mismatch(const std::string& path, std::uint64_t session, const session::mismatch& numbers) noexcept;
 /// @return not_found | corrupt, truncated, unsupported (damaged, of another version) ...
 [[nodiscard]] result<mismatch_note> read_note(const std::string& path);
 

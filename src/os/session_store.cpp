@@ -296,8 +296,7 @@ result<void> session_store::name_peer(std::string_view name) {
 }
 
 void session_store::note_mismatch(const session::mismatch& numbers, std::uint64_t peer_session) noexcept {
-  const mismatch_note note{peer_session == 0 ? session_->session() : peer_session, now(), numbers};
-  (void)write_note(paths_.mismatch(), note);
+  os::note_mismatch(paths_.mismatch(), peer_session == 0 ? session_->session() : peer_session, numbers);
 }
 
 void session_store::forget_mismatch() noexcept { ::unlink(paths_.mismatch().c_str()); }

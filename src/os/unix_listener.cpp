@@ -1,5 +1,6 @@
 #include "os/unix_listener.hpp"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -97,23 +98,29 @@ result<void> set_owner_and_mode(const std::string& path, const options& with) {
     if (::lchown(path.c_str(), uid, gid) != 0)
       return error::from_errno(errno, "give " + path + " to " + with.socket_owner);
   }
-  if (with.socket_mode != 0 && ::chmod(path.c_str(), with.socket_mode) != 0)
+  // Whoever owns the directory may have put a link there meanwhile, which is not followed.
+  if (with.socket_mode != 0 && ::fchmodat(AT_FDCWD, path.c_str(), with.socket_mode, AT_SYMLINK_NOFOLLOW) != 0)
     return error::from_errno(errno, "set the mode of " + path);
   return {};
 }
 
+result<file_lock> take_lock(const std::string& path, unix_listener::lock_of whose) {
+  const auto of_it = path + ".lock";
+  return whose == unix_listener::lock_of::friends ? file_lock::acquire(of_it) : file_lock::try_acquire(of_it);
+}
+
 }  // namespace
 
-result<unix_listener> unix_listener::open(const std::string& path, const options& with) {
+result<unix_listener> unix_listener::open(const std::string& path, const options& with, lock_of lock_is_of) {
   const auto at = unix_address(path);
   if (!at) return at.error();
   if (path.starts_with('@')) {
     auto fd = bind_to(*at, path, with);
     if (!fd) return fd.error();
     if (const auto listening = start_listening(fd->get(), path, with); !listening) return listening.error();
-    return unix_listener(std::move(*fd), {}, 0, 0);
+    return unix_listener(std::move(*fd), {}, {}, lock_is_of);
   }
-  const auto lock = file_lock::acquire(path + ".lock");
+  const auto lock = take_lock(path, lock_is_of);
   if (!lock && lock.error() == errc::not_found)
     return error(errc::not_found, "the directory of " + path + " does not exist; make it first",
                  lock.error().system_errno());
@@ -124,23 +131,30 @@ result<unix_listener> unix_listener::open(const std::string& path, const options
   // Nobody can connect before listen(): the mode is right from the first connection on.
   auto ready = set_owner_and_mode(path, with);
   if (ready) ready = start_listening(fd->get(), path, with);
-  struct stat made {};
-  if (ready && ::lstat(path.c_str(), &made) != 0) ready = error::from_errno(errno, "look at " + path);
+  const auto made = id_at(path);
+  if (ready && !made) ready = error::from_errno(errno, "look at " + path);
   if (!ready) {
     ::unlink(path.c_str());  // ours: made above, under the lock
     return ready.error();
   }
-  return unix_listener(std::move(*fd), path, made.st_dev, made.st_ino);
+  return unix_listener(std::move(*fd), path, *made, lock_is_of);
+}
+
+unix_listener unix_listener::adopt(unique_fd listening, bool owns_file) {
+  const auto bound = local_address(listening.get());
+  const std::string path = owns_file && bound ? bound->text() : "";
+  const auto there = path.empty() || path.starts_with('@') ? std::nullopt : id_at(path);
+  if (!there) return unix_listener(std::move(listening), {}, {}, lock_of::friends);
+  return unix_listener(std::move(listening), path, *there, lock_of::friends);
 }
 
 void unix_listener::close() noexcept {
   if (!fd_) return;
   if (!path_.empty()) {
     try {
-      const auto lock = file_lock::acquire(path_ + ".lock");
-      struct stat there {};
-      if (::lstat(path_.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_)
-        ::unlink(path_.c_str());
+      const auto lock = take_lock(path_, lock_);
+      const bool may_go = lock || lock_ == lock_of::friends;
+      if (may_go && id_at(path_) == id_) ::unlink(path_.c_str());
     } catch (...) {  // no memory for the lock's name: a stale file stays, which the next listener replaces
     }
   }

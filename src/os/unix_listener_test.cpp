@@ -76,6 +76,26 @@ TEST(unix_listener, tells_a_symbolic_link_in_place_of_the_lock) {
   EXPECT_TRUE(fs::exists(dir.file("target")));
 }
 
+TEST(unix_listener, waits_for_no_lock_of_somebody_who_may_hold_it_for_ever) {
+  const test::temp_dir dir;
+  const auto path = dir.file("s");
+  using lock_of = unix_listener::lock_of;
+  auto made = unix_listener::open(path, {}, lock_of::anybody);
+  ASSERT_TRUE(made) << made.error().text();
+  {
+    const auto held = file_lock::try_acquire(path + ".lock");
+    ASSERT_TRUE(held);
+    EXPECT_EQ(file_lock::try_acquire(path + ".lock").error(), errc::busy);
+    EXPECT_EQ(unix_listener::open(path, {}, lock_of::anybody).error(), errc::busy);
+    made->close();
+    EXPECT_TRUE(fs::exists(path)) << "left to who comes next";
+  }
+  auto next = unix_listener::open(path, {}, lock_of::anybody);
+  ASSERT_TRUE(next) << next.error().text();
+  next->close();
+  EXPECT_FALSE(fs::exists(path));
+}
+
 TEST(file_lock, is_held_by_one_at_a_time_and_its_file_goes) {
   const test::temp_dir dir;
   const std::string path = dir.file("lock");

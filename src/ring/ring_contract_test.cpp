@@ -5,6 +5,8 @@
 #include <cstring>
 #include <memory>
 
+#include "ring/sidecar_ring.hpp"
+
 namespace {
 
 using namespace ferry;
@@ -14,6 +16,7 @@ using namespace ferry::test;
 class native_layout {
  public:
   static constexpr std::size_t k_alignment = 8;
+  static constexpr std::size_t k_around = 16;
   static constexpr bool k_has_end = true;
   static constexpr std::size_t k_share = 8;
   static std::vector<ring_start> starts() {
@@ -77,8 +80,74 @@ class native_layout {
   ring_consumer consumer_;
 };
 
+/// The sidecar's ring over heap memory of exactly its size.
+class sidecar_layout {
+ public:
+  static constexpr std::size_t k_alignment = 1;
+  static constexpr std::size_t k_around = 30;
+  static constexpr bool k_has_end = false;
+  static constexpr std::size_t k_share = 8;
+  static std::vector<ring_start> starts() { return {{}, {1, 0}, {2047, 0}, {2048, 0}, {4067, 0}, {4095, 0}}; }
+
+  sidecar_layout(std::size_t ring_bytes, ring_start start, std::byte fresh)
+      : words_(new std::uint32_t[(ring_bytes + ring::k_sidecar_control_bytes) / 4]),
+        data_(reinterpret_cast<std::byte*>(words_.get()), ring_bytes + ring::k_sidecar_control_bytes),
+        ring_(prepare(start, fresh)),
+        producer_(ring::sidecar_ring_producer::attach(ring_).value()),
+        consumer_(ring::sidecar_ring_consumer::attach(ring_).value()) {}
+
+  [[nodiscard]] std::size_t max_body() const { return producer_.max_body(); }
+  [[nodiscard]] bool accepts(std::size_t size) const {
+    const std::size_t head = ring_.head();
+    const std::size_t tail = ring_.tail();
+    const std::size_t length = size + 30;
+    if (tail < head) return length + 1 <= head - tail;
+    return length + 1 <= ring_.queue_bytes() - tail || length + 1 <= head;
+  }
+  std::byte* reserve(std::size_t size) { return producer_.reserve(size); }
+  void publish(std::size_t size) { producer_.publish(size, size / 2, 1); }
+  bool push(bytes body) {
+    std::byte* const to = reserve(body.size());
+    if (to == nullptr) return false;
+    std::copy(body.begin(), body.end(), to);
+    publish(body.size());
+    return true;
+  }
+  void end() {}
+  std::optional<bytes> front() {
+    const auto record = consumer_.front(2).value();
+    EXPECT_EQ(record.head_bytes, record.body.size() / 2);
+    return record ? std::optional(record.body) : std::nullopt;
+  }
+  void pop() { consumer_.pop(); }
+  [[nodiscard]] bool ended() const { return false; }
+  void publish_position() {}
+  [[nodiscard]] std::uint64_t published() const { return ring_.head(); }
+  [[nodiscard]] std::uint64_t read() const { return ring_.head(); }
+  [[nodiscard]] bool intact() const {
+    return !producer_.corrupt() && consumer_.stats().faults == 0 && ring_.head() < ring_.queue_bytes() &&
+           ring_.tail() < ring_.queue_bytes();
+  }
+
+ private:
+  ring::sidecar_ring_memory prepare(ring_start start, std::byte fresh) {
+    std::fill(data_.begin(), data_.end(), fresh);
+    ring::sidecar_ring_memory::format(data_);
+    auto made = ring::sidecar_ring_memory::open(data_).value();
+    made.head() = made.tail() = static_cast<std::uint32_t>(start.position % made.queue_bytes());
+    return made;
+  }
+
+  std::unique_ptr<std::uint32_t[]> words_;
+  std::span<std::byte> data_;
+  ring::sidecar_ring_memory ring_;
+  ring::sidecar_ring_producer producer_;
+  ring::sidecar_ring_consumer consumer_;
+};
+
 }  // namespace
 
 namespace ferry::test {
+INSTANTIATE_TYPED_TEST_SUITE_P(sidecar, ring_contract, sidecar_layout);
 INSTANTIATE_TYPED_TEST_SUITE_P(native, ring_contract, native_layout);
 }  // namespace ferry::test

@@ -133,6 +133,8 @@ class ring_stager {
   void grant(std::uint64_t position) noexcept {
     if (!corrupt_) limit_ = position + mask_ + 1;
   }
+  /// No room for anything until restart(): with room_by::grant. Nothing is staged.
+  void shut() noexcept { limit_ = 0; }
   /// Goes on at the tail with another number, all before it given up: the position in the line is the tail already, and
   /// nothing is staged.
   void restart(std::uint64_t sequence) noexcept {

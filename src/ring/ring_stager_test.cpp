@@ -18,6 +18,7 @@ using namespace ferry::test;
 class staged_layout {
  public:
   static constexpr std::size_t k_alignment = 8;
+  static constexpr std::size_t k_around = 16;
   static constexpr bool k_has_end = false;
   static constexpr std::size_t k_share = 8;
   static std::vector<ring_start> starts() {

@@ -52,6 +52,19 @@ result<tcpshm_record> tcpshm_record_at(const tcpshm_ring_memory& ring, std::uint
   return tcpshm_record{word.size, word.type, ring.block(index), index + need};
 }
 
+tcpshm_backlog tcpshm_backlog_between(const tcpshm_ring_memory& ring, std::uint32_t index, std::uint32_t end) noexcept {
+  tcpshm_backlog all;
+  while (index != end) {
+    const auto record = tcpshm_record_at(ring, index, end);
+    if (!record) break;
+    index = record->next_index;
+    if (!*record) continue;
+    all.messages += 1;
+    all.bytes += record->size - k_header_bytes;
+  }
+  return all;
+}
+
 result<void> tcpshm_ring_producer::attach(const tcpshm_ring_memory& ring) {
   const auto write = ring.write_index().load(std::memory_order_acquire);
   const auto read = ring.read_index().load(std::memory_order_acquire);

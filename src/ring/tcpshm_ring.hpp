@@ -72,6 +72,14 @@ struct tcpshm_record {
 [[nodiscard]] result<tcpshm_record> tcpshm_record_at(const tcpshm_ring_memory& ring, std::uint32_t index,
                                                      std::uint32_t end) noexcept;
 
+/// Messages, and bytes of their bodies.
+struct tcpshm_backlog {
+  std::uint64_t messages = 0, bytes = 0;
+};
+/// What lies between two positions, up to what cannot be; walks through it.
+[[nodiscard]] tcpshm_backlog tcpshm_backlog_between(const tcpshm_ring_memory& ring, std::uint32_t index,
+                                                    std::uint32_t end) noexcept;
+
 /// One thread uses it.
 class tcpshm_ring_producer {
  public:
@@ -113,6 +121,10 @@ class tcpshm_ring_producer {
   [[nodiscard]] std::size_t unread_bytes() const noexcept {
     const auto read = ring_.read_index().load(std::memory_order_acquire);
     return std::size_t{std::min(write_ - read, ring_.blocks())} * k_tcpshm_block;
+  }
+  /// The same in messages, counted one by one.
+  [[nodiscard]] std::uint64_t unread_messages() const noexcept {
+    return tcpshm_backlog_between(ring_, ring_.read_index().load(std::memory_order_acquire), write_).messages;
   }
   /// In blocks; changes with each push.
   [[nodiscard]] std::uint32_t position() const noexcept { return write_; }
@@ -169,6 +181,11 @@ class tcpshm_ring_consumer {
     ring_.read_index().store(read_, std::memory_order_release);  // pairs with: tcpshm_ring_producer::look
   }
   [[nodiscard]] bool corrupt() const noexcept { return corrupt_; }
+  /// What was not popped.
+  [[nodiscard]] tcpshm_backlog waiting() const noexcept {
+    const auto write = ring_.write_index().load(std::memory_order_acquire);  // pairs with: tcpshm_ring_producer::push
+    return tcpshm_backlog_between(ring_, read_, write);
+  }
   /// In blocks; changes with each pop.
   [[nodiscard]] std::uint32_t position() const noexcept { return read_; }
 

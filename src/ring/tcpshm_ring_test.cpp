@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <random>
 #include <string>
+#include <vector>
 
 namespace ferry::ring {
 namespace {
@@ -140,6 +142,22 @@ TEST(tcpshm_ring, gives_back_the_room_of_a_pad_that_the_original_stored_alone) {
   EXPECT_TRUE(on.push(std::string().append(k_bytes - 8, 'x')));
 }
 
+TEST(tcpshm_ring, counts_what_waits_across_a_pad_and_up_to_what_cannot_be) {
+  pair on(20);
+  EXPECT_EQ(on.out.unread_messages() + on.in.waiting().messages + on.in.waiting().bytes, 0u);
+  ASSERT_TRUE(on.push("abc") && on.push(std::string(600, 'x')));  // 1 block; 10 blocks, which fit
+  ASSERT_TRUE(on.push(std::string(100, 'y')));                    // 2 blocks behind a pad of 1
+  EXPECT_EQ(on.at.ring().write_index(), 34u);
+  EXPECT_EQ(on.out.unread_messages(), 3u);
+  EXPECT_EQ(on.in.waiting().messages, 3u);
+  EXPECT_EQ(on.in.waiting().bytes, 703u);
+  on.take();
+  EXPECT_EQ(on.out.unread_messages(), 2u);
+  EXPECT_EQ(on.in.waiting().bytes, 700u);
+  on.at.ring().write_index() = 1000;
+  EXPECT_EQ(on.in.waiting().messages, 0u);
+}
+
 TEST(tcpshm_ring, goes_on_where_either_side_was_killed) {
   pair on;
   for (const char* one : {"a", "b", "c"}) ASSERT_TRUE(on.push(one));
@@ -216,6 +234,59 @@ TEST(tcpshm_ring, whose_peer_moves_an_index_where_it_cannot_be_is_corrupt_for_th
   on.at.ring().write_index() = 9;  // ours alone
   EXPECT_EQ(on.out.alloc(8), nullptr);
   EXPECT_TRUE(on.out.corrupt());
+}
+
+TEST(tcpshm_ring, with_any_flipped_bit_is_corrupt_or_gives_whole_messages_of_its_own) {
+  pair on;
+  const std::vector<std::string> sent{std::string(10, 'a'), std::string(100, 'b'), std::string(400, 'c')};
+  const std::string old(60, 'o');
+  for (int i = 0; i < 5; ++i) {  // the index is not 0, and what is old lies there too
+    ASSERT_TRUE(on.push(old));
+    on.take();
+  }
+  for (const auto& text : sent) ASSERT_TRUE(on.push(text));
+  const auto first = std::size_t{on.at.ring().read_index()} * 64, last = std::size_t{on.at.ring().write_index()} * 64;
+  std::size_t corrupt = 0;
+  for (std::size_t bit = 0; bit < on.at.bytes.size() * 8; ++bit) {
+    memory bad = on.at;
+    const std::size_t byte = bit / 8;
+    bad.bytes[byte] ^= static_cast<std::byte>(1 << bit % 8);
+    tcpshm_ring_producer out;
+    tcpshm_ring_consumer in;
+    const bool attached = in.attach(bad.ring()).has_value() && out.attach(bad.ring()).has_value();
+    std::vector<std::string> got;
+    while (attached && got.size() < 40) {
+      const auto found = in.front();
+      if (!found) break;
+      ASSERT_GE(found.at, bad.bytes.data()) << bit;
+      ASSERT_LE(found.at + found.size, bad.bytes.data() + k_bytes) << bit;
+      got.emplace_back(as_text({found.at + 8, found.size - 8u}));
+      in.pop();
+    }
+    if (!attached || in.corrupt()) {
+      corrupt += 1;
+      continue;
+    }
+    // A bit that is in no message and no index says nothing; one of a message changes that message alone, whose size
+    // may lead to the beginning of a later one; one of an index leads to the beginning of a message too.
+    const auto in_word = [&](std::size_t at) { return byte >= k_bytes + at && byte < k_bytes + at + 4; };
+    if (byte >= first && byte < last) {
+      std::size_t same = 0, same_behind = 0;
+      while (same < got.size() && got[same] == sent[same]) same += 1;
+      while (same + same_behind < got.size() && got.rbegin()[same_behind] == sent.rbegin()[same_behind])
+        same_behind += 1;
+      EXPECT_GE(same + same_behind + 1, got.size()) << bit;
+    } else if (in_word(0)) {
+      EXPECT_LE(got.size(), sent.size()) << bit;
+      for (std::size_t i = 0; i < std::min(got.size(), sent.size()); ++i) EXPECT_EQ(got[i], sent[i]) << bit;
+    } else if (in_word(128)) {
+      for (std::size_t i = 0; i < got.size(); ++i)
+        EXPECT_EQ(got.rbegin()[i], i < sent.size() ? sent.rbegin()[i] : old) << bit;
+    } else {
+      EXPECT_EQ(got, sent) << bit;
+    }
+  }
+  EXPECT_GT(corrupt, 50u);
 }
 
 TEST(tcpshm_ring, never_gives_bytes_from_outside_whatever_its_memory_holds) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "base/time.hpp"
 
@@ -16,20 +17,20 @@ struct deadline_limits {
   duration write_idle{};  ///< without a byte written, whether data waits or not
   duration idle{};        ///< with neither a byte read nor a byte written
   duration close{};       ///< from on_closing() to the end
+  duration away{};        ///< from on_away() to on_up()
 };
 
-enum class deadline : std::uint8_t { connect, write, read_idle, write_idle, idle, close };
+enum class deadline : std::uint8_t { connect, write, read_idle, write_idle, idle, close, away };
 
 /// "connect", "write", "read idle", ...
 [[nodiscard]] const char* to_string(deadline which) noexcept;
 
 /// What counts when: connecting: connect. up: write, read_idle, write_idle, idle; of these only write once it is
-/// closing. close: from on_closing() on, whatever the phase. Times given must not go back. on_read() and
-/// on_write_progress() cost one store; call them once per batch.
+/// closing. away: away. close: from on_closing() on, whatever the phase. Times given must not go back. on_read() and
+/// on_write_progress() cost one store; call them once per batch. The limits are the asker's: many connections have the
+/// same.
 class deadlines {
  public:
-  explicit deadlines(const deadline_limits& limits = {}) noexcept : limits_(limits) {}
-
   void on_connecting(time_point now) noexcept {
     phase_ = phase::connecting;
     began_ = now;
@@ -55,10 +56,10 @@ class deadlines {
     pending_ = false;
   }
   /// The end has begun, in whatever phase; the first call counts, and the close deadline then runs whatever happens.
-  /// @param within  instead of the limit given at first
+  /// @param within  instead of the limit `close`
   void on_closing(time_point now, std::optional<duration> within = {}) noexcept {
-    if (within) limits_.close = *within;
-    if (!closing_since_) closing_since_ = now;
+    if (within) close_within_ = *within;
+    if (!std::exchange(closing_, true)) closing_since_ = now;
   }
   /// The connection is over; nothing but the close deadline expires until the next on_connecting() or on_up().
   void on_down() noexcept {
@@ -66,28 +67,36 @@ class deadlines {
     pending_ = false;
   }
 
+  /// The connection is over, and it is the peer who makes the next one.
+  void on_away(time_point now) noexcept {
+    on_down();
+    phase_ = phase::away;
+    began_ = now;
+  }
+
   /// When check() should be called next; nothing if no deadline is set now. Later activity may move it, so a timer may
   /// sleep until then and ask again, instead of being set anew for every batch.
-  [[nodiscard]] std::optional<time_point> next() const noexcept;
+  [[nodiscard]] std::optional<time_point> next(const deadline_limits& limits) const noexcept;
   /// The deadline that passed first, if one has; the same again until something is done about it.
-  [[nodiscard]] std::optional<deadline> check(time_point now) const noexcept;
+  [[nodiscard]] std::optional<deadline> check(const deadline_limits& limits, time_point now) const noexcept;
 
  private:
-  enum class phase : std::uint8_t { down, connecting, up };
+  enum class phase : std::uint8_t { down, connecting, up, away };
   struct expiry {
     time_point when;
     deadline which;
   };
-  [[nodiscard]] std::optional<expiry> earliest() const noexcept;
+  [[nodiscard]] std::optional<expiry> earliest(const deadline_limits& limits) const noexcept;
 
-  deadline_limits limits_;
   time_point began_{};
-  std::optional<time_point> closing_since_;
+  time_point closing_since_{};
+  duration close_within_{-1};  // below 0: as the limits say
   time_point last_read_{};
   time_point last_write_{};
   time_point pending_since_{};
   phase phase_ = phase::down;
   bool pending_ = false;
+  bool closing_ = false;
 };
 
 }  // namespace ferry::session

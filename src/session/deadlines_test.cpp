@@ -12,7 +12,15 @@ using namespace std::chrono_literals;
 
 time_point at(duration since_start) { return time_point(1h + since_start); }
 
-void expect_expiry(const deadlines& d, duration when, deadline which) {
+/// With its limits.
+struct limited : deadlines {
+  explicit limited(const deadline_limits& with = {}) : limits(with) {}
+  [[nodiscard]] std::optional<time_point> next() const { return deadlines::next(limits); }
+  [[nodiscard]] std::optional<deadline> check(time_point now) const { return deadlines::check(limits, now); }
+  deadline_limits limits;
+};
+
+void expect_expiry(const limited& d, duration when, deadline which) {
   ASSERT_TRUE(d.next());
   EXPECT_EQ(*d.next() - at(0s), when);
   EXPECT_FALSE(d.check(at(when - 1ns)));
@@ -21,7 +29,7 @@ void expect_expiry(const deadlines& d, duration when, deadline which) {
 }
 
 TEST(deadlines, without_limits_never_pass) {
-  deadlines d;
+  limited d;
   d.on_connecting(at(0s));
   EXPECT_FALSE(d.next());
   d.on_up(at(1s));
@@ -33,7 +41,7 @@ TEST(deadlines, without_limits_never_pass) {
 }
 
 TEST(deadlines, connect_runs_from_the_attempt_until_up) {
-  deadlines d({.connect = 3s});
+  limited d({.connect = 3s});
   EXPECT_FALSE(d.next());
   d.on_connecting(at(1s));
   expect_expiry(d, 4s, deadline::connect);
@@ -42,7 +50,7 @@ TEST(deadlines, connect_runs_from_the_attempt_until_up) {
 }
 
 TEST(deadlines, connect_runs_anew_for_each_attempt) {
-  deadlines d({.connect = 3s});
+  limited d({.connect = 3s});
   d.on_connecting(at(0s));
   d.on_down();
   EXPECT_FALSE(d.next());
@@ -51,7 +59,7 @@ TEST(deadlines, connect_runs_anew_for_each_attempt) {
 }
 
 TEST(deadlines, write_runs_only_while_data_waits) {
-  deadlines d({.write = 2s});
+  limited d({.write = 2s});
   d.on_up(at(0s));
   EXPECT_FALSE(d.next());
   d.on_write_pending(at(10s));
@@ -61,7 +69,7 @@ TEST(deadlines, write_runs_only_while_data_waits) {
 }
 
 TEST(deadlines, write_starts_over_with_every_byte_written_but_not_with_more_data_waiting) {
-  deadlines d({.write = 2s});
+  limited d({.write = 2s});
   d.on_up(at(0s));
   d.on_write_pending(at(1s));
   d.on_write_pending(at(2s));
@@ -71,7 +79,7 @@ TEST(deadlines, write_starts_over_with_every_byte_written_but_not_with_more_data
 }
 
 TEST(deadlines, write_does_not_blame_the_time_before_data_waited) {
-  deadlines d({.write = 2s});
+  limited d({.write = 2s});
   d.on_up(at(0s));
   d.on_write_progress(at(1s));
   d.on_write_pending(at(100s));
@@ -79,7 +87,7 @@ TEST(deadlines, write_does_not_blame_the_time_before_data_waited) {
 }
 
 TEST(deadlines, read_idle_starts_over_with_any_byte_read_and_no_byte_written) {
-  deadlines d({.read_idle = 10s});
+  limited d({.read_idle = 10s});
   d.on_up(at(0s));
   expect_expiry(d, 10s, deadline::read_idle);
   d.on_read(at(4s));
@@ -88,7 +96,7 @@ TEST(deadlines, read_idle_starts_over_with_any_byte_read_and_no_byte_written) {
 }
 
 TEST(deadlines, write_idle_starts_over_with_any_byte_written_and_no_byte_read) {
-  deadlines d({.write_idle = 10s});
+  limited d({.write_idle = 10s});
   d.on_up(at(0s));
   d.on_write_progress(at(4s));
   d.on_read(at(8s));
@@ -96,7 +104,7 @@ TEST(deadlines, write_idle_starts_over_with_any_byte_written_and_no_byte_read) {
 }
 
 TEST(deadlines, idle_starts_over_with_any_byte_either_way) {
-  deadlines d({.idle = 10s});
+  limited d({.idle = 10s});
   d.on_up(at(0s));
   d.on_read(at(4s));
   expect_expiry(d, 14s, deadline::idle);
@@ -107,7 +115,7 @@ TEST(deadlines, idle_starts_over_with_any_byte_either_way) {
 }
 
 TEST(deadlines, names_the_one_that_passed_first) {
-  deadlines d({.write = 5s, .read_idle = 3s, .write_idle = 20s, .idle = 4s});
+  limited d({.write = 5s, .read_idle = 3s, .write_idle = 20s, .idle = 4s});
   d.on_up(at(0s));
   d.on_write_pending(at(0s));
   expect_expiry(d, 3s, deadline::read_idle);
@@ -116,7 +124,7 @@ TEST(deadlines, names_the_one_that_passed_first) {
 }
 
 TEST(deadlines, close_replaces_the_idle_ones_and_keeps_the_write_one) {
-  deadlines d({.write = 2s, .read_idle = 1s, .write_idle = 1s, .idle = 1s, .close = 5s});
+  limited d({.write = 2s, .read_idle = 1s, .write_idle = 1s, .idle = 1s, .close = 5s});
   d.on_up(at(0s));
   d.on_closing(at(1s));
   expect_expiry(d, 6s, deadline::close);
@@ -127,7 +135,7 @@ TEST(deadlines, close_replaces_the_idle_ones_and_keeps_the_write_one) {
 }
 
 TEST(deadlines, close_runs_from_its_first_call_whatever_happens_to_the_connection) {
-  deadlines d({.connect = 3s, .close = 5s});
+  limited d({.connect = 3s, .close = 5s});
   d.on_closing(at(1s));
   expect_expiry(d, 6s, deadline::close);
   d.on_connecting(at(2s));
@@ -140,24 +148,35 @@ TEST(deadlines, close_runs_from_its_first_call_whatever_happens_to_the_connectio
 }
 
 TEST(deadlines, close_may_be_given_its_limit_when_it_begins) {
-  deadlines d({.close = 5s});
+  limited d({.close = 5s});
   d.on_closing(at(1s), 2s);
   expect_expiry(d, 3s, deadline::close);
-  deadlines without_one;
+  limited without_one;
   without_one.on_closing(at(1s), 2s);
   expect_expiry(without_one, 3s, deadline::close);
 }
 
 TEST(deadlines, a_new_connection_owes_nothing_to_the_one_before) {
-  deadlines d({.write = 2s, .idle = 10s});
+  limited d({.write = 2s, .idle = 10s});
   d.on_up(at(0s));
   d.on_write_pending(at(1s));
   d.on_up(at(100s));
   expect_expiry(d, 110s, deadline::idle);
 }
 
+TEST(deadlines, away_runs_from_the_loss_until_the_peer_is_back_or_the_end_begins) {
+  limited d({.connect = 1s, .idle = 1s, .close = 4s, .away = 3s});
+  d.on_away(at(1s));
+  expect_expiry(d, 4s, deadline::away);
+  d.on_up(at(2s));
+  expect_expiry(d, 3s, deadline::idle);
+  d.on_away(at(3s));
+  d.on_closing(at(5s));
+  expect_expiry(d, 9s, deadline::close);
+}
+
 TEST(deadlines, a_limit_beyond_the_end_of_time_never_passes) {
-  deadlines d({.connect = duration::max(), .idle = duration::max() - 30min});
+  limited d({.connect = duration::max(), .idle = duration::max() - 30min});
   d.on_connecting(at(0s));
   EXPECT_FALSE(d.next());
   d.on_up(at(0s));
@@ -166,10 +185,10 @@ TEST(deadlines, a_limit_beyond_the_end_of_time_never_passes) {
 
 TEST(deadlines, each_has_a_name_of_its_own) {
   std::set<std::string> names;
-  for (const auto which :
-       {deadline::connect, deadline::write, deadline::read_idle, deadline::write_idle, deadline::idle, deadline::close})
+  for (const auto which : {deadline::connect, deadline::write, deadline::read_idle, deadline::write_idle,
+                           deadline::idle, deadline::close, deadline::away})
     names.insert(to_string(which));
-  EXPECT_EQ(names.size(), 6u);
+  EXPECT_EQ(names.size(), 7u);
 }
 
 }  // namespace

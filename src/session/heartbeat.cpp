@@ -3,17 +3,17 @@
 #include <algorithm>
 
 namespace ferry::session {
-heartbeat::heartbeat(const heartbeat_options& options) noexcept : options_(options) {
-  options_.interval = std::min(options_.interval, k_longest_wait);
-  options_.timeout = std::clamp(options_.timeout, duration::zero(), k_longest_wait);
-  if (options_.timeout == duration::zero()) options_.timeout = options_.interval;
-  options_.max_misses = std::max<std::uint32_t>(options_.max_misses, 1);
+heartbeat::heartbeat(const heartbeat_options& options) noexcept
+    : interval_(std::min(options.interval, k_longest_wait)),
+      timeout_(std::clamp(options.timeout, duration::zero(), k_longest_wait)),
+      max_misses_(std::max<std::uint32_t>(options.max_misses, 1)) {
+  if (timeout_ == duration::zero()) timeout_ = interval_;
 }
 
 void heartbeat::on_up(time_point now) noexcept {
   last_sent_ = last_sign_ = now;
   misses_ = questions_ = 0;
-  enter(options_.timeout > duration::zero() ? state::quiet : state::off);
+  enter(timeout_ > duration::zero() ? state::quiet : state::off);
 }
 
 bool heartbeat::ask_now(time_point now) noexcept {
@@ -47,9 +47,9 @@ std::optional<time_point> heartbeat::next() const noexcept {
     case state::off:
     case state::dead: break;
     case state::quiet:
-      if (options_.interval <= duration::zero()) break;
-      return last_sent_ + options_.interval;
-    case state::asked: return std::max(asked_, last_sign_) + options_.timeout;
+      if (interval_ <= duration::zero()) break;
+      return last_sent_ + interval_;
+    case state::asked: return std::max(asked_, last_sign_) + timeout_;
   }
   return std::nullopt;
 }
@@ -61,7 +61,7 @@ void heartbeat::ask(time_point now) noexcept {
 }
 
 heartbeat_action heartbeat::miss(time_point now) noexcept {
-  if (++misses_ >= options_.max_misses) {
+  if (++misses_ >= max_misses_) {
     enter(state::dead);
     return heartbeat_action::dead;
   }

@@ -40,6 +40,8 @@ class heartbeat {
     misses_ = 0;
   }
   void on_answer(time_point now) noexcept;
+  /// When anything came last, an answer or not.
+  [[nodiscard]] time_point last_sign() const noexcept { return last_sign_; }
   /// Asks before it is time, without an interval too. @return false: off, dead, or a question is open already
   [[nodiscard]] bool ask_now(time_point now) noexcept;
 
@@ -54,7 +56,9 @@ class heartbeat {
   [[nodiscard]] bool asking() const noexcept { return state_ == state::asked; }
   /// From the last question to its answer. An answer that came after a miss tells nothing, as it may belong to the
   /// question before (Karn's rule).
-  [[nodiscard]] std::optional<duration> round_trip() const noexcept { return round_trip_; }
+  [[nodiscard]] std::optional<duration> round_trip() const noexcept {
+    return round_trip_ >= duration::zero() ? std::optional(round_trip_) : std::nullopt;
+  }
 
  private:
   enum class state : std::uint8_t { off, quiet, asked, dead };
@@ -62,14 +66,17 @@ class heartbeat {
   void ask(time_point now) noexcept;
   [[nodiscard]] heartbeat_action miss(time_point now) noexcept;
 
-  heartbeat_options options_;
+  // One for each connection, most of which are idle: small.
+  duration interval_;
+  duration timeout_;
+  std::uint32_t max_misses_;
   state state_ = state::off;
   std::uint32_t misses_ = 0;
   std::uint32_t questions_ = 0;  // sent since the last answer
   time_point last_sent_{};
   time_point last_sign_{};
   time_point asked_{};
-  std::optional<duration> round_trip_;
+  duration round_trip_{-1};  // below 0: not known
 };
 
 }  // namespace ferry::session

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <span>
 
 #include "session/session_file.hpp"
 
@@ -11,8 +10,8 @@ namespace {
 
 constexpr std::uint64_t k_magic = 0x4e47'4c59'5252'4546;  // "FERRYLGN"
 constexpr std::uint32_t k_version = 1;
-constexpr std::size_t k_text_bytes = 64;  // the last one is 0
-constexpr std::uint64_t k_flag_barriers = 1;
+constexpr std::size_t k_text_bytes = k_login_data_bytes;
+constexpr std::uint32_t k_flag_barriers = 1;
 
 /// As it travels; little endian.
 struct wire_login {
@@ -24,15 +23,19 @@ struct wire_login {
   std::uint64_t ack = 0;
   std::uint64_t start = 0;
   std::uint64_t end = 0;
-  std::uint64_t flags = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t max_message = 0;
   name_field own_name{};
   name_field peer_name{};
+  // Of a refusal a text. Otherwise the application's data, of which older releases sent nothing and read nothing.
   std::array<char, k_text_bytes> text{};
+  std::uint8_t data_bytes = 0;
 };
 static_assert(sizeof(wire_login) == k_login_bytes && offsetof(wire_login, outcome) == 12 &&
               offsetof(wire_login, session) == 16 && offsetof(wire_login, ack) == 32 &&
+              offsetof(wire_login, flags) == 56 && offsetof(wire_login, max_message) == 60 &&
               offsetof(wire_login, own_name) == 64 && offsetof(wire_login, peer_name) == 128 &&
-              offsetof(wire_login, text) == 192);
+              offsetof(wire_login, text) == 192 && offsetof(wire_login, data_bytes) == 255);
 static_assert(std::endian::native == std::endian::little);
 
 error not_ours(const std::string& what) { return {errc::protocol, "the peer does not speak of sessions: " + what}; }
@@ -48,7 +51,7 @@ std::optional<std::string> name_in(const name_field& field, bool may_be_empty) {
 
 std::string printable(const std::array<char, k_text_bytes>& text) {
   std::string out;
-  for (const char c : std::span(text).first<k_text_bytes - 1>()) {
+  for (const char c : text) {
     if (c == '\0') break;
     out += c >= ' ' && c <= '~' ? c : '?';
   }
@@ -73,9 +76,13 @@ std::array<std::byte, k_login_bytes> encode(const login& l) noexcept {
   w.start = l.range.start;
   w.end = l.range.end;
   w.flags = l.barriers ? k_flag_barriers : 0;
+  w.max_message = l.max_message;
   w.own_name = to_field(l.own_name);
   w.peer_name = to_field(l.peer_name);
-  std::memcpy(w.text.data(), l.text.data(), std::min(l.text.size(), k_text_bytes - 1));
+  const std::string& said = goes_on(l.outcome) ? l.data : l.text;
+  const std::size_t size = std::min(said.size(), k_text_bytes);
+  std::copy_n(said.begin(), size, w.text.begin());
+  if (goes_on(l.outcome)) w.data_bytes = static_cast<std::uint8_t>(size);
   std::array<std::byte, k_login_bytes> out{};
   std::memcpy(out.data(), &w, sizeof w);
   return out;
@@ -101,19 +108,27 @@ result<login> decode_login(bytes in, bool answer) {
   if (w.session == 0 || w.start > w.end)
     return not_ours("session " + std::to_string(w.session) + ", records " + std::to_string(w.start) + " .. " +
                     std::to_string(w.end));
-  return login{static_cast<login_outcome>(w.outcome),
+  const auto outcome = static_cast<login_outcome>(w.outcome);
+  const bool has_data = goes_on(outcome);
+  if (has_data && w.data_bytes > k_login_data_bytes)
+    return not_ours("login data of " + std::to_string(w.data_bytes) + " bytes; at most " +
+                    std::to_string(k_login_data_bytes));
+  return login{outcome,
                w.session,
                w.epoch,
                {w.ack, w.start, w.end},
                *own_name,
                *peer_name,
-               printable(w.text),
-               (w.flags & k_flag_barriers) != 0};
+               has_data ? std::string() : printable(w.text),
+               (w.flags & k_flag_barriers) != 0,
+               w.max_message,
+               has_data ? std::string(w.text.data(), w.data_bytes) : std::string()};
 }
 
 std::string mismatch::text() const {
   return "the two sides of the session do not fit together: this one " + shown(local) + ", the peer " + shown(remote) +
-         "; one of them has lost its files, or has an old copy of them: restore them, or reset the session";
+         "; one of them has lost its files, or has an old copy of them: restore them, let either side accept the other "
+         "one's numbers (ferry session accept-remote), or reset the session";
 }
 
 std::optional<mismatch> compare(const session_range& local, const session_range& remote) noexcept {
@@ -192,7 +207,12 @@ login_decision decide_answer(const local_side& self, const login& sent, const lo
       d.why =
           error(errc::auth, "the session was with " + quoted(sent.peer_name) + ", this is " + quoted(answer.own_name));
       return d;
-    case login_outcome::stale: return stop(errc::auth, "a newer login of this session was there before ours");
+    case login_outcome::stale:
+      // We know of no newer login of ours: these files are an old copy, and what the user needs to know is whether the
+      // numbers fit. If they do, the next login has a newer number.
+      d.numbers = compare({self.range.ack, sent.range.start, self.range.end}, answer.range);
+      if (d.numbers) return stop(errc::corrupt, d.numbers->text());
+      return stop(errc::auth, "a newer login of this session was there before ours");
     case login_outcome::refused:
       return stop(errc::auth, "the peer refused: " + (answer.text.empty() ? "it did not say why" : answer.text));
   }

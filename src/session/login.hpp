@@ -21,6 +21,7 @@
 namespace ferry::session {
 
 inline constexpr std::size_t k_login_bytes = 256;
+inline constexpr std::size_t k_login_data_bytes = 63;  ///< the most that `login::data` has
 
 enum class login_outcome : std::uint32_t {
   none = 0,        ///< in a login
@@ -41,10 +42,16 @@ struct login {
   std::string own_name;
   std::string
       peer_name;  ///< login: the listening end whose session this is, empty if none yet; answer: of the connecting end
-  std::string text;       ///< of a refusal: at most 63 printable characters
-  bool barriers = false;  ///< over shared memory: membarrier works there, so that its bells need no fence
+  std::string text;               ///< of a refusal: at most 63 printable characters
+  bool barriers = false;          ///< over shared memory: membarrier works there, so that its bells need no fence
+  std::uint32_t max_message = 0;  ///< bytes of the largest message that this side takes; 0: it does not say
+  std::string data{};             ///< the application's, any k_login_data_bytes at most; a refusal has its text instead
 };
 
+/// A login, or an answer that lets in: no refusal.
+[[nodiscard]] constexpr bool goes_on(login_outcome outcome) noexcept { return outcome <= login_outcome::begun; }
+
+/// Text and data are cut where they are too long.
 [[nodiscard]] std::array<std::byte, k_login_bytes> encode(const login& l) noexcept;
 /// @param in  k_login_bytes bytes @param answer  which of the two is expected
 /// @return protocol (not such a message) | unsupported (another version)

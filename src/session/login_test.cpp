@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
 namespace ferry::session {
@@ -126,6 +127,20 @@ TEST(session_login, ignores_a_login_that_is_older_than_one_that_was_taken) {
   EXPECT_EQ(meet(side("alice", "", 7, 5, {}), side("bob", "", 7, 4, {})).listening.action, login_action::resume);
 }
 
+TEST(session_login, of_an_old_copy_is_told_that_the_numbers_do_not_fit_rather_than_that_it_is_old) {
+  const auto met = meet(side("alice", "", 7, 2, {5, 3, 4}), side("bob", "", 7, 4, {9, 6, 7}));
+  EXPECT_EQ(met.listening.answer.outcome, login_outcome::stale) << "which a login that was delayed is too";
+  EXPECT_FALSE(met.listening.numbers);
+  EXPECT_EQ(met.connecting.action, login_action::stop);
+  EXPECT_EQ(met.connecting.why, errc::corrupt);
+  ASSERT_TRUE(met.connecting.numbers);
+  EXPECT_EQ(met.connecting.numbers->local, (session_range{5, 3, 4}));
+  EXPECT_EQ(met.connecting.numbers->remote, (session_range{9, 6, 7}));
+  const auto fits = meet(side("alice", "", 7, 2, {6, 3, 9}), side("bob", "", 7, 4, {9, 6, 7}));
+  EXPECT_FALSE(fits.connecting.numbers);
+  EXPECT_EQ(fits.connecting.why, errc::auth) << "the next login is newer";
+}
+
 TEST(session_login, believes_no_answer_that_belongs_to_another_login) {
   const local_side self = side("alice", "", 7, 4, {5, 3, 9});
   const login sent = login_of(self, "bob");
@@ -165,6 +180,95 @@ TEST(session_login, messages_are_these_bytes) {
   for (std::size_t i = 131; i < wire.size(); ++i) EXPECT_EQ(wire[i], std::byte{0});
 }
 
+TEST(session_login, say_how_large_a_message_may_be_where_others_have_said_nothing) {
+  login l{login_outcome::none, 7, 2, {3, 4, 5}, "alice", "bob", {}, true, 0x01020304};
+  const auto wire = encode(l);
+  EXPECT_EQ(std::memcmp(wire.data() + 56, "\1\0\0\0\4\3\2\1", 8), 0);
+  EXPECT_EQ(decode_login(wire, false)->max_message, 0x01020304u);
+  EXPECT_TRUE(decode_login(wire, false)->barriers);
+  l.max_message = 0;
+  EXPECT_EQ(decode_login(encode(l), false)->max_message, 0u);
+}
+
+login with_data(login_outcome outcome, std::string data) {
+  login l{outcome, 7, 2, {3, 4, 5}, "alice", "bob", {}, true, 100};
+  l.data = std::move(data);
+  return l;
+}
+constexpr std::array k_that_go_on{login_outcome::none, login_outcome::resumed, login_outcome::begun};
+constexpr std::array k_refusals{login_outcome::mismatch, login_outcome::other_name, login_outcome::stale,
+                                login_outcome::refused};
+bool is_answer(login_outcome outcome) { return outcome != login_outcome::none; }
+
+TEST(session_login, carry_data_of_every_size_and_any_bytes_in_a_login_and_in_an_answer_that_lets_in) {
+  for (const auto outcome : k_that_go_on) {
+    std::string data;
+    for (std::size_t size = 0; size <= k_login_data_bytes; ++size) {
+      const auto wire = encode(with_data(outcome, data));
+      EXPECT_EQ(std::memcmp(wire.data() + 192, data.data(), size), 0);
+      for (std::size_t at = 192 + size; at < 255; ++at) EXPECT_EQ(wire[at], std::byte{0}) << at;
+      EXPECT_EQ(wire[255], static_cast<std::byte>(size));
+      const auto read = decode_login(wire, is_answer(outcome));
+      ASSERT_TRUE(read) << read.error().text();
+      EXPECT_EQ(read->data, data);
+      EXPECT_EQ(read->text, "");
+      EXPECT_EQ(encode(*read), wire);
+      data.push_back(static_cast<char>(size * 37));  // a zero first, no sign in the middle
+    }
+  }
+}
+
+TEST(session_login, say_without_data_what_older_releases_say_byte_for_byte) {
+  // As a release before there were data sends it, and as it reads ours: the names, then nothing.
+  for (const auto outcome : k_that_go_on) {
+    const auto wire = encode(with_data(outcome, ""));
+    for (std::size_t at = 192; at < wire.size(); ++at) EXPECT_EQ(wire[at], std::byte{0}) << at;
+    EXPECT_EQ(decode_login(wire, is_answer(outcome))->data, "");
+    const auto with = encode(with_data(outcome, std::string(k_login_data_bytes, 'x')));
+    EXPECT_EQ(std::memcmp(wire.data(), with.data(), 192), 0) << "what it reads is where it was";
+  }
+}
+
+TEST(session_login, refusals_have_their_text_and_no_data) {
+  for (const auto outcome : k_refusals) {
+    auto l = with_data(outcome, "secret");
+    l.text = std::string(63, 't');
+    auto wire = encode(l);
+    EXPECT_EQ(wire[255], std::byte{0});
+    EXPECT_EQ(decode_login(wire, true)->text, l.text);
+    EXPECT_EQ(decode_login(wire, true)->data, "");
+    wire[255] = std::byte{7};
+    EXPECT_EQ(decode_login(wire, true)->data, "") << "a refusal's last byte is not read";
+  }
+}
+
+TEST(session_login, data_of_more_bytes_than_there_can_be_are_refused) {
+  for (const auto outcome : k_that_go_on) {
+    auto wire = encode(with_data(outcome, "data"));
+    for (unsigned size = 0; size < 256; ++size) {
+      wire[255] = static_cast<std::byte>(size);
+      const auto read = decode_login(wire, is_answer(outcome));
+      ASSERT_EQ(read.has_value(), size <= k_login_data_bytes) << size;
+      if (read) {
+        EXPECT_EQ(read->data.size(), size);
+      } else {
+        EXPECT_EQ(read.error(), errc::protocol);
+        EXPECT_NE(read.error().text().find("login data of " + std::to_string(size) + " bytes; at most 63"),
+                  std::string::npos);
+      }
+    }
+    for (std::size_t size = 0; size < wire.size(); ++size)
+      EXPECT_FALSE(decode_login(bytes(wire).first(size), is_answer(outcome))) << size;
+    EXPECT_EQ(encode(with_data(outcome, std::string(100, 'x')))[255], std::byte{63}) << "and none say so";
+  }
+}
+
+TEST(session_login, answers_say_nothing_that_the_login_said) {
+  login from = login_of(side("alice", "", 7, 3, {10, 5, 9}), "bob");
+  from.data = "of alice";
+  EXPECT_EQ(decide_login(side("bob", "", 7, 2, {7, 8, 12}), from).answer.data, "");
+}
+
 TEST(session_login, messages_that_cannot_be_are_refused) {
   const login l{login_outcome::none, 7, 2, {3, 4, 5}, "alice", "bob", {}};
   const auto good = encode(l);
@@ -197,14 +301,12 @@ TEST(session_login, text_from_a_peer_brings_no_control_characters) {
 }
 
 TEST(session_login, text_that_does_not_end_is_read_up_to_the_last_byte_that_may_be_one) {
-  for (const bool answer : {false, true}) {
-    auto wire = encode({answer ? login_outcome::refused : login_outcome::none, 7, 2, {}, "bob", "alice", {}});
-    for (std::size_t at = 192; at < wire.size(); ++at) wire[at] = std::byte{'x'};
-    const auto read = decode_login(wire, answer);
-    ASSERT_TRUE(read) << read.error().text();
-    EXPECT_EQ(read->text, std::string(63, 'x'));
-    EXPECT_EQ(decode_login(encode(*read), answer)->text, read->text);
-  }
+  auto wire = encode({login_outcome::refused, 7, 2, {}, "bob", "alice", {}});
+  for (std::size_t at = 192; at < wire.size(); ++at) wire[at] = std::byte{'x'};
+  const auto read = decode_login(wire, true);
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->text, std::string(63, 'x'));
+  EXPECT_EQ(decode_login(encode(*read), true)->text, read->text);
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ class machine {
   session_memory memory_;
   simulated_disk disk_{memory_};
   std::array<stepped, 2> sides_{stepped(memory_, 0, k_disk), stepped(memory_, 1, k_disk)};
-  std::array<std::optional<simulated_disk::sync>, 2> syncs_;
+  std::array<std::optional<simulated_disk::sync_begun>, 2> syncs_;
   std::array<counters, 2> must_;
   bool probing_ = false;
   std::string failed_;
@@ -329,6 +329,30 @@ TEST(durable_session, resets_through_the_disk) {
   one.sync();
   ring_consumer peer(one.memory.ring(0), one.memory.line(0), one.memory.line(0).position, 0);
   EXPECT_TRUE(peer.front());
+}
+
+TEST(durable_session, takes_no_output_while_a_reset_is_on_its_way_to_the_disk) {
+  alone one;
+  (void)one.send(8);
+  one.sync();
+  EXPECT_TRUE(one.s->rests());
+  ASSERT_TRUE(one.s->reset({9}));
+  for (int syncs = 0; syncs < 2; ++syncs) {
+    EXPECT_TRUE(one.s->restarts());
+    EXPECT_FALSE(one.s->rests());
+    EXPECT_FALSE(one.s->send({{}, message_kind::binary, 0})) << "it would have a number of the session before";
+    EXPECT_FALSE(one.s->has_room_up_to(one.s->output().tail() + 8));
+    one.s->set_state(as_bytes("state"));
+    (void)one.s->commit();
+    EXPECT_FALSE(one.s->next_sync().empty());
+    one.s->synced();
+  }
+  EXPECT_FALSE(one.s->restarts());
+  (void)one.send(8);
+  one.sync();
+  EXPECT_EQ(*one.s->range(), (session::session_range{0, 0, 1}));
+  EXPECT_EQ(as_text(one.s->state()), "state");
+  EXPECT_TRUE(session::persistent_session::recover(one.memory.file(0), one.memory.parts(0), k_disk));
 }
 
 }  // namespace

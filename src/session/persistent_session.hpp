@@ -133,7 +133,8 @@ class basic_persistent_session {
   void stage(std::size_t size, message_kind kind = message_kind::binary) noexcept {
     const std::size_t head = head_bytes(reserved_type_);
     const ring_marks marks = marks_for(kind);
-    put_head(out_.next_word(head + size, marks), {reserved_ + head, size});
+    const std::uint64_t tag = tag_for(size);
+    put_head(tag, record_sum(out_.next_word(head + size, marks), tag, {reserved_ + head, size}));
     out_.stage(head + size, marks);
   }
   /// reserve, copy, stage. @param m  at most max_payload() bytes @return false: as reserve()
@@ -190,31 +191,11 @@ class basic_persistent_session {
   /// @param m  for which the last reserve() found room, or one of k_small bytes where prepared(m.type)
   /// @return as commit()
   std::uint64_t commit_with(const message_view& m) noexcept {
-    const bool ready = prepared(m.type);
-    reserved_type_ = m.type;
-    if (ready && in_.sequence() == next_.in_sequence && !state_open_) [[likely]]
+    if (prepared(m.type) && in_.sequence() == next_.in_sequence && !state_open_) [[likely]] {
+      reserved_type_ = m.type;
       return commit_prepared(m);
-    const std::size_t head = head_bytes(m.type);
-    std::byte* const to = reserved_ + head;
-    if (how_ == durability::disk || out_.staged() || out_.behind_pad()) [[unlikely]] {
-      Stores::copy(to, m.payload);
-      stage(m.payload.size(), m.kind);
-      return commit();
     }
-    if (state_open_) [[unlikely]]
-      take_state();
-    const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
-    go_on(last_, closed, in_.sequence());
-    write_fields(last_, kept_);
-    put_head(closed.word, m.payload);
-    Stores::copy(to, m.payload);
-    out_.end_at(closed.end);
-    write_generation(last_.generation);
-    out_.reveal(closed);
-    in_committed_ = in_.mark();
-    const auto number = settle_next();
-    prepare();
-    return number;
+    return commit_unprepared(m);
   }
   /// The last commit_with() has made everything ready for another one that consumes one input and sends a message of at
   /// most k_small bytes, with a type or without one as the last: for that no reserve() is needed.
@@ -280,9 +261,15 @@ class basic_persistent_session {
   }
   /// Begins another session in the same files, or mends one whose sides do not fit together: then with the numbers that
   /// the peer told. What was not acknowledged is gone. With durability::disk it is so once durable() has the number;
-  /// until then nothing may be sent. The peer is not there.
-  /// @return its number, as commit() | misuse: a transaction is open or not durable yet
+  /// until then there is no room for outputs. The peer is not there.
+  /// @return its number, as commit() | misuse: a transaction is open, or the session does not rest()
   [[nodiscard]] result<std::uint64_t> reset(const fresh_start& at);
+  /// A reset() is on its way to the disk: range() is still that of the session before it.
+  [[nodiscard]] bool restarts() const noexcept {
+    return sealed_.restarts && (disk_ == disk_state::records || disk_ == disk_state::slot);
+  }
+  /// No transaction waits for the disk, and no sync is under way.
+  [[nodiscard]] bool rests() const noexcept { return commits_ == durable_ && disk_ == disk_state::idle; }
 
   /// Somebody broke the rules of a ring, and this is of no more use.
   [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt() || in_.corrupt(); }
@@ -338,14 +325,43 @@ class basic_persistent_session {
     return (kind == message_kind::text ? ring_marks::text : ring_marks::none) |
            (reserved_type_ != 0 ? ring_marks::tagged : ring_marks::none);
   }
-  /// What comes before the payload, which may lie elsewhere still.
-  void put_head(std::uint64_t word, bytes payload) noexcept {
-    if (reserved_type_ == 0) [[likely]]
-      return put(reserved_, record_sum(word, 0, payload));
-    const auto tag =
-        std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload.size())});
-    put(reserved_, tag);
-    put(reserved_ + sizeof tag, record_sum(word, tag, payload));
+  /// What a record begins with: 0 where it has no type.
+  [[nodiscard]] std::uint64_t tag_for(std::size_t payload) const noexcept {
+    if (reserved_type_ == 0) return 0;
+    return std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload)});
+  }
+  void put_head(std::uint64_t tag, std::uint64_t sum) noexcept {
+    if (tag != 0) put(reserved_, tag);
+    put(reserved_ + head_bytes(reserved_type_) - sizeof sum, sum);
+  }
+  /// All of a small record but its word. Each word is loaded once, for its checksum and its place: a copy that loads
+  /// what was stored in other sizes a moment ago waits for it.
+  void put_small(std::uint64_t word, bytes payload) noexcept {
+    const std::uint64_t tag = tag_for(payload.size());
+    checksum sum;
+    sum.add(word, tag);
+    std::byte* to = reserved_ + head_bytes(reserved_type_);
+    const std::byte* from = payload.data();
+    std::size_t left = payload.size();
+    const auto two_words = [&] {
+      const auto first = load_le<std::uint64_t>(from), second = load_le<std::uint64_t>(from + 8);
+      put(to, first);
+      put(to + 8, second);
+      sum.add(first, second);
+      to += 16;
+      from += 16;
+      left -= 16;
+    };
+    while (left >= 32) {
+      two_words();
+      two_words();
+    }
+    if (left >= 16) two_words();
+    if (left != 0) {
+      Stores::copy(to, {from, left});
+      sum.add({from, left});
+    }
+    put_head(tag, sum.value());
   }
   /// (2)
   void write_slot(const commit_record& c, const kept_part& kept) noexcept {
@@ -388,6 +404,7 @@ class basic_persistent_session {
     next_sum_ = begin_fields(next_, kept_);
     prepared_ = true;
   }
+  std::uint64_t commit_unprepared(const message_view& m) noexcept;
   /// commit_with(), of which only what depends on the message is left before the peer sees it.
   std::uint64_t commit_prepared(const message_view& m) noexcept {
     const std::size_t head = head_bytes(m.type);
@@ -395,8 +412,7 @@ class basic_persistent_session {
     next_.out_word = closed.word;
     next_.out_end = closed.end;
     write_outputs(next_, next_sum_);
-    put_head(closed.word, m.payload);
-    Stores::copy(reserved_ + head, m.payload);
+    put_small(closed.word, m.payload);
     out_.end_at(closed.end);
     write_generation(next_.generation);
     out_.reveal(closed);

@@ -87,6 +87,30 @@ void basic_persistent_session<Stores>::detach_input() noexcept {
 }
 
 template <class Stores>
+std::uint64_t basic_persistent_session<Stores>::commit_unprepared(const message_view& m) noexcept {
+  reserved_type_ = m.type;
+  const std::size_t head = head_bytes(m.type);
+  if (how_ == durability::disk || out_.staged() || out_.behind_pad()) [[unlikely]] {
+    Stores::copy(reserved_ + head, m.payload);
+    stage(m.payload.size(), m.kind);
+    return commit();
+  }
+  if (state_open_) [[unlikely]]
+    take_state();
+  const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
+  go_on(last_, closed, in_.sequence());
+  write_fields(last_, kept_);
+  put_small(closed.word, m.payload);
+  out_.end_at(closed.end);
+  write_generation(last_.generation);
+  out_.reveal(closed);
+  in_committed_ = in_.mark();
+  const auto number = settle_next();
+  prepare();
+  return number;
+}
+
+template <class Stores>
 void basic_persistent_session<Stores>::take_state() noexcept {
   std::swap(kept_.state, open_state_);
   state_open_ = false;
@@ -186,7 +210,7 @@ result<session_range> basic_persistent_session<Stores>::range() {
 
 template <class Stores>
 result<std::uint64_t> basic_persistent_session<Stores>::reset(const fresh_start& at) {
-  if (open() || commits_ != durable_ || disk_ != disk_state::idle)
+  if (open() || !rests())
     return error(
         errc::misuse,
         "a session cannot be reset while a transaction is open or waits for the disk: commit or abort, and sync");
@@ -219,6 +243,7 @@ result<std::uint64_t> basic_persistent_session<Stores>::reset(const fresh_start&
   sealed_.kept = kept_;
   sealed_.number = commits_;
   sealed_.restarts = true;
+  out_.shut();  // what is staged now would have the numbers of before
   enter(disk_state::records);
   return commits_;
 }

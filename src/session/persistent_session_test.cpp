@@ -54,6 +54,32 @@ TEST(persistent_session, shows_what_a_transaction_sends_at_its_commit_and_all_of
   EXPECT_EQ(text_of(two.bob->front()), "two");
 }
 
+TEST(persistent_session, sends_a_message_of_each_small_size_with_its_commit_as_recovery_wants_it) {
+  for (const std::uint16_t type : {std::uint16_t{0}, std::uint16_t{9}}) {
+    both two;
+    for (std::size_t size = 0; size <= persistent_session::k_small; ++size) {
+      std::string text(size, '\0');
+      for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(size + 7 * i);
+      const message_view m{as_bytes(text), message_kind::text, type};
+      if (!two.alice->prepared(type)) {
+        ASSERT_NE(two.alice->reserve(size, type), nullptr) << size;
+      }
+      (void)two.alice->commit_with(m);
+      EXPECT_TRUE(persistent_session::recover(two.memory.file(0), two.memory.parts(0), k_process)) << size;
+      const auto got = session::message_of(two.bob->front());
+      ASSERT_TRUE(got) << size;
+      EXPECT_EQ(got->type, type);
+      EXPECT_EQ(as_text(got->payload), text);
+      two.bob->pop();
+      // As one that answers, so that its next message finds everything prepared.
+      ASSERT_TRUE(two.bob->send({as_bytes(text), message_kind::text, 0}));
+      (void)two.bob->commit();
+      ASSERT_TRUE(two.alice->front());
+      two.alice->pop();
+    }
+  }
+}
+
 TEST(persistent_session, carries_kind_type_and_empty_messages) {
   both two;
   ASSERT_TRUE(two.alice->send({{}, message_kind::binary, 0}));

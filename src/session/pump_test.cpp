@@ -178,7 +178,7 @@ class two_machines {
     session_memory memory;
     simulated_disk disk;
     session_side<recorded_stores> side;
-    std::optional<simulated_disk::sync> sync;
+    std::optional<simulated_disk::sync_begun> sync;
     std::unique_ptr<session::basic_pump<recorded_stores>> out;
     std::unique_ptr<pumped_ring> inbox;
     std::deque<copied> wire;         // on its way to this one
@@ -227,10 +227,7 @@ class two_machines {
   void settle(machine& m) {
     m.watched([&] {
       m.side.commit_nothing();
-      for (bytes what = m.side.s->next_sync(); !what.empty(); what = m.side.s->next_sync()) {
-        m.disk.end(m.disk.begin(what));
-        m.side.s->synced();
-      }
+      demand(session::sync_all(*m.side.s, m.disk).has_value(), "the disk fails");
       m.side.forget_old();
     });
   }

@@ -14,12 +14,14 @@
 #include <ferry/bytes.hpp>
 #include <ferry/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include "codec/tcpshm_messages.hpp"
 #include "session/sequence.hpp"
@@ -27,9 +29,17 @@
 
 namespace ferry::session {
 
-/// @param queue_bytes  a multiple of 8 (on ARM64 of 16), at most 2^31
+/// @param queue_bytes  a multiple of 8 (on ARM64 of 16), at most k_most_tcpshm_queue
 [[nodiscard]] constexpr std::size_t tcpshm_queue_file_bytes(std::size_t queue_bytes) noexcept {
   return queue_bytes + 20;
+}
+inline constexpr std::size_t k_most_tcpshm_queue = std::size_t{1} << 30;
+
+/// Of a file: 20 bytes follow the blocks, or 24 where it was rounded up. @return 0: no queue has a file of this size
+[[nodiscard]] constexpr std::size_t tcpshm_queue_bytes(std::size_t file_bytes) noexcept {
+  const std::size_t behind = file_bytes % 8 == 0 ? 24 : 20;
+  if (file_bytes <= behind || (file_bytes - behind) % 8 != 0) return 0;
+  return file_bytes - behind <= k_most_tcpshm_queue ? file_bytes - behind : 0;
 }
 
 /// How the queue writes what outlives the process; a test may stand in its place.
@@ -132,6 +142,28 @@ class basic_tcpshm_queue {
   /// One more of the peer's messages is consumed, for good.
   void consumed() noexcept { put_ack(ack_ + 1); }
 
+  // Mending, while nobody is connected. A death between two stores leaves a queue that is whole.
+
+  /// What we want next is number n, further on or back; no message that waits tells the peer of a later one.
+  void want(std::uint32_t n);
+  /// All messages are given up, and the next one has number n.
+  void give_up(std::uint32_t n) noexcept {
+    allocated_ = 0;
+    end_ = n;
+    put({0, 0, 0, n});
+  }
+
+  /// @param f  called with number and header of each message, the oldest one first
+  template <class F>
+  void for_each(F&& f) const {
+    std::uint32_t number = at_.sequence;
+    for (std::uint32_t at = at_.read; at < at_.write; ++number) {
+      const header h = codec::tcpshm::load_header(block(at), order_);
+      f(number, h);
+      at += blocks_of(h.size);
+    }
+  }
+
   /// With the padding of the messages.
   [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept { return (at_.write - at_.read) * k_block; }
   [[nodiscard]] range_type range() const noexcept { return {ack_, at_.sequence, end_}; }
@@ -182,6 +214,8 @@ class basic_tcpshm_queue {
     put({live, 0, at_.send - at_.read, at_.sequence});
     return true;
   }
+  // What a message was pushed with; of all messages, in one direction or the other.
+  void put_acks(std::uint32_t value, bool newest_first);
   [[nodiscard]] result<void> check() noexcept;
 
   std::span<std::byte> memory_;
@@ -200,6 +234,29 @@ result<basic_tcpshm_queue<Stores>> basic_tcpshm_queue<Stores>::recover(std::span
   basic_tcpshm_queue made(memory, queue_bytes, order);
   if (const auto checked = made.check(); !checked) return checked.error();
   return made;
+}
+
+// Their acknowledgements must never fall, and none may be newer than the queue's own, after each store. So all are
+// first raised to that, the newest message first; and if it goes back, they do so before it does, the oldest one first.
+template <class Stores>
+void basic_tcpshm_queue<Stores>::want(std::uint32_t n) {
+  // As far forwards as backwards: one step back shows where it goes.
+  if (n - ack_ == std::uint32_t{1} << 31) want(ack_ - 1);
+  put_acks(ack_, true);
+  if (static_cast<std::int32_t>(n - ack_) < 0) put_acks(n, false);
+  put_ack(n);
+}
+
+template <class Stores>
+void basic_tcpshm_queue<Stores>::put_acks(std::uint32_t value, bool newest_first) {
+  std::array<std::byte, k_block> as_on_the_wire{};
+  codec::tcpshm::store_header(as_on_the_wire.data(), {k_block, 1, value}, order_);
+  std::uint32_t raw = 0;
+  std::memcpy(&raw, as_on_the_wire.data() + 4, sizeof raw);
+  std::vector<std::uint32_t> starts;
+  for (std::uint32_t at = at_.read; at < at_.write; at += message_at(at, at_.write)) starts.push_back(at);
+  if (newest_first) std::reverse(starts.begin(), starts.end());
+  for (const std::uint32_t at : starts) Stores::word(*reinterpret_cast<std::uint32_t*>(block(at) + 4), raw);
 }
 
 template <class Stores>

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -224,7 +225,35 @@ TEST(tcpshm_queue, whose_send_index_alone_is_wrong_is_recovered_as_it_is_set_aga
   EXPECT_EQ(waiting(recovered(f)), (std::vector<std::string>{"0:abc"}));
 }
 
-TEST(tcpshm_queue, with_a_flipped_bit_is_refused_or_sends_whole_messages_from_within_it) {
+// What the layout cannot tell; everything else is found, or is not used. The page has the same list.
+enum class word_of { body, type, size_to_a_boundary, older_ack, index_to_a_boundary, number, ack, nothing };
+
+// @param before, after  of one flip that was taken
+word_of what_was_taken(file& before, file& after, std::size_t byte) {
+  const std::uint32_t read = before.word(1) * 8, write = before.word(0) * 8;
+  if (byte >= k_bytes) {
+    constexpr std::array words{word_of::index_to_a_boundary, word_of::index_to_a_boundary, word_of::nothing,
+                               word_of::number, word_of::ack};
+    return words.at((byte - k_bytes) / 4);
+  }
+  if (byte < read || byte >= write) return word_of::nothing;
+  for (std::size_t at = read; at < write;) {
+    const auto was = codec::tcpshm::load_header(before.bytes.data() + at, k_order);
+    const auto is = codec::tcpshm::load_header(after.bytes.data() + at, k_order);
+    const std::size_t blocks = codec::tcpshm::padded(was.size);
+    if (byte < at + blocks) {
+      if (byte >= at + was.size) return word_of::nothing;
+      if (byte >= at + 8) return word_of::body;
+      if (was.type != is.type) return word_of::type;
+      if (was.ack != is.ack) return word_of::older_ack;
+      return word_of::size_to_a_boundary;
+    }
+    at += blocks;
+  }
+  return word_of::nothing;
+}
+
+TEST(tcpshm_queue, with_a_flipped_bit_is_refused_or_it_is_a_word_of_which_the_layout_cannot_tell) {
   file good;
   auto q = tcpshm_queue::begin(good.span(), k_bytes, k_order);
   for (int i = 0; i < 5; ++i) {
@@ -233,10 +262,14 @@ TEST(tcpshm_queue, with_a_flipped_bit_is_refused_or_sends_whole_messages_from_wi
   }
   q.sent(q.unsent().size());
   ASSERT_TRUE(*q.acknowledge(2));
-  std::size_t refused = 0;
+  file whole = good;
+  const auto as_it_was = recovered(whole);
+  std::size_t refused = 0, unused = 0;
+  std::map<word_of, std::size_t> taken;
   for (std::size_t bit = 0; bit < good.span().size() * 8; ++bit) {
     file bad = good;
     bad.bytes[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    file before = good, after = bad;
     const auto found = tcpshm_queue::recover(bad.span(), k_bytes, k_order);
     if (!found) {
       EXPECT_EQ(found.error(), errc::corrupt);
@@ -246,8 +279,27 @@ TEST(tcpshm_queue, with_a_flipped_bit_is_refused_or_sends_whole_messages_from_wi
     const auto texts = waiting(*found);
     EXPECT_EQ(texts.size(), found->range().end - found->range().start) << bit;
     EXPECT_LE(found->unsent().size(), k_bytes);
+    const auto word = what_was_taken(before, after, bit / 8);
+    if (word == word_of::nothing) {
+      EXPECT_EQ(texts, waiting(as_it_was)) << bit << " says nothing, and is not used";
+      EXPECT_EQ(found->range(), as_it_was.range()) << bit;
+      EXPECT_EQ(as_text(found->unsent()), as_text(as_it_was.unsent())) << bit << " is not sent";
+      unused += 1;
+    } else {
+      taken[word] += 1;
+    }
   }
+  EXPECT_EQ(taken[word_of::body], 3u * 9 * 8) << "no bit of a body is found";
+  EXPECT_EQ(taken[word_of::number], 32u) << "nor of the number, but by the peer at the login";
+  EXPECT_GT(taken[word_of::ack], 0u);
+  EXPECT_LT(taken[word_of::ack], 32u) << "one that is older than that of a message is found";
+  EXPECT_LT(taken[word_of::older_ack], 3u * 32) << "one that is newer than the queue's, or falls, is found";
+  EXPECT_EQ(taken[word_of::type], 3u * 15) << "all but that which makes it 0";
+  EXPECT_LE(taken[word_of::index_to_a_boundary], 6u) << "indices lead to the beginning of a message, or are found";
+  EXPECT_LE(taken[word_of::size_to_a_boundary], 3u * 3);
+  EXPECT_EQ(taken[word_of::nothing], 0u);
   EXPECT_GT(refused, 150u);
+  EXPECT_GT(unused, 0u);
 }
 
 TEST(tcpshm_queue, with_impossible_indices_or_sizes_is_refused) {
@@ -347,6 +399,82 @@ TEST(tcpshm_queue, is_whole_wherever_a_kill_comes) {
   }
   EXPECT_GT(pushed, 1000u);
   EXPECT_GT(moved, 100u);
+}
+
+// Five messages, pushed when 1, 2, ... of the peer's were consumed, counted from `base` on.
+void fill(file& f, std::uint32_t base) {
+  f.word(3) = base;
+  f.word(4) = base;
+  auto q = recovered(f);
+  for (int i = 0; i < 5; ++i) {
+    q.consumed();
+    ASSERT_TRUE(push(q, std::to_string(i)));
+  }
+  q.consumed();
+}
+
+std::vector<std::string> bodies(const std::vector<std::string>& messages) {
+  std::vector<std::string> made;
+  made.reserve(messages.size());
+  for (const auto& one : messages) made.push_back(one.substr(one.find(':') + 1));
+  return made;
+}
+
+TEST(tcpshm_queue, wants_whatever_number_it_is_told_and_is_whole_wherever_a_kill_comes_meanwhile) {
+  for (const std::uint32_t base : {10u, 0xffff'fffdu, 0u})
+    for (const std::uint32_t away : {0u, 1u, 3u, 0x3fff'ffffu, 0x7fff'ffffu, 0x8000'0000u, 0x8000'0003u, 0xc000'0000u,
+                                     0xffff'fffau, 0xffff'fffdu, 0xffff'ffffu}) {
+      file f;
+      fill(f, base);
+      const auto before = look(f);
+      const std::uint32_t wanted = before.range.ack + away;
+      auto q = *watched_queue::recover(f.span(), k_bytes, k_order);
+      watched_stores::before = [&] {
+        const auto now = look(f);
+        ASSERT_EQ(bodies(now.messages), bodies(before.messages));
+        const bool between = away == 0x8000'0000 && now.range.ack == before.range.ack - 1;
+        ASSERT_TRUE(between || now.range.ack == before.range.ack || now.range.ack == wanted);
+      };
+      q.want(wanted);
+      watched_stores::before = {};
+      const auto after = look(f);
+      ASSERT_EQ(after.range, (codec::tcpshm::range{wanted, before.range.start, before.range.end}));
+      ASSERT_EQ(bodies(after.messages), bodies(before.messages));
+      q.for_each([&](std::uint32_t number, const codec::tcpshm::header& h) {
+        EXPECT_GE(static_cast<std::int32_t>(wanted - h.ack), 0) << number << " tells of what was never received";
+      });
+    }
+}
+
+TEST(tcpshm_queue, has_acknowledgements_in_the_order_of_bytes_that_was_agreed_on_when_it_goes_back) {
+  file f;
+  auto q = tcpshm_queue::begin(f.span(), k_bytes, std::endian::big);
+  for (int i = 0; i < 3; ++i) q.consumed();
+  ASSERT_TRUE(push(q, "abc"));
+  q.want(2);
+  const unsigned char wanted[8] = {0, 11, 0, 1, 0, 0, 0, 2};
+  EXPECT_EQ(std::memcmp(q.unsent().data(), wanted, 8), 0);
+}
+
+TEST(tcpshm_queue, gives_up_all_messages_as_one_step_and_goes_on_with_another_number) {
+  watched w;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(push(w.queue, "gone"));
+  w.queue.sent(16);
+  w.queue.consumed();
+  w.atomically([&] { w.queue.give_up(77); });
+  EXPECT_EQ(look(w.disk), (logical{{1, 77, 77}, {}}));
+  ASSERT_TRUE(push(w.queue, "next"));
+  EXPECT_EQ(waiting(w.queue), (std::vector<std::string>{"1:next"}));
+  EXPECT_EQ(w.queue.range(), (codec::tcpshm::range{1, 77, 78}));
+}
+
+TEST(tcpshm_queue, has_its_size_from_that_of_its_file) {
+  for (const std::size_t size : {8u, 16u, 2000u, 1u << 20, 1u << 30}) {
+    EXPECT_EQ(tcpshm_queue_bytes(size + 20), size);
+    EXPECT_EQ(tcpshm_queue_bytes(size + 24), size) << "rounded up to 8";
+  }
+  for (const std::size_t none : {0u, 1u, 19u, 20u, 24u, 27u, 29u, 30u, 31u, (1u << 30) + 28, (1u << 30) + 32})
+    EXPECT_EQ(tcpshm_queue_bytes(none), 0u) << none;
 }
 
 TEST(tcpshm_queue, that_is_killed_while_it_begins_anew_is_the_old_one_or_empty) {

@@ -79,6 +79,12 @@ void virtual_connections::add_remote(gateway_member& who, gateway_role role) noe
   --members_;
 }
 
+gateway_member* virtual_connections::find(gateway_role role, std::uint32_t id) const noexcept {
+  const auto& all = role == gateway_role::client ? clients_ : servers_;
+  const auto found = all.find(id);
+  return found == all.end() ? nullptr : found->second;
+}
+
 void virtual_connections::leave(gateway_member& who) noexcept {
   if (who.state_ != gateway_member::state::present) return;
   who.state_ = gateway_member::state::leaving;
@@ -141,7 +147,7 @@ void virtual_connections::dial(gateway_member& from, std::uint32_t remote, gatew
   const auto found = peers.find(remote);
   if (found == peers.end() || from.state_ != gateway_member::state::present)
     return refuse(from, remote, counts_.refused_unknown, out);
-  if (is_above(from) || by_number_.size() >= limits_.max_connections)
+  if (is_above(from) || by_number_.size() >= limits_.max_connections || !out.takes_dial(*found->second))
     return refuse(from, remote, counts_.refused_limit, out);
   const auto number = numbers_.next([this](std::uint32_t one) { return by_number_.contains(one); });
   open(from, *found->second, number, remote, out);
@@ -152,11 +158,14 @@ void virtual_connections::dial_shared(gateway_member& from, std::uint32_t remote
   if (is_above(from)) return refuse(from, remote, counts_.refused_limit, out);
   const auto found = shared_->dial(other(from.role_), remote);
   switch (found.what) {
-    case gateway_directory::answer::found: return open(from, *found.to, found.number, remote, out);
+    case gateway_directory::answer::found: break;
     case gateway_directory::answer::unknown: return refuse(from, remote, counts_.refused_unknown, out);
     case gateway_directory::answer::limit: return refuse(from, remote, counts_.refused_limit, out);
     case gateway_directory::answer::stopping: return refuse(from, remote, counts_.refused_stopping, out);
   }
+  if (found.to->is_remote_ || out.takes_dial(*found.to)) return open(from, *found.to, found.number, remote, out);
+  shared_->release(found.number);
+  refuse(from, remote, counts_.refused_limit, out);
 }
 
 void virtual_connections::refuse(gateway_member& from, std::uint32_t remote, std::uint64_t& counted,
@@ -189,7 +198,8 @@ void virtual_connections::connect(gateway_member& through, std::uint32_t number,
                                   std::uint32_t remote, gateway_commands& out) {
   const auto& mine = by_id(other(through.role_));
   const auto found = mine.find(remote);
-  if (found == mine.end()) {  // it left meanwhile
+  if (found == mine.end() || !out.takes_dial(*found->second)) {  // it left meanwhile, or has no room
+    if (found != mine.end()) ++counts_.refused_limit;
     closing_.insert(number);
     return out.tell(through, command::close(number));
   }

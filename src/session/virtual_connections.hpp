@@ -72,6 +72,11 @@ class gateway_commands {
   virtual void dial_through(gateway_member& to, std::uint32_t number, std::uint32_t from, std::uint32_t remote) {
     (void)to, (void)number, (void)from, (void)remote;
   }
+  /// Whether a member of this table has room for another dial. If not, the dial is refused, as above a limit.
+  [[nodiscard]] virtual bool takes_dial(gateway_member& to) {
+    (void)to;
+    return true;
+  }
 
  protected:
   ~gateway_commands() = default;
@@ -111,7 +116,7 @@ struct virtual_connection_counts {
   std::uint64_t dialled = 0;           ///< virtual connections made
   std::uint64_t closed = 0;            ///< and ended
   std::uint64_t refused_unknown = 0;   ///< dials to an ID that nobody has, or whose owner leaves
-  std::uint64_t refused_limit = 0;     ///< dials above a limit
+  std::uint64_t refused_limit = 0;     ///< dials above a limit, or to who has no room
   std::uint64_t refused_stopping = 0;  ///< dials after stop_dials()
   std::uint64_t unknown_packets = 0;   ///< for virtual connections that are gone
 };
@@ -130,6 +135,8 @@ class virtual_connections {
   [[nodiscard]] result<void> add_server(gateway_member& who, std::uint32_t id);
   /// All members of that role in another table.
   void add_remote(gateway_member& who, gateway_role role) noexcept;
+  /// Who is dialled by that ID, in this table; null: nobody.
+  [[nodiscard]] gateway_member* find(gateway_role role, std::uint32_t id) const noexcept;
   /// No new dials to it, and none of its own.
   void leave(gateway_member& who) noexcept;
   /// Its physical connection is over: each of its virtual connections ends, of which the other ends are told.
@@ -141,7 +148,8 @@ class virtual_connections {
   [[nodiscard]] result<gateway_member*> on_packet(gateway_member& from, const codec::gateway::packet& what,
                                                   gateway_commands& out);
 
-  /// The other half of what dial_through() told: who is dialled is told, or, if it is not here any more, `through`.
+  /// The other half of what dial_through() told: who is dialled is told, or, if it is not here any more or has no room,
+  /// `through`.
   void connect(gateway_member& through, std::uint32_t number, std::uint32_t from, std::uint32_t remote,
                gateway_commands& out);
   /// The other half has said Close.

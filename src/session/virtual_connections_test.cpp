@@ -28,6 +28,7 @@ struct world final : gateway_commands {
     static_cast<member&>(to).told.push_back(what);
     order.push_back(&to);
   }
+  bool takes_dial(gateway_member& to) override { return &to != full; }
   member& client() {
     EXPECT_TRUE(table.add_client(all.emplace_back()));
     return all.back();
@@ -53,6 +54,7 @@ struct world final : gateway_commands {
   }
 
   virtual_connections table;
+  gateway_member* full = nullptr;  // has no room
   std::deque<member> all;
   std::vector<gateway_member*> order;  // who was told, in the order of telling
 };
@@ -127,6 +129,20 @@ TEST(gateway_dial, above_the_limit_of_a_client_is_refused_until_one_of_his_ends)
   ASSERT_TRUE(w.say(client, command::dial(7)));
   EXPECT_EQ(client.told, commands{command::accept(3, 7)});
   EXPECT_EQ(w.table.counts().refused_limit, 1u);
+}
+
+TEST(gateway_dial, to_who_has_no_room_is_refused_and_takes_no_number) {
+  world w;
+  member& server = w.server(7);
+  member& client = w.client();
+  w.full = &client;
+  ASSERT_TRUE(w.say(server, command::dial(1)));
+  EXPECT_EQ(server.take(), commands{command::refuse(1)});
+  EXPECT_EQ(client.told, commands{});
+  EXPECT_EQ(w.table.counts().refused_limit, 1u);
+  w.full = nullptr;
+  ASSERT_TRUE(w.say(server, command::dial(1)));
+  EXPECT_EQ(client.told, commands{command::connect(1, 7)});
 }
 
 TEST(gateway_dial, of_servers_counts_for_the_client_but_is_not_refused) {

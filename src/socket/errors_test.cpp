@@ -44,6 +44,19 @@ TEST(socket_errors, name_the_six_domains_and_their_close_codes) {
   EXPECT_EQ(close_code_of(n::eclosed), 1000);
 }
 
+TEST(socket_errors, have_a_close_code_where_a_connection_ends_by_them) {
+  for (int one = 0; one <= static_cast<int>(n::ecanceled); ++one) {
+    const auto value = static_cast<n>(one);
+    int expected = 0;
+    if (value == n::enet || value == n::etimeout) expected = 1006;  // for which no Close can be sent
+    if (value == n::eprotocol || value == n::emask) expected = 1002;
+    if (value == n::eoverflow) expected = 1009;
+    if (value == n::eclosed) expected = 1000;
+    if (value == n::eacces) expected = 1008;
+    EXPECT_EQ(close_code_of(value), expected) << to_string(value);
+  }
+}
+
 TEST(socket_errors, are_written_each_in_its_own_way) {
   std::set<std::string> names;
   for (int one = 0; one <= static_cast<int>(n::ecanceled); ++one) {

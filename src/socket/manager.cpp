@@ -6,6 +6,7 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <deque>
 #include <limits>
@@ -15,6 +16,9 @@
 
 #include "channel/fail.hpp"
 #include "net/event_loop.hpp"
+#include "os/socket.hpp"
+#include "socket/address.hpp"
+#include "socket/name_threads.hpp"
 #include "socket/object.hpp"
 #include "socket/option_names.hpp"
 #include "socket/turn.hpp"
@@ -57,7 +61,8 @@ class socket_manager::parts {
  public:
   explicit parts(const socket_manager_options& with)
       : most(with.max_sockets),
-        where(io, context_with(with)),
+        log(with.log, with.level, "sockets"),
+        where(io, context_with(with, names)),
         turn(
             io, [this] { return has_news(); }, [this] { tell(); }) {
     or_fail(net::make_ready(io));
@@ -79,12 +84,16 @@ class socket_manager::parts {
     for (auto& [id, one] : table) one->close(sockets::close_as::hard);
     for (const auto& one : std::exchange(lingering, {})) one->close(sockets::close_as::hard);
     table.clear();
+    names.stop();  // what was dropped there, and what it has posted, may know of the context
     turn.run_ready();
   }
 
-  static context_options context_with(const socket_manager_options& with) {
+  static context_options context_with(const socket_manager_options& with, sockets::name_threads& names) {
     context_options made;
     made.buffers = with.buffers;
+    made.blocking_executor = names.get_executor();
+    made.log = with.log;
+    made.level = with.level;
     return made;
   }
 
@@ -145,15 +154,38 @@ class socket_manager::parts {
     return outcome;
   }
 
-  result<socket_id> add(const object_ptr& one) {
+  /// Whether there is a number for one more.
+  [[nodiscard]] result<void> has_room() const {
     if (table.size() >= most)
       return error(errc::busy, "there are " + std::to_string(most) + " sockets already (max_sockets)");
     if (next_id == std::numeric_limits<socket_id>::max()) return error(errc::busy, "all socket numbers were given out");
+    return {};
+  }
+
+  result<socket_id> add(const object_ptr& one) {
+    if (const auto room = has_room(); !room) return room.error();
     const auto id = next_id++;
     one->set_id(id);
     table.emplace(id, one);
     ++created;
     return id;
+  }
+
+  /// The addresses of a name, looked up elsewhere while others have the turn.
+  result<std::vector<std::string>> look_up(const object_ptr& one, const std::string& name) {
+    using addresses = result<std::vector<os::socket_address>>;
+    const auto found = std::make_shared<std::optional<addresses>>();
+    boost::asio::post(names.get_executor(), [&to = io, found, name] {
+      boost::asio::post(to, [found, all = os::resolve(name, 0, true)] { found->emplace(all); });
+    });
+    const auto until = deadline_in(one->connect_timeout());
+    static_cast<void>(turn.wait([&] { return one->abandoned() || *found; }, until));
+    if (one->abandoned()) return no_such(one->id());
+    if (!*found) return error(errc::timeout, "listen: host '" + name + "' was not found within connect_timeout");
+    if (!**found) return (*found)->error();
+    std::vector<std::string> hosts;
+    for (const auto& each : ***found) hosts.push_back(sockets::address_of(one->transport(), each.text()).host);
+    return hosts;
   }
 
   void remove(const object_ptr& one, sockets::close_as how) {
@@ -186,16 +218,32 @@ class socket_manager::parts {
       news.pop_front();
       const auto call = handler;
       lock.unlock();
-      if (*call) (*call)(next.id, next.from, next.to);
+      try {
+        if (*call) (*call)(next.id, next.from, next.to);
+      } catch (const std::exception& thrown) {
+        handler_threw(next, thrown.what());
+      } catch (...) {
+        handler_threw(next, "something that is no std::exception");
+      }
       lock.lock();
     }
     telling = false;
   }
 
+  // It is nothing to whoever's call made progress, and the next state is told all the same.
+  void handler_threw(const change& at, const char* what) noexcept {
+    throws.add_shared();
+    log.write(log_level::error, [&] {
+      return "socket " + std::to_string(at.id) + ": the handler of on_state threw at " + to_string(at.to) + ": " + what;
+    });
+  }
+
   const unsigned generation = this_generation();
   const std::size_t most;
+  const logger log;
   boost::asio::io_context io{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
+  sockets::name_threads names;
   context where;
   sockets::surroundings around{where, {}, {}, {}};
   shared_turn turn;
@@ -211,6 +259,8 @@ class socket_manager::parts {
   std::shared_ptr<const state_handler> handler;
   std::deque<change> news;
   bool telling = false;
+
+  counter throws;  // of the handler; any thread
 };
 
 socket_manager::socket_manager(const socket_manager_options& with) : parts_(std::make_unique<parts>(with)) {}
@@ -228,7 +278,13 @@ result<void> socket_manager::run_in_background() {
     parts_->background = std::thread([all = parts_.get()] {
       ::pthread_setname_np(::pthread_self(), "ferry-sockets");
       const parts::turn_guard mine(*all);
-      static_cast<void>(all->turn.wait([all] { return all->stopping; }, std::nullopt));
+      while (!all->stopping) {
+        try {
+          static_cast<void>(all->turn.wait([all] { return all->stopping; }, std::nullopt));
+        } catch (...) {
+          // No memory for one of the sockets: the others go on.
+        }
+      }
     });
   } catch (const std::system_error& failed) {
     return error::from_errno(failed.code().value(), "start a thread");
@@ -256,7 +312,14 @@ result<void> socket_manager::bind(socket_id id, const socket_address& at) {
 }
 
 result<void> socket_manager::listen(socket_id id, std::uint32_t backlog) {
-  return parts_->with_socket<void>(id, [&](socket_object& one) { return one.listen(backlog); });
+  if (parts_->forked()) return parts::of_the_parent();
+  const parts::turn_guard held(*parts_);
+  const auto one = parts_->find(id);
+  if (!one) return no_such(id);
+  const auto name = one->name_to_look_up();
+  if (name.empty()) return one->listen(backlog, {});
+  const auto hosts = parts_->look_up(one, name);
+  return hosts ? one->listen(backlog, *hosts) : hosts.error();
 }
 
 result<socket_id> socket_manager::accept(socket_id id, socket_address* from) {
@@ -266,9 +329,11 @@ result<socket_id> socket_manager::accept(socket_id id, socket_address* from) {
   if (!one) return no_such(id);
   if (one->state() != socket_state::listening)
     return error(errc::misuse, std::string("accept: not listening, in state ") + to_string(one->state()), EINVAL);
-  if (parts_->table.size() >= parts_->most)
-    return error(errc::busy, "accept: there are " + std::to_string(parts_->most) + " sockets already (max_sockets)");
+  // As accept(2) without a descriptor: at once, and the connection waits for the next call. Others may have taken the
+  // last number while this one waited.
+  if (const auto room = parts_->has_room(); !room) return room.error().in("accept");
   const auto attempt = [&]() -> result<object_ptr> {
+    if (const auto room = parts_->has_room(); !room && one->has_arrival()) return room.error().in("accept");
     auto next = one->take_arrival();
     return next ? result<object_ptr>(std::move(next)) : result<object_ptr>(errc::would_block);
   };
@@ -424,6 +489,7 @@ socket_manager_stats socket_manager::stats() {
   all.messages_received = totals.messages_received.value();
   all.tls_handshakes = totals.tls_handshakes.value();
   all.tls_resumed = totals.tls_resumed.value();
+  all.state_handler_throws = parts_->throws.value();
   all.buffers = parts_->where.buffers().stats();
   return all;
 }

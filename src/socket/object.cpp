@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "os/socket.hpp"
 #include "socket/address.hpp"
 
 namespace ferry::sockets {
@@ -41,16 +42,27 @@ options socket_object::carrying() const {
   return with;
 }
 
-result<void> socket_object::listen(std::uint32_t backlog) {
-  if (state_ != socket_state::bound) return wrong_state("listen");
+std::string socket_object::name_to_look_up() const {
+  if (state_ != socket_state::bound || !has_hosts(transport_)) return {};
   const auto at = endpoint_of(transport_, bound_, with_.schemes);
+  return at && !os::is_literal(at->host) ? at->host : std::string();
+}
+
+result<void> socket_object::listen(std::uint32_t backlog, const std::vector<std::string>& hosts) {
+  if (state_ != socket_state::bound) return wrong_state("listen");
+  auto at = endpoint_of(transport_, bound_, with_.schemes);
   if (!at) return at.error();
   options with = carrying();
   if (backlog != 0) {
     if (auto problem = set_option(with, "backlog", std::to_string(backlog)))
       return error(errc::bad_option, std::move(problem->text));
   }
+  if (!hosts.empty()) at->host = hosts.front();
   auto made = listener::open(with_.where, *at, with);
+  for (std::size_t i = 1; !made && i < hosts.size(); ++i) {
+    at->host = hosts[i];
+    made = listener::open(with_.where, *at, with);
+  }
   if (!made) return made.error();
   at_ = std::move(*made);
   on(socket_event::listen);

@@ -51,10 +51,14 @@ class socket_object : public std::enable_shared_from_this<socket_object> {
   [[nodiscard]] socket_transport transport() const noexcept { return transport_; }
   [[nodiscard]] socket_state state() const noexcept { return state_; }
   [[nodiscard]] const own_options& own() const noexcept { return own_; }
+  [[nodiscard]] options::duration connect_timeout() const noexcept { return settings_.connect_timeout; }
 
   // Life
   result<void> bind(const socket_address& at);
-  result<void> listen(std::uint32_t backlog);
+  /// The host to listen at, if it is a name that somebody has to be asked for; else empty.
+  [[nodiscard]] std::string name_to_look_up() const;
+  /// @param hosts  what that name stands for: the first one that can be had is taken; empty: the host itself
+  result<void> listen(std::uint32_t backlog, const std::vector<std::string>& hosts);
   result<void> connect(const socket_address& to);
   /// Nothing while it connects. @return once it is open, or why it never was
   [[nodiscard]] std::optional<result<void>> connect_outcome() const;

@@ -9,7 +9,9 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -111,6 +113,49 @@ TEST_P(sockets_on_threads, accept_on_several_threads_each_connection_once) {
   for (const auto& one : api.list()) set(one.id, "closePolicy", "hard");
 }
 
+class sockets_with_three_numbers : public ::testing::TestWithParam<socket_transport>, public socket_world {
+ protected:
+  sockets_with_three_numbers() : socket_world(GetParam(), {.max_sockets = 3}) {}
+  /// A number is free again: the connection that was not accepted is there.
+  void accept_once_there_is_a_number(socket_id filler) {
+    EXPECT_TRUE(api.close(filler));
+    const auto accepted = api.accept(listening);
+    ASSERT_TRUE(accepted) << accepted.error().text();
+    EXPECT_EQ(send(client, "kept"), "4");
+    EXPECT_EQ(receive(*accepted), "kept");
+    for (const auto& one : api.list()) set(one.id, "closePolicy", "hard");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(every, sockets_with_three_numbers, ::testing::ValuesIn(k_transports),
+                         [](const auto& one) { return name_of(one.param); });
+
+TEST_P(sockets_with_three_numbers, say_emfile_at_once_to_accept_and_keep_the_connection) {
+  ASSERT_NO_FATAL_FAILURE(listen({{"receiveTimeout", "30s"}}));
+  client = made();
+  const auto filler = made();
+  EXPECT_EQ(name_of_error(api.accept(listening)), "EMFILE") << "nobody is there, and none could be taken";
+  EXPECT_EQ(name_of_error(api.socket(over)), "EMFILE");
+  ASSERT_TRUE(api.connect(client, where()));
+  EXPECT_EQ(poll(listening, socket_events::k_in), socket_events::k_in);
+  EXPECT_EQ(name_of_error(api.accept(listening)), "EMFILE");
+  accept_once_there_is_a_number(filler);
+}
+
+TEST_P(sockets_with_three_numbers, say_emfile_to_an_accept_that_waits_while_another_takes_the_last_one) {
+  ASSERT_NO_FATAL_FAILURE(listen({{"receiveTimeout", "30s"}}));
+  client = made();
+  std::promise<void> begun;
+  auto waiting = std::async(std::launch::async, [&] {
+    begun.set_value();
+    return name_of_error(api.accept(listening));
+  });
+  begun.get_future().wait();
+  const auto filler = made();
+  ASSERT_TRUE(api.connect(client, where()));
+  EXPECT_EQ(waiting.get(), "EMFILE");
+  accept_once_there_is_a_number(filler);
+}
+
 TEST(sockets_in_background, progress_without_calls_on_a_thread_with_a_name) {
   socket_world near(socket_transport::tcp);
   event up;
@@ -148,6 +193,70 @@ TEST(sockets_in_background, may_be_called_from_what_they_tell) {
   const auto server = near.api.accept(near.listening);
   ASSERT_TRUE(server);
   EXPECT_EQ(near.receive(*server), "from inside");
+}
+
+/// Lines from any thread.
+class shared_log final : public log_sink {
+ public:
+  void write(log_level, std::string_view component, std::string_view text) noexcept override {
+    const std::lock_guard guard(lock_);
+    lines_.push_back(std::string(component) + ": " + std::string(text));
+  }
+  [[nodiscard]] std::vector<std::string> lines() {
+    const std::lock_guard guard(lock_);
+    return lines_;
+  }
+
+ private:
+  std::mutex lock_;
+  std::vector<std::string> lines_;
+};
+
+TEST(sockets_that_tell, go_on_when_a_handler_throws_with_a_thread_of_their_own_and_without) {
+  for (const bool background : {false, true}) {
+    std::mutex lock;
+    std::vector<std::string> told;
+    shared_log log;
+    socket_world near(socket_transport::tcp, {.log = &log});
+    near.api.on_state([&](socket_id id, socket_state, socket_state to) {
+      const std::lock_guard guard(lock);
+      told.push_back(std::to_string(id) + " " + to_string(to));
+      throw std::runtime_error("not mine");
+    });
+    if (background) {
+      ASSERT_TRUE(near.api.run_in_background());
+    }
+    ASSERT_NO_FATAL_FAILURE(near.listen());
+    std::thread accepting([&] {
+      const auto one = near.api.accept(near.listening);
+      EXPECT_TRUE(one);
+      near.server = one ? *one : 0;
+    });
+    near.client = near.made();
+    EXPECT_TRUE(near.api.connect(near.client, near.where()));
+    accepting.join();
+    EXPECT_EQ(near.send(near.client, "on"), "2");
+    EXPECT_EQ(near.receive(near.server), "on");
+    const auto is_told = [&](const std::string& what) {
+      const std::lock_guard guard(lock);
+      return std::find(told.begin(), told.end(), what) != told.end();
+    };
+    const auto end = std::chrono::steady_clock::now() + k_patience;
+    for (const auto one : {near.listening, near.client, near.server}) {
+      const auto what = std::to_string(one) + (one == near.listening ? " LISTENING" : " OPEN");
+      while (!is_told(what) && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+      EXPECT_TRUE(is_told(what)) << what;
+    }
+    // It is told first, and thrown then.
+    while (near.api.stats().state_handler_throws < 3 && std::chrono::steady_clock::now() < end)
+      std::this_thread::yield();
+    const auto lines = log.lines();
+    const auto listens =
+        "sockets: socket " + std::to_string(near.listening) + ": the handler of on_state threw at LISTENING: not mine";
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), listens), 1);
+    EXPECT_GE(near.api.stats().state_handler_throws, 3u);
+    for (const auto& one : near.api.list()) near.set(one.id, "closePolicy", "hard");
+  }
 }
 
 TEST(sockets_without_a_thread, do_not_progress_between_calls) {

@@ -31,8 +31,9 @@ struct broken_rule {
   const char* name;
   int first;  ///< of the frame: FIN, RSV, opcode
   std::string payload;
-  int code;           ///< of the Close that answers it
-  const char* error;  ///< of recv
+  int code;                  ///< of the Close that answers it
+  const char* error;         ///< of recv
+  plays as = plays::client;  ///< whose frames: a client's are masked
 };
 void PrintTo(const broken_rule& rule, std::ostream* out) { *out << rule.name; }
 
@@ -53,7 +54,7 @@ TEST_P(sockets_and_a_hostile_peer, answer_it_by_the_close_code_of_their_error_wh
   peer.send(k_fin | k_text, "before");
   peer.turn();
   EXPECT_EQ(receive(*hostile), "before");
-  peer.send(rule.first, rule.payload);
+  peer.send(websocket_frame(rule.first, rule.payload, rule.as));
   peer.turn();
   EXPECT_EQ(receive(*hostile), rule.error);
   ASSERT_TRUE(soon(*this, [&] { return peer.turn(), peer.close_code() != 0 || peer.ended(); }));
@@ -76,6 +77,12 @@ INSTANTIATE_TEST_SUITE_P(
                       broken_rule{"a_ping_in_fragments", k_ping & ~k_fin, "x", 1002, "EPROTOCOL"},
                       broken_rule{"a_ping_that_is_too_long", k_ping, repeated(126), 1002, "EPROTOCOL"},
                       broken_rule{"a_close_of_one_byte", k_close, "x", 1002, "EPROTOCOL"},
+                      broken_rule{"a_frame_without_a_mask", k_fin | k_text, "x", 1002, "EMASK", plays::server},
+                      broken_rule{"a_ping_without_a_mask", k_ping, "", 1002, "EMASK", plays::server},
+                      broken_rule{"text_that_is_no_utf_8", k_fin | k_text, "a\xc0\xaf", 1007, "EPROTOCOL"},
+                      broken_rule{"text_that_ends_inside_a_character", k_fin | k_text, "\xe2\x82", 1007, "EPROTOCOL"},
+                      broken_rule{"a_reason_that_is_no_utf_8", k_close, close_payload(1000, "\xff"), 1007, "EPROTOCOL"},
+                      broken_rule{"a_close_code_that_nobody_may_send", k_close, close_payload(1005), 1002, "EPROTOCOL"},
                       broken_rule{"a_frame_above_maxFrameSize", k_fin | k_binary, repeated(501), 1009, "EOVERFLOW"},
                       broken_rule{"a_message_above_maxMessageSize", k_fin | k_binary, repeated(1001), 1009,
                                   "EOVERFLOW"}),
@@ -98,6 +105,26 @@ TEST_F(sockets_over_websocket, answer_fragments_that_grow_above_the_limit_by_100
   EXPECT_EQ(receive(*one), "EOVERFLOW");
   ASSERT_TRUE(soon(*this, [&] { return peer.turn(), peer.close_code() != 0; }));
   EXPECT_EQ(peer.close_code(), 1009);
+}
+
+TEST_F(sockets_over_websocket, answer_a_server_that_masks_its_frames_by_1002_and_say_emask) {
+  raw_tcp_listener there;
+  client = made();
+  set(client, "nonBlocking", "on");
+  (void)api.connect(client, {.host = "127.0.0.1", .port = there.port(), .family = address_family::ipv4});
+  listening = client;  // to be turned
+  std::unique_ptr<websocket_by_hand> peer;
+  ASSERT_TRUE(soon(*this, [&] {
+    if (auto fd = there.try_accept()) peer = std::make_unique<websocket_by_hand>(std::move(fd));
+    return peer && peer->turn() && state(client) == "OPEN";
+  }));
+  peer->send(websocket_frame(k_fin | k_text, "x", plays::client));
+  peer->turn();
+  set(client, "nonBlocking", "off");
+  EXPECT_EQ(receive(client), "EMASK");
+  ASSERT_TRUE(soon(*this, [&] { return peer->turn(), peer->close_code() != 0; }));
+  EXPECT_EQ(peer->close_code(), 1002) << peer->close_reason();
+  listening = 0;
 }
 
 TEST_F(sockets_over_websocket, hand_on_and_send_fragments_one_by_one) {

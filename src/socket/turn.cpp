@@ -9,6 +9,19 @@ namespace {
 
 constexpr int k_most_at_once = 256;  // handlers between two looks at who else wants the turn
 
+/// Does something when its scope is left, by an exception too.
+template <class F>
+class at_the_end {
+ public:
+  explicit at_the_end(F f) : f_(std::move(f)) {}
+  ~at_the_end() { f_(); }
+  at_the_end(const at_the_end&) = delete;
+  at_the_end& operator=(const at_the_end&) = delete;
+
+ private:
+  F f_;
+};
+
 }  // namespace
 
 shared_turn::shared_turn(boost::asio::io_context& io, condition has_news, std::function<void()> tell)
@@ -23,8 +36,17 @@ void shared_turn::take() {
 void shared_turn::take(guard& lock) {
   const auto ticket = tickets_++;
   if (ticket == serving_) return;
-  if (asleep_ && !std::exchange(woken_, true)) boost::asio::post(io_, [] {});
+  if (asleep_ && !std::exchange(woken_, true)) wake();
   served_.wait(lock, [this, ticket] { return ticket == serving_; });
+}
+
+// Without memory for a handler the io_context is stopped, which whoever turns it makes up for.
+void shared_turn::wake() noexcept {
+  try {
+    boost::asio::post(io_, [] {});
+  } catch (...) {
+    io_.stop();
+  }
 }
 
 void shared_turn::give() {
@@ -44,9 +66,14 @@ void shared_turn::release(guard&) {
   waiters_.front()->changed.notify_one();
 }
 
-void shared_turn::ask_waiters() {
+// What a condition throws is for the thread that waits for it: that one asks again.
+void shared_turn::ask_waiters() noexcept {
   for (waiter* one : waiters_) {
-    if (one->woken || !(*one->ready)()) continue;
+    if (one->woken) continue;
+    try {
+      if (!(*one->ready)()) continue;
+    } catch (...) {
+    }
     one->woken = true;
     one->changed.notify_one();
   }
@@ -79,21 +106,27 @@ void shared_turn::doze(guard& lock, const condition& ready, std::optional<clock:
 void shared_turn::sleep_once(guard& lock, std::optional<clock::time_point> until) {
   asleep_ = true;
   woken_ = false;
-  lock.unlock();
   io_.restart();
+  lock.unlock();
+  // Also when a handler throws.
+  const at_the_end awake([&] {
+    lock.lock();
+    asleep_ = false;
+  });
   if (until)
     io_.run_one_until(*until);
   else
     io_.run_one();
   run_ready();
-  lock.lock();
-  asleep_ = false;
 }
 
 bool shared_turn::wait(const condition& ready, std::optional<clock::time_point> until) {
   guard lock(mutex_);
   bool mine = false;  // this thread is the one that turns
   bool in_time = true;
+  const at_the_end another_may([&] {
+    if (mine) turning_ = false;
+  });
   while (!ready() && in_time) {
     if (until && clock::now() >= *until) {
       in_time = false;
@@ -107,7 +140,6 @@ bool shared_turn::wait(const condition& ready, std::optional<clock::time_point> 
       ask_waiters();
     }
   }
-  if (mine) turning_ = false;
   return in_time;
 }
 

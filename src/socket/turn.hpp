@@ -22,7 +22,7 @@ class shared_turn {
   using clock = std::chrono::steady_clock;
   using condition = std::function<bool()>;
 
-  /// @param has_news  asked with the turn @param tell  called without it, and may call anything
+  /// @param has_news  asked with the turn @param tell  called without it, and may call anything; throws nothing
   shared_turn(boost::asio::io_context& io, condition has_news, std::function<void()> tell);
 
   /// Waits for the turn; who has it sleeping is woken.
@@ -30,7 +30,7 @@ class shared_turn {
   /// Then tells the news.
   void give();
   /// Only with the turn, which is given away meanwhile. `ready` is asked with the turn, by any of the threads.
-  /// @return false: `until` has passed
+  /// @return false: `until` has passed @throws what a handler or `ready` throws; the caller has the turn again then
   [[nodiscard]] bool wait(const condition& ready, std::optional<clock::time_point> until);
   /// What can happen at once happens; only with the turn.
   void run_ready();
@@ -49,7 +49,8 @@ class shared_turn {
   void release(guard& lock);
   /// @return whether this thread turns on
   [[nodiscard]] bool give_way(guard& lock);
-  void ask_waiters();
+  void wake() noexcept;
+  void ask_waiters() noexcept;
   void doze(guard& lock, const condition& ready, std::optional<clock::time_point> until);
   void sleep_once(guard& lock, std::optional<clock::time_point> until);
 

@@ -4,6 +4,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -97,6 +98,66 @@ TEST_F(shared_turns, go_on_when_the_thread_that_turned_has_left) {
     boost::asio::post(io, [this] { ++number; });
   });
   for (auto* one : {&first, &second, &third}) one->join();
+}
+
+TEST_F(shared_turns, go_on_when_a_handler_throws_at_the_thread_that_turned) {
+  std::atomic<int> caught{0};
+  const auto waiting = [&] {
+    turn.take();
+    try {
+      EXPECT_TRUE(turn.wait([this] { return number == 1; }, shared_turn::clock::now() + k_patience));
+    } catch (const std::runtime_error&) {
+      ++caught;
+    }
+    turn.give();
+  };
+  std::thread first(waiting), second(waiting);
+  boost::asio::post(io, [] { throw std::runtime_error("no memory"); });
+  boost::asio::post(io, [this] { ++number; });
+  first.join();
+  second.join();
+  EXPECT_EQ(caught, 1);
+  EXPECT_TRUE(wait([this] { return number == 1; }));
+  boost::asio::post(io, [this] { ++number; });
+  EXPECT_TRUE(wait([this] { return number == 2; })) << "nobody is taken for turning who does not";
+}
+
+TEST_F(shared_turns, are_had_again_by_who_catches_what_a_handler_throws) {
+  boost::asio::post(io, [] { throw std::runtime_error("no memory"); });
+  turn.take();
+  EXPECT_THROW((void)turn.wait([] { return false; }, shared_turn::clock::now() + k_patience), std::runtime_error);
+  std::thread other([this] { with_turn([this] { number += 2; }); });
+  EXPECT_EQ(number, 0);
+  turn.give();
+  other.join();
+  EXPECT_EQ(number, 2);
+}
+
+TEST_F(shared_turns, tell_what_a_condition_throws_to_the_thread_that_waits_for_it) {
+  std::thread turning([this] { EXPECT_TRUE(wait([this] { return number == 2; })); });
+  std::atomic<bool> caught{false};
+  std::atomic<bool> asked{false};
+  std::thread waiting([&] {
+    turn.take();
+    try {
+      (void)turn.wait(
+          [&] {
+            asked = true;
+            if (number == 1) throw std::runtime_error("no memory");
+            return false;
+          },
+          shared_turn::clock::now() + k_patience);
+    } catch (const std::runtime_error&) {
+      caught = true;
+    }
+    turn.give();
+  });
+  while (!asked) std::this_thread::yield();
+  with_turn([this] { ++number; });
+  waiting.join();
+  EXPECT_TRUE(caught);
+  with_turn([this] { ++number; });
+  turning.join();
 }
 
 TEST_F(shared_turns, tell_the_news_without_having_the_turn) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "net/transports.hpp"
+#include "os/listen_fds.hpp"
 #include "os/socket.hpp"
 
 namespace ferry::systemd {
@@ -25,21 +26,18 @@ std::string first_directory(const char* name) {
   return all.substr(0, all.find(':'));
 }
 
-// @return the descriptor, -1: systemd gave none
-result<int> inherited_socket() {
-  const std::string count = variable("LISTEN_FDS");
-  const std::string pid = variable("LISTEN_PID");
-  const std::string ours = std::to_string(::getpid());
-  if (count.empty()) return -1;
-  // sd_listen_fds() wants the variable; some starters leave it out because they do not know the pid.
-  if (pid.empty()) ::setenv("LISTEN_PID", ours.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
-  const int given = ::sd_listen_fds(1);
-  if (!pid.empty() && pid != ours)
-    return error(errc::misuse, "LISTEN_PID is " + pid + ", but this process is " + ours + ": the socket is another's");
-  if (given != 1) return error(errc::misuse, "LISTEN_FDS is " + count + ": exactly 1 socket is wanted");
-  if (::sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, nullptr, 0) <= 0)
-    return error(errc::misuse, "descriptor 3, given by LISTEN_FDS, is not a listening Unix stream socket");
-  return SD_LISTEN_FDS_START;
+// @return none: systemd gave none
+result<os::unique_fd> inherited_socket() {
+  auto given = os::take_listen_fds();
+  if (!given) return given.error();
+  if (given->empty()) return os::unique_fd();
+  if (given->size() != 1)
+    return error(errc::misuse, "LISTEN_FDS is " + std::to_string(given->size()) + ": exactly 1 socket is wanted");
+  auto& fd = given->front().fd;
+  if (::sd_is_socket_unix(fd.get(), SOCK_STREAM, 1, nullptr, 0) <= 0)
+    return error(errc::misuse, "descriptor " + std::to_string(fd.get()) +
+                                   ", given by LISTEN_FDS, is not a listening Unix stream socket");
+  return std::move(fd);
 }
 
 }  // namespace
@@ -50,10 +48,10 @@ service::service()
       state_directory_(first_directory("STATE_DIRECTORY")) {}
 
 result<std::shared_ptr<service>> service::from_environment() {
-  const auto inherited = inherited_socket();
+  auto inherited = inherited_socket();
   if (!inherited) return inherited.error();
   const std::shared_ptr<service> made(new service());
-  made->listening_fd_ = *inherited;
+  made->listening_fd_ = inherited->release();
   return made;
 }
 

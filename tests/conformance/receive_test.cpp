@@ -98,6 +98,22 @@ TEST_P(transport, raises_its_readiness_descriptor_until_try_receive_has_found_no
   ASSERT_TRUE(turn([&] { return readable(fd); }, "the end"));
 }
 
+TEST_P(transport, raises_its_readiness_descriptor_for_what_lies_behind_empty_messages_that_it_skips) {
+  options skips = settings();
+  skips.deliver_empty = false;
+  join(settings(), skips);
+  const int fd = server.readiness_fd();
+  for (const char* text : {"", "", "x", "", "y"}) ASSERT_TRUE(client.try_send(text));
+  std::string got;
+  ASSERT_TRUE(turn(
+      [&] {
+        if (!readable(fd)) return false;
+        for (auto m = server.try_receive(); m; m = server.try_receive()) got += m->text();
+        return got == "xy";
+      },
+      "what is not empty"));
+}
+
 TEST_P(transport, has_a_readable_descriptor_at_once_when_a_message_waits_and_none_with_a_handler) {
   join();
   ASSERT_TRUE(client.try_send("a"));

@@ -45,6 +45,8 @@ constexpr setting k_settings[] = {
     {"session_tcp4", framing_kind::automatic, senders_kind::many},
     {"session_tls4", framing_kind::automatic, senders_kind::one},
     {"session_faulty", framing_kind::automatic, senders_kind::one},
+    {"tcpshm_tcp4", framing_kind::automatic, senders_kind::one},
+    {"tcpshm_shm", framing_kind::automatic, senders_kind::one},
 };
 
 INSTANTIATE_TEST_SUITE_P(every, transport, ::testing::ValuesIn(k_settings),

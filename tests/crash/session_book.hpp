@@ -35,6 +35,8 @@ struct session_book {
   std::atomic<std::uint64_t> committed;  ///< the newest step of which somebody has seen that it is there for good
   std::atomic<std::uint64_t> lives;      ///< of processes that had the session
   std::atomic<std::uint64_t> stop;       ///< not 0: send nothing new, and end when all is answered
+  std::atomic<std::uint64_t> silence;    ///< not 0: the other side may be stopped, so that nothing comes for a while
+  std::atomic<std::uint64_t> silences;   ///< connections that ended because of that
 
   /// Before the commit of that step.
   void write(const side_counts& now) noexcept { at[now.step % k_places] = now; }

@@ -8,6 +8,7 @@
 #include "os/session_store.hpp"
 #include "session_book.hpp"
 #include "testing/raw_tcp.hpp"
+#include "testing/tls_authority.hpp"
 
 namespace ferry::test {
 
@@ -33,14 +34,20 @@ class session_crash : public crash {
  protected:
   session_crash() {
     for (const auto* side : {"client", "server"}) std::filesystem::create_directory(dir.path() / side);
+    // Valid at whatever time of day a side believes it is.
+    constexpr long k_decades = 35l * 365 * 24 * 3600;
+    tls_authority("test CA", k_decades).issue(dir.file("host.pem"), {.from = -k_decades, .to = k_decades});
   }
   /// @param whose  client or server @param more  "&name=value" ... @param as  its name; empty: the same
   [[nodiscard]] std::string url(std::string_view scheme, const std::string& whose, const std::string& more = "",
                                 const std::string& as = "") const {
     std::string all = scheme == "shm"   ? "shm://meeting"
                       : scheme == "ipc" ? "ipc://" + dir.file("meeting.sock")
+                      : scheme == "tls" ? "tls://127.0.0.1:" + std::to_string(tls_port.number())
                                         : "tcp://127.0.0.1:" + std::to_string(port.number());
     all += "?session=persistent&ring_bytes=64KiB&as=" + (as.empty() ? whose : as) + "&dir=" + dir.file(whose) + more;
+    if (scheme == "tls")
+      all += whose == "client" ? "&tls_ca=" + dir.file("host.pem.ca") : "&tls_certificate=" + dir.file("host.pem");
     if (whose == "client") all += "&reconnect=on&reconnect_base=2ms&reconnect_max=2ms";
     return all;
   }
@@ -69,7 +76,7 @@ class session_crash : public crash {
   }
   [[nodiscard]] static bool has_ended(child& who) { return who.wait(child::duration{0}).has_value(); }
 
-  reserved_port port;
+  reserved_port port, tls_port;
 };
 
 }  // namespace ferry::test

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "testing/meeting_places.hpp"
+#include "testing/session_options.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
 
@@ -41,19 +43,13 @@ class failing_disks : public ::testing::TestWithParam<std::tuple<const char*, in
  protected:
   ~failing_disks() override { good_syncs = -1; }
   [[nodiscard]] options settings(const char* as, durable_kind durable) const {
-    options o;
-    o.session = session_kind::persistent;
-    o.as = as;
+    options o = session_options(as, dir_);
     o.durable = durable;
-    o.dir = o.runtime_dir = dir_.path();
-    o.reconnect = true;
-    o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
+    places_.equip(o);
     return o;
   }
   void listen(durable_kind durable) {
-    const std::string scheme = std::get<0>(GetParam());
-    const std::string url = scheme == "shm" ? "shm://orders" : scheme + "://" + dir_.file("socket");
-    listening_ = listener::open(where_, url, settings("bob", durable)).value();
+    listening_ = listener::open(where_, places_.url("orders"), settings("bob", durable)).value();
     listening_.on_channel([this](channel one) {
       bob_ = std::move(one);
       bob_.on_message([this](const message_view& m) {
@@ -90,8 +86,10 @@ class failing_disks : public ::testing::TestWithParam<std::tuple<const char*, in
   }
 
   temp_dir dir_;
-  boost::asio::io_context io_;
+  meeting_places places_{std::get<0>(GetParam()), dir_};
+  boost::asio::io_context io_, alices_io_, disk_;
   context where_{io_};
+  context alices_where_{alices_io_, {.blocking_executor = disk_.get_executor()}};  // for who is alone at first
   listener listening_;
   channel alice_, bob_;
   texts got_, answers_;
@@ -152,8 +150,39 @@ TEST_P(failing_disks, end_the_receiver_with_a_clear_error_and_nothing_is_acknowl
   EXPECT_EQ(alices().acknowledged, 2u);
 }
 
+TEST_P(failing_disks, say_of_nothing_that_it_is_safe_where_they_fail_while_the_peer_is_met_for_the_first_time) {
+  const auto settle_alone = [&](bool with_the_disk) {
+    for (std::size_t did = 1; did != 0;) {
+      did = alices_io_.poll() + (with_the_disk ? disk_.poll() : 0);
+      alices_io_.restart();
+      disk_.restart();
+    }
+  };
+  listen(durable_kind::process);
+  alice_ = channel::open(alices_where_, listening_.url(), settings("alice", durable_kind::disk)).value();
+  // As far as both ends have to be there; the number of her login waits for the disk.
+  ASSERT_TRUE(turn([&] { return settle_alone(false), alices().epoch == 1; }, "a connection"));
+  settle_alone(true);  // her login is said
+  std::optional<error_code> durable;
+  ASSERT_TRUE(alice_.try_send("in doubt"));
+  persistent_session::of(alice_)->async_durable([&](error_code done) { durable = done; });
+  settle_alone(false);  // a sync is under way
+  ASSERT_TRUE(turn([&] { return bob_ && bob_.state() == channel_state::up; }, "the answer to her login"));
+  settle_alone(false);  // it is heard, and waits for that sync
+  EXPECT_FALSE(durable);
+  good_syncs = std::get<1>(GetParam());
+  ASSERT_TRUE(run_until(
+      alices_io_, [&] { return disk_.poll(), disk_.restart(), durable && alice_.state() == channel_state::closed; },
+      "the failure"));
+  EXPECT_EQ(*durable, errc::network) << "the disk's error";
+  expect_clear(alice_.last_error());
+  EXPECT_EQ(got_, texts{});
+  alice_ = {};
+  settle_alone(true);
+}
+
 INSTANTIATE_TEST_SUITE_P(over, failing_disks,
-                         ::testing::Combine(::testing::Values("shm", "ipc"), ::testing::Values(0, 1)),
+                         ::testing::Combine(::testing::Values("shm", "ipc", "tcp", "tls"), ::testing::Values(0, 1)),
                          [](const auto& one) {
                            return std::string(std::get<0>(one.param)) +
                                   (std::get<1>(one.param) == 0 ? "_of_the_ring" : "_of_the_slot");

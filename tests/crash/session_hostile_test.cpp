@@ -1,5 +1,6 @@
 // Peers of persistent sessions that lie: their connection ends with an error that says why, and nobody else notices.
 #include <ferry/session.hpp>
+#include <ferry/session_files.hpp>
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include "raw_ring_peer.hpp"
 #include "raw_session_peer.hpp"
 #include "session_crash.hpp"
+#include "session_lies.hpp"
 
 namespace ferry::test {
 namespace {
@@ -111,6 +113,7 @@ TEST_F(login_of_a_liar, under_another_name_is_refused_and_told_so) {
   wrong.peer_name = "somebody.else";
   auto one = ipc();
   log_in(one, wrong, login_outcome::other_name);
+  EXPECT_FALSE(std::filesystem::exists(dir.path() / "server" / "server~mallory.session")) << "takes nobody's place";
   auto at = listener::open(where, url("ipc", "server") + "&peer=alice", settings());
   ASSERT_FALSE(at) << "somebody listens there";
   options expects = settings();
@@ -178,13 +181,6 @@ TEST_F(login_of_a_liar, whose_numbers_cannot_be_is_a_mismatch_and_changes_nothin
   expect_the_good_go_on();
 }
 
-struct lie {
-  const char* name;
-  std::string frames;
-  errc reason;
-  // NOLINTNEXTLINE(readability-identifier-naming): as GoogleTest calls it
-  friend void PrintTo(const lie& one, std::ostream* to) { *to << one.name; }
-};
 class stream_of_a_liar : public hostile_session, public ::testing::WithParamInterface<lie> {};
 
 TEST_P(stream_of_a_liar, ends_with_an_error_that_says_why_and_the_others_go_on) {
@@ -206,33 +202,8 @@ TEST_P(stream_of_a_liar, ends_with_an_error_that_says_why_and_the_others_go_on) 
   ASSERT_TRUE(turn([&] { return received["mallory"].size() == received_before + 1; }, "its message"));
 }
 
-std::string raw_frame(std::size_t at, char value) {
-  std::string frame = session_frame_text(session_frame_kind::acknowledgement, 0);
-  frame[at] = value;
-  return frame;
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    that, stream_of_a_liar,
-    ::testing::Values(
-        lie{"acknowledges_what_was_never_sent", session_frame_text(session_frame_kind::acknowledgement, 1),
-            errc::protocol},
-        lie{"acknowledges_the_end_of_time", session_frame_text(session_frame_kind::binary, ~0ull, "x"), errc::protocol},
-        lie{"has_an_unknown_kind", raw_frame(6, 5), errc::protocol},
-        lie{"has_the_last_kind", raw_frame(6, '\xff'), errc::protocol},
-        lie{"has_a_reserved_byte", raw_frame(7, 1), errc::protocol},
-        lie{"has_a_long_acknowledgement", raw_frame(0, 1), errc::protocol},
-        lie{"has_an_acknowledgement_with_a_type", raw_frame(4, 1), errc::protocol},
-        lie{"is_too_long", session_frame_text(session_frame_kind::binary, 0, "", 1u << 20), errc::message_too_large},
-        lie{"is_as_long_as_can_be_said", session_frame_text(session_frame_kind::binary, 0, "", 0xffffffff),
-            errc::message_too_large},
-        lie{"goes_on_after_its_end",
-            session_frame_text(session_frame_kind::end, 0) + session_frame_text(session_frame_kind::text, 0, "and"),
-            errc::protocol},
-        lie{"ends_twice",
-            session_frame_text(session_frame_kind::end, 0) + session_frame_text(session_frame_kind::end, 0),
-            errc::protocol}),
-    [](const auto& one) { return std::string(one.param.name); });
+INSTANTIATE_TEST_SUITE_P(that, stream_of_a_liar, all_lies(),
+                         [](const auto& one) { return std::string(one.param.name); });
 
 TEST_F(hostile_session, is_not_harmed_by_an_old_acknowledgement_or_by_questions) {
   auto one = ipc();
@@ -286,6 +257,20 @@ class memory_of_a_liar : public hostile_session {
     one.say(first_login("mallory"), memory.fd.get());
     ASSERT_TRUE(turn([&] { return one.heard() && came.contains("mallory"); }, "an answer"));
     ASSERT_EQ(one.answer()->outcome, login_outcome::begun);
+  }
+  /// @return the ring of ours that comes with the answer: its page of positions is the peer's to write
+  [[nodiscard]] os::unique_fd log_in_for_our_ring(raw_session_peer& one, const ring_file& memory) {
+    one.say(first_login("mallory"), memory.fd.get());
+    std::array<std::byte, session::k_login_bytes> text{};
+    os::unique_fd ours;
+    EXPECT_TRUE(turn(
+        [&] {
+          auto got = os::receive_with_fd(one.socket().fd(), text);
+          if (got && got->fd) ours = std::move(got->fd);
+          return static_cast<bool>(ours) && came.contains("mallory");
+        },
+        "an answer with a ring"));
+    return ours;
   }
   static void wake(const raw_session_peer& one) { one.say(std::string(1, '\0')); }
 };
@@ -363,17 +348,8 @@ TEST_F(memory_of_a_liar, that_is_rewritten_while_it_is_mapped_harms_nobody_else)
 TEST_F(memory_of_a_liar, who_says_it_consumed_what_was_never_sent_ends_its_session_alone) {
   const ring_file memory(dir.file("liar.ring"));
   auto one = shm();
-  one.say(first_login("mallory"), memory.fd.get());
-  // Our own ring comes with the answer: its page of positions is the peer's to write.
-  std::array<std::byte, session::k_login_bytes> text{};
-  os::unique_fd ours;
-  ASSERT_TRUE(turn(
-      [&] {
-        auto got = os::receive_with_fd(one.socket().fd(), text);
-        if (got && got->fd) ours = std::move(got->fd);
-        return static_cast<bool>(ours) && came.contains("mallory");
-      },
-      "an answer with a ring"));
+  const auto ours = log_in_for_our_ring(one, memory);
+  ASSERT_TRUE(ours);
   const ring::geometry sizes{65536, 1, 4096};
   const auto at = os::mapping::of(ours.get(), sizes.total(), true).value();
   auto& line = reinterpret_cast<ring::shared_page*>(at.data() + sizes.shared_offset())->rings[0];
@@ -393,6 +369,41 @@ TEST_F(memory_of_a_liar, who_says_it_consumed_what_was_never_sent_ends_its_sessi
   ASSERT_TRUE(turn([&] { return again.heard(); }, "an answer"));
   ASSERT_TRUE(again.answer());
   EXPECT_EQ(again.answer()->outcome, login_outcome::refused);
+  expect_the_good_go_on();
+}
+
+TEST_F(memory_of_a_liar, who_cuts_off_what_it_maps_of_ours_ends_its_session_alone) {
+  const ring_file memory(dir.file("liar.ring"));
+  auto one = shm();
+  const auto ours = log_in_for_our_ring(one, memory);
+  ASSERT_TRUE(ours);
+  ASSERT_EQ(::ftruncate(ours.get(), 0), 0);
+  (void)came.at("mallory").try_send("what for");
+  wake(one);
+  ASSERT_TRUE(down("mallory"));
+  const auto& why = downs["mallory"][0];
+  EXPECT_TRUE(why == errc::corrupt || why == errc::truncated) << why.text();
+  expect_the_good_go_on();
+}
+
+TEST_F(memory_of_a_liar, who_rewrites_what_it_maps_of_ours_harms_nobody_else) {
+  const ring_file memory(dir.file("liar.ring"));
+  auto one = shm();
+  const auto ours = log_in_for_our_ring(one, memory);
+  ASSERT_TRUE(ours);
+  const auto at = os::mapping::of(ours.get(), memory.sizes.total(), true).value();
+  std::uniform_int_distribution<int> any(0, 255);
+  for (auto& byte : at.span()) byte = static_cast<std::byte>(any(random));
+  (void)came.at("mallory").try_send("what for");
+  wake(one);
+  ASSERT_TRUE(down("mallory"));
+  const auto& why = downs["mallory"][0];
+  EXPECT_EQ(why, errc::corrupt) << why.text();
+  expect_the_good_go_on();
+  // Nothing of it is taken for a session any more.
+  came.erase("mallory");
+  run_ready(io);
+  EXPECT_NE(show_session({dir.file("server"), "server", "mallory"}).damage, "");
   expect_the_good_go_on();
 }
 

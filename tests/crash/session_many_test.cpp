@@ -3,8 +3,13 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+
+#include "quick_dir.hpp"
 #include "raw_session_peer.hpp"
+#include "rounds.hpp"
 #include "session_crash.hpp"
+#include "testing/sanitizers.hpp"
 
 namespace ferry::test {
 namespace {
@@ -110,6 +115,110 @@ TEST_F(many_sessions, cost_little_while_they_are_idle_and_do_not_slow_down_the_o
   all.clear();
   late.close();
   // The list in which the io_context watches its sockets stays.
+  EXPECT_TRUE(turn([&] { return footprint::now().descriptors <= empty.descriptors + 1; }, "descriptors given back"));
+}
+
+/// Both ends of as many sessions as this machine has descriptors and mappings for, in one process.
+class many_in_shared_memory : public many_sessions {
+ protected:
+  many_in_shared_memory() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    std::uint64_t most_mappings = 65530;
+    std::ifstream("/proc/sys/vm/max_map_count") >> most_mappings;
+    const std::uint64_t by_descriptors = (limit.rlim_cur - footprint::now().descriptors - 200) / k_descriptors;
+    const std::uint64_t by_mappings = (most_mappings - 2000) / k_mappings;
+    pairs = std::min({by_descriptors, by_mappings, rounds(2000)});
+    limited_by = pairs == by_descriptors ? "descriptors (RLIMIT_NOFILE)"
+                 : pairs == by_mappings  ? "mappings (vm.max_map_count)"
+                                         : "the test";
+  }
+  void add_one() {
+    const auto i = std::to_string(clients.size());
+    auto& one = clients.emplace_back(
+        channel::open(where, "shm://meeting?session=persistent&as=client" + i + "&dir=" + files.file("client"), with())
+            .value());
+    one.on_message([this](const message_view&) { answers += 1; });
+    ASSERT_TRUE(turn([&] { return one.state() == channel_state::up && servers.size() == clients.size(); }, "a login"));
+  }
+  void ask(std::size_t whom) {
+    const auto wanted = answers + 1;
+    ASSERT_TRUE(clients[whom].try_send("a request"));
+    ASSERT_TRUE(turn([&] { return answers == wanted; }, "an answer"));
+  }
+  /// @return nanoseconds for a round trip of the first few
+  std::uint64_t talk() {
+    constexpr std::size_t k_rounds = 400;
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < k_rounds && !HasFatalFailure(); ++i) ask(i % k_active);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count()) / k_rounds;
+  }
+  [[nodiscard]] std::uint64_t calls_of_the_idle() const {
+    std::uint64_t calls = 0;
+    for (const auto* all : {&clients, &servers})
+      for (std::size_t i = k_active; i < all->size(); ++i) calls += (*all)[i].stats().reads + (*all)[i].stats().writes;
+    return calls;
+  }
+  [[nodiscard]] static std::size_t mappings() {
+    std::ifstream maps("/proc/self/maps");
+    return static_cast<std::size_t>(std::count(std::istreambuf_iterator(maps), {}, '\n'));
+  }
+  [[nodiscard]] options with() const {
+    options o = settings();
+    o.ring_bytes = 4096;
+    o.max_sessions = static_cast<std::uint32_t>(pairs);
+    return o;
+  }
+  // Of two ends: a socket, a ring and its lock each; the two files of its own, and the peer's with one page to write
+  // to.
+  static constexpr std::uint64_t k_descriptors = 6, k_mappings = 10;
+  quick_dir files;
+  std::uint64_t pairs = 0;
+  std::string limited_by;
+  std::vector<channel> clients, servers;
+  std::uint64_t answers = 0;
+};
+
+TEST_F(many_in_shared_memory, are_as_many_as_the_machine_allows_and_idle_ones_do_nothing_while_others_talk) {
+  const auto empty = footprint::now();
+  const auto mapped = mappings();
+  listener at =
+      listener::open(where, "shm://meeting?session=persistent&as=server&dir=" + files.file("server"), with()).value();
+  at.on_channel([&](channel one) {
+    one.on_message([this, i = servers.size()](const message_view& m) { (void)servers[i].try_send(m.payload, m.kind); });
+    servers.push_back(std::move(one));
+  });
+  clients.reserve(pairs);
+  servers.reserve(pairs);
+  while (clients.size() < k_active) ASSERT_NO_FATAL_FAILURE(add_one());
+  const auto alone = talk();
+  while (clients.size() < pairs) ASSERT_NO_FATAL_FAILURE(add_one()) << clients.size();
+  const auto full = footprint::now();
+  EXPECT_LE(full.descriptors - empty.descriptors, k_descriptors * pairs + 20);
+  EXPECT_LE(mappings() - mapped, k_mappings * pairs + (k_checks_addresses ? 2000 : 200));  // its own heap's, too
+  EXPECT_LT(full.resident - empty.resident, 2 * pairs * k_most_kib) << "KiB";
+
+  run_ready(io);
+  const auto before = calls_of_the_idle();
+  const auto among_many = talk();
+  EXPECT_EQ(calls_of_the_idle(), before);
+  ask(clients.size() - 1);  // the last one, too
+  RecordProperty("sessions", std::to_string(pairs));
+  RecordProperty("limited_by", limited_by);
+  RecordProperty("mappings_per_session", std::to_string((mappings() - mapped) / pairs));
+  RecordProperty("descriptors_per_session", std::to_string((full.descriptors - empty.descriptors) / pairs));
+  RecordProperty("nanoseconds_alone", std::to_string(alone));
+  RecordProperty("nanoseconds_among_many", std::to_string(among_many));
+  RecordProperty("resident_kib_per_session", std::to_string((full.resident - empty.resident) / pairs / 2));
+  at.close();
+  for (auto* all : {&clients, &servers})
+    for (auto& one : *all) one.cut();
+  run_ready(io);
+  clients.clear();
+  servers.clear();
   EXPECT_TRUE(turn([&] { return footprint::now().descriptors <= empty.descriptors + 1; }, "descriptors given back"));
 }
 

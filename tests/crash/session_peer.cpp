@@ -6,18 +6,23 @@
 //   session_peer spray HOW BOOK URL        session_spray.hpp
 //   session_peer collect HOW BOOK URL ...
 //
-// HOW: handlers or transactions
+// HOW: handlers or transactions; with _on_a_slow_disk behind it each sync waits for some moments on another thread
 #include <ferry/listener.hpp>
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <random>
 #include <string_view>
 #include <vector>
 
@@ -25,8 +30,44 @@
 #include "session_spray.hpp"
 
 namespace {
+
+bool disk_is_slow = false;
+
+// A moment that nobody chose; now and then so long that a killed peer is back before it is over.
+void wait_for_the_disk() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto up_to = [&](long most) { return std::uniform_int_distribution<long>(0, most)(random); };
+  const timespec some{0, up_to(7) == 0 ? up_to(60'000'000) : up_to(2'000'000)};
+  ::nanosleep(&some, nullptr);
+}
+
+}  // namespace
+
+// The library's way to the disk, in this program.
+extern "C" int msync(void* at, std::size_t size, int flags) {
+  if (disk_is_slow) wait_for_the_disk();
+  return static_cast<int>(::syscall(SYS_msync, at, size, flags));
+}
+
+namespace {
 using namespace ferry;
 using namespace ferry::test;
+
+/// An event loop, and the thread on which a slow disk is waited for.
+struct world {
+  world() {
+    if (disk_is_slow) disk.emplace(1);
+  }
+  ~world() {
+    if (disk) disk->join();  // what is under way there holds a channel
+  }
+  world(const world&) = delete;
+  world& operator=(const world&) = delete;
+
+  boost::asio::io_context io;
+  std::optional<boost::asio::thread_pool> disk;
+  context where{io, disk ? context_options{.blocking_executor = disk->get_executor()} : context_options{}};
+};
 
 template <class Book>
 Book& open_book(const char* path) {
@@ -59,31 +100,28 @@ void run_to_the_end(boost::asio::io_context& io, Side& one, Book& book) {
 // Whoever arrives is a Side.
 template <class Side, class Book, class... More>
 void serve(Book& book, char** urls, More... more) {
-  boost::asio::io_context io;
-  context where(io);
+  world here;
   std::vector<std::unique_ptr<Side>> all;  // a client that closed in order and came again is another one
   std::vector<listener> at;
   for (; *urls != nullptr; ++urls) {
-    auto& made = at.emplace_back(must(listener::open(where, *urls), "listen"));
+    auto& made = at.emplace_back(must(listener::open(here.where, *urls), "listen"));
     made.on_channel([&](channel came) { all.push_back(std::make_unique<Side>(std::move(came), book, more...)); });
     made.on_error([](const error& why) { std::fprintf(stderr, "%s\n", why.text().c_str()); });
   }
-  io.run();
+  here.io.run();
 }
 
 void client(session_style style, session_book& book, const char* url) {
-  boost::asio::io_context io;
-  context where(io);
-  session_side one(must(channel::open(where, url), "open"), book, session_role::client, style);
-  run_to_the_end(io, one, book);
+  world here;
+  session_side one(must(channel::open(here.where, url), "open"), book, session_role::client, style);
+  run_to_the_end(here.io, one, book);
 }
 
 void spray(spray_book& book, const char* url) {
-  boost::asio::io_context io;
-  context where(io);
-  sprayer one(must(channel::open(where, url), "open"), book);
+  world here;
+  sprayer one(must(channel::open(here.where, url), "open"), book);
   try {
-    run_to_the_end(io, one, book);
+    run_to_the_end(here.io, one, book);
   } catch (const std::exception& why) {
     std::fprintf(stderr, "%s\n", why.what());
     std::fflush(stderr);
@@ -96,8 +134,9 @@ void spray(spray_book& book, const char* url) {
 int main(int count, char** arguments) try {
   if (count < 5) give_up("wrong arguments");
   const std::string_view role = arguments[1];
-  const auto style =
-      std::string_view(arguments[2]) == "handlers" ? session_style::handlers : session_style::transactions;
+  const std::string_view how = arguments[2];
+  const auto style = how.starts_with("handlers") ? session_style::handlers : session_style::transactions;
+  disk_is_slow = how.ends_with("_on_a_slow_disk");
   const char* const book = arguments[3];
   char** const urls = arguments + 4;
   if (role == "client") client(style, open_book<session_book>(book), *urls);

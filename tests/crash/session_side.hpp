@@ -104,7 +104,21 @@ class session_side {
     make_session_message(client_ ? numbered_kind::answer : numbered_kind::request, number, largest_, text_);
     const bool fits = m.text() == text_ && m.type == session_message_type(number) &&
                       (m.kind == message_kind::text) == session_message_is_text(number);
-    if (!fits) give_up("message " + std::to_string(number) + " is missing, doubled or torn");
+    if (!fits) give_up("message " + std::to_string(number) + " is missing, doubled or torn: " + what_is(m, number));
+  }
+  /// Which message came instead, if one near is it; its size and the session's numbers else.
+  [[nodiscard]] std::string what_is(const message_view& m, std::uint64_t wanted) {
+    const auto kind = client_ ? numbered_kind::answer : numbered_kind::request;
+    const auto info = session_.info();
+    std::string all = std::to_string(m.payload.size()) + " bytes of type " + std::to_string(m.type) + "; sent " +
+                      std::to_string(info.sent) + ", acknowledged " + std::to_string(info.acknowledged) +
+                      ", consumed " + std::to_string(info.consumed) + ", largest " + std::to_string(largest_) + " of " +
+                      std::to_string(info.max_message);
+    for (std::uint64_t near = wanted < 5000 ? 0 : wanted - 5000; near < wanted + 5000; ++near) {
+      make_session_message(kind, near, largest_, text_);
+      if (!text_.empty() && m.text() == text_) all += "; it is message " + std::to_string(near);
+    }
+    return all;
   }
   void make(std::uint64_t number) {
     make_session_message(client_ ? numbered_kind::request : numbered_kind::answer, number, largest_, text_);
@@ -195,7 +209,10 @@ class session_side {
 
   void told(const error& why) {
     if (on_trouble) return on_trouble(why);
-    if (why.code() != condition::reconnect && why != errc::closed) give_up("connection: " + why.text());
+    const bool death = why.code() == condition::reconnect || why == errc::closed;
+    const bool silence = book_.silence != 0 && why == errc::timeout;
+    if (!death && !silence) give_up("connection: " + why.text());
+    if (silence) book_.silences += 1;
   }
   [[nodiscard]] std::uint64_t one_in_16() { return std::uniform_int_distribution<std::uint64_t>(0, 15)(random_); }
 

@@ -35,17 +35,20 @@ class note {
 static_assert(sizeof(note) == 56);
 
 struct tcpshm_log {
-  std::atomic<std::uint64_t> port;    ///< of the server; 0: not there yet
-  std::atomic<std::uint64_t> wrong;   ///< numbers or bodies that should not have come
-  std::atomic<std::uint64_t> logins;  ///< of the client
-  std::atomic<std::uint64_t> echoed;  ///< the number after the last echo that the client has
-  std::atomic<std::uint64_t> served;  ///< the number after the last one that the server has answered
-  std::atomic<std::uint64_t> spread;  ///< how much larger than the smallest body one may be, and one more
-  std::atomic<std::uint64_t> unused[2];
+  std::atomic<std::uint64_t> port;      ///< of the server; 0: not there yet
+  std::atomic<std::uint64_t> wrong;     ///< numbers or bodies that should not have come
+  std::atomic<std::uint64_t> logins;    ///< of the client
+  std::atomic<std::uint64_t> echoed;    ///< the number after the last echo that the client has
+  std::atomic<std::uint64_t> served;    ///< the number after the last one that the server has answered
+  std::atomic<std::uint64_t> spread;    ///< how much larger than the smallest body one may be, and one more
+  std::atomic<std::uint64_t> through;   ///< the port that a client goes to instead; 0: that of the server
+  std::atomic<std::uint64_t> patience;  ///< milliseconds that either waits for the other one; 0: half a minute
   note server;
   note client_sends;
   note client_receives;
-  char complaint[256];  ///< the first thing that was wrong
+  char complaint[256];                 ///< the first thing that was wrong
+  std::atomic<std::uint64_t> held_up;  ///< logins come that a later one has overtaken
+  std::atomic<std::uint64_t> stale;    ///< whose numbers the server found too old
 };
 inline constexpr std::size_t k_tcpshm_log_bytes = 4096;
 static_assert(sizeof(tcpshm_log) <= k_tcpshm_log_bytes && offsetof(tcpshm_log, complaint) == 232);

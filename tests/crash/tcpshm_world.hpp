@@ -46,8 +46,8 @@ class tcpshm_world {
   }
   void kill_client() { end(*client_); }
   [[nodiscard]] ::testing::AssertionResult until(const std::function<bool()>& done, std::string_view awaited) {
-    const auto both =
-        poll_until([] { std::this_thread::yield(); }, [&] { return done() || log().wrong != 0; }, awaited);
+    const auto both = poll_until(
+        meanwhile, [&] { return done() || log().wrong != 0; }, awaited);
     if (log().wrong != 0) return ::testing::AssertionFailure() << log().complaint;
     return both ? both : ::testing::AssertionFailure() << both.message() << state();
   }
@@ -59,7 +59,7 @@ class tcpshm_world {
   void let_run(std::chrono::microseconds at_most) {
     const auto end = std::chrono::steady_clock::now() +
                      std::chrono::microseconds(std::uniform_int_distribution<long>(0, at_most.count())(random));
-    while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    while (std::chrono::steady_clock::now() < end) meanwhile();
   }
   /// Kills one of them, or both, `kills` times; at the end everything that was sent has been echoed, once, in order.
   void kill_at_random(std::uint64_t kills, std::chrono::microseconds at_most) {
@@ -81,6 +81,8 @@ class tcpshm_world {
   }
 
   std::mt19937 random{std::random_device{}()};
+  /// What is done while the two of them are at work.
+  std::function<void()> meanwhile = [] { std::this_thread::yield(); };
 
  private:
   [[nodiscard]] std::unique_ptr<child> start(const program& what, const std::vector<std::string>& arguments) const {

@@ -1,6 +1,8 @@
 """Runs an example as a reader would: as a real pair of processes.
 
-usage: examples.py FOLDER NAME     FOLDER holds the compiled examples, example_NAME among them
+usage: examples.py FOLDER NAME [FAILING_FDATASYNC]
+
+FOLDER holds the compiled examples, example_NAME among them; FAILING_FDATASYNC is a library to preload.
 """
 import os
 import signal
@@ -11,6 +13,7 @@ import unittest
 from pathlib import Path
 
 FOLDER, NAME = Path(sys.argv[1]), sys.argv[2]
+FAILING_FDATASYNC = sys.argv[3] if len(sys.argv) > 3 else None
 LIMIT = 60  # seconds that anything here may take before it counts as hanging
 
 
@@ -108,6 +111,30 @@ class Pair(unittest.TestCase):
             done = subprocess.run([script, FOLDER, "40", scheme], capture_output=True, text=True, timeout=LIMIT)
             self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
             self.assertRegex(done.stdout, r"^40 kills, \d+ orders: each is in the book once, in order\n$")
+        if FAILING_FDATASYNC:
+            self.order_server_with_a_disk_that_fails()
+
+    def order_server_with_a_disk_that_fails(self):
+        """What is not on the disk is not booked: the server says so and ends, and the order comes again."""
+        folder = Path(self.path).parent
+        for name in ("exchange", "alice", "books"):
+            (folder / name).mkdir()
+        where = f"ipc://{self.path}?session=persistent&durable=disk"
+        as_server = [FOLDER / "example_order_server", f"{where}&as=exchange&dir={folder}/exchange", f"{folder}/books"]
+        failing = subprocess.Popen(as_server, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=os.environ | {"LD_PRELOAD": FAILING_FDATASYNC})
+        self.addCleanup(failing.communicate)
+        self.addCleanup(failing.kill)
+        self.assertIn("listening on ", failing.stdout.readline())
+        reconnecting = "reconnect=on&reconnect_base=5ms&reconnect_max=20ms"
+        client = self.start("order_client", f"{where}&as=alice&dir={folder}/alice&{reconnecting}", "3")
+        self.assertEqual(failing.wait(LIMIT), 1)
+        self.assertIn("Input/output error", failing.stderr.read())
+        self.assertIsNone(client.poll(), "it still waits for an answer")
+        server = self.start("order_server", *as_server[1:])
+        self.ends_well(client)
+        self.assertEqual((folder / "books/alice.book").read_text(), "".join(f"{n} buy 100 ACME\n" for n in (1, 2, 3)))
+        self.ends_well(server, signal.SIGTERM)
 
     def socket_echo(self):
         for place in (("tcp", "127.0.0.1", "0"), ("ipc", self.path)):
@@ -136,7 +163,7 @@ class Pair(unittest.TestCase):
         key.write_text("sekrit\n")
         doors = [f"ipc://{self.path}.{who}" for who in ("clients", "servers")]
         gateway = subprocess.Popen([FOLDER.parent / "ferry", "gateway", "--client-addr", doors[0], "--server-addr", doors[1],
-                                    "--server-auth-key-file", key], stderr=subprocess.DEVNULL)
+                                    "--server-auth-key-file", key], cwd=key.parent, stderr=subprocess.DEVNULL)
         self.addCleanup(gateway.wait)
         self.addCleanup(gateway.kill)
         server = self.start("gateway_echo", "serve", doors[1], "7", key)  # comes again until the gateway is there

@@ -4,7 +4,7 @@ import re
 import pages
 
 FLOORS = {"base": "src/base", "codec": "src/codec", "ring": "src/ring", "session": "src/session", "os": "src/os", "net": "src/net",
-          "channel": "src/channel", "socket": "src/socket", "gateway": "src/gateway"}
+          "channel": "src/channel", "socket": "src/socket", "gateway": "src/gateway", "sidecar": "src/sidecar"}
 
 findings, looked_at = [], 0
 for floor, folder in FLOORS.items():

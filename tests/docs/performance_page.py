@@ -55,6 +55,17 @@ class Page(unittest.TestCase):
                          "| ring, round trip of 64 B | 120 ns | cache line | 96 ns | 1.250 (1.10 .. 1.40) | ≤ 1.2 | **no** |")
         self.assertEqual(self.row(data, "| waiting |"), "| waiting | 0.05 % |  |  |  | ≤ 0.1 % | yes |")
 
+    def test_shows_the_codec_beside_memcpy_and_what_is_wanted(self):
+        figures = {"copy/16384": {"bytes_per_second": [90e9, 100e9, 110e9]},
+                   "unmask/16384/0": {"bytes_per_second": [49e9, 50e9, 60e9]},
+                   "utf8/mixed/16384": {"bytes_per_second": [0.9e9]}, "decode/20": {"items_per_second": [20e6, 30e6]}}
+        data = {"codec": kept()}
+        data["codec"]["result"] = {"machine": MACHINE, "figures": figures}
+        self.assertEqual(self.row(data, "| unmasking, the same |"),
+                         "| unmasking, the same | 50 GB/s | 49 GB/s .. 60 GB/s | 0.500 | ≥ 25 GB/s | yes |")
+        self.assertTrue(self.row(data, "| UTF-8 checked, mixed |").endswith("| 0.009 | ≥ 1 GB/s | **no** |"))
+        self.assertTrue(self.row(data, "| masked messages of 20 B").endswith("| 25 M/s | 20 M/s .. 30 M/s |  |  |  |"))
+
     def test_shows_sessions_beside_what_they_are_held_against(self):
         figures = {"commit": {"what": "a transaction", "value": 3e6, "against": "fdatasync alone", "against_value": 1.5e6,
                               "ratio": 2.0, "ratio_min": 1.9, "ratio_max": 2.5, "rounds": 15}}
@@ -90,6 +101,21 @@ class Page(unittest.TestCase):
         data = {f"producers-shm-2-{kind}": kept({"messages_per_second": rate})
                 for kind, rate in (("processes", 2e7), ("threads", 1e7))}
         self.assertEqual(self.row(data, "| 2 |"), "| 2 | 20 M/s | one run | 10 M/s | one run |")
+
+    def test_holds_a_gateway_against_the_bare_relay_and_against_the_original(self):
+        one = {"cpu_ns_per_echo": 26000, "limit_cpu_ns_per_echo": 20000, "ratio": 1.3, "echoes_per_second": 16200,
+               "p50_ns": 59500, "p99_ns": 86300}
+        self.assertEqual(self.row({"gateway-tcp-1x1x1-64": kept(one)}, "| TCP | 1x1x1 |"),
+                         "| TCP | 1x1x1 | 64 B | 26 µs | 20 µs | 1.30 | ≤ 1.3 | yes | 16.2 k/s | 59.5 µs | 86.3 µs |")
+        self.assertIn("| 1 KiB | 26 µs | 20 µs | 1.30 |  |  |",
+                      self.row({"gateway-token-100x1x4-1024": kept(one)}, "| resumable, token over TLS | 100x1x4 |"))
+        paced = {"echoes_per_second": 137900, "p50_ns": 1e6, "p99_ns": 7e6}
+        self.assertEqual(self.row({"gateway-paced-10x4x16": kept(paced)}, "| 10x4x16 |"),
+                         "| 10x4x16 | 138 k/s | 138 k/s | 1 ms | 7 ms | ≤ 6 ms | **no** |")
+        data = {"gateway-dials": kept({"dials_per_second": 394000, "cpu_ns_per_dial": 710}),
+                "gateway-idle": kept({"rss_bytes_per_client": 2800})}
+        self.assertIn("| 394 k/s | 710 ns of the gateway's CPU each | ≥ 100 k/s | yes |", measure_page.page(data))
+        self.assertIn("| 2 800 B | of the gateway's memory | ≤ 4096 B | yes |", measure_page.page(data))
 
     def test_warns_of_quick_figures(self):
         self.assertIn("Provisional", measure_page.page({"rtt-inproc": kept(rtt(1, 1), quick=True)}))

@@ -28,4 +28,9 @@ named = {one for one in named if one.split(".")[1] not in {"hpp", "h", "cpp", "m
 findings += [f"docs/socket-api.md names the test {one}, which does not exist" for one in sorted(named - tests)]
 codes = re.findall(r"FERRY_(E\w+) = \d+", pages.read("include/ferry/socket.h"))
 findings += [f"docs/socket-api.md does not name {code}" for code in codes if f"`{code}`" not in page]
+closes = {name: int(code) for name, code in re.findall(r'name_row\{n::\w+, "(E\w+)", (\d+)\}', pages.read("src/socket/errors.cpp"))}
+for cells in pages.rows(pages.section(page, "## Errors"), 3):
+    for name in re.findall(r"`(E\w+)`", cells[0]):
+        if int(cells[2].strip() or 0) != closes.get(name):
+            findings.append(f"{name}: the page says that its close code is {cells[2]}, the source {closes.get(name)}")
 pages.finish(findings, len(rows) + len(named) + len(codes), "rows, tests and errors")

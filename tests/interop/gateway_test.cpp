@@ -25,7 +25,7 @@ words python_peer(words arguments) {
 class gateway_program : public ::testing::Test {
  protected:
   void start(words more = {}, const std::string& client_addr = "127.0.0.1:0") {
-    words call{FERRY_PROGRAM_PATH, "gateway", "-ClientAddr", client_addr, "-ServerAddr=127.0.0.1:0"};
+    words call{FERRY_PROGRAM_PATH, "gateway", "-ClientAddr", client_addr, "-ServerAddr=127.0.0.1:0", "--name", ""};
     call.insert(call.end(), more.begin(), more.end());
     it.emplace(call, child_options{{"FERRY_GATEWAY_SERVER_AUTH_KEY=sekrit"}, {}, false});
     for (auto* port : {&clients, &servers}) {

@@ -23,7 +23,15 @@ namespace {
 constexpr int k_kills = 10;
 constexpr std::uint64_t k_between = 50;  // echoes
 
-class tcpshm_channel_and_a_foreign_peer : public ::testing::TestWithParam<const char*> {
+struct way {
+  const char* name;
+  const char* scheme;
+  bool shaped;  ///< long names, user data that is aligned to 8, big endian
+  // NOLINTNEXTLINE(readability-identifier-naming): as GoogleTest calls it
+  friend void PrintTo(const way& one, std::ostream* to) { *to << one.name; }
+};
+
+class tcpshm_channel_and_a_foreign_peer : public ::testing::TestWithParam<way> {
  protected:
   tcpshm_channel_and_a_foreign_peer() {
     std::ofstream(log_path_) << std::string(k_tcpshm_log_bytes, '\0');
@@ -43,15 +51,20 @@ class tcpshm_channel_and_a_foreign_peer : public ::testing::TestWithParam<const 
     o.reconnect = true;
     o.reconnect_base = o.reconnect_max = std::chrono::milliseconds(1);
     o.heartbeat = std::chrono::minutes(1);
+    if (!GetParam().shaped) return o;
+    o.tcpshm_name_size = 24;
+    o.tcpshm_login_data_bytes = o.tcpshm_answer_data_bytes = o.tcpshm_data_alignment = 8;
+    o.tcpshm_big_endian = true;
     return o;
   }
   [[nodiscard]] std::string url(std::uint16_t port) const {
-    return std::string(GetParam()) + "://127.0.0.1:" + std::to_string(port);
+    return std::string(GetParam().scheme) + "://127.0.0.1:" + std::to_string(port);
   }
   void start(const std::string& role, const std::string& name) {
     std::vector<std::string> all{
         "python3", "-B", FERRY_SOURCE_DIR "/tests/interop/tcpshm_peer.py", role, theirs_.path(), log_path_, name};
-    if (role == "client") all.emplace_back(GetParam());
+    if (role == "client") all.emplace_back(GetParam().scheme);
+    if (GetParam().shaped) all.emplace_back("24,8,big");
     peer_ = std::make_unique<child>(all);
   }
   void kill() {
@@ -65,8 +78,8 @@ class tcpshm_channel_and_a_foreign_peer : public ::testing::TestWithParam<const 
     return log().wrong != 0 ? ::testing::AssertionFailure() << log().complaint : how;
   }
 
-  const std::string client_name_ = unique_name("c");
-  const std::string server_name_ = unique_name("s");
+  const std::string client_name_ = unique_name(GetParam().shaped ? "the-client-" : "c");
+  const std::string server_name_ = unique_name(GetParam().shaped ? "the-server-" : "s");
   const clean_rings rings_{client_name_, server_name_};
   temp_dir ours_, theirs_, logs_;
   const std::string log_path_ = logs_.file("log");
@@ -76,8 +89,11 @@ class tcpshm_channel_and_a_foreign_peer : public ::testing::TestWithParam<const 
   std::unique_ptr<child> peer_;
 };
 
-INSTANTIATE_TEST_SUITE_P(, tcpshm_channel_and_a_foreign_peer, ::testing::Values("tcp", "shm"),
-                         [](const auto& one) { return std::string(one.param); });
+INSTANTIATE_TEST_SUITE_P(, tcpshm_channel_and_a_foreign_peer,
+                         ::testing::Values(way{"tcp", "tcp", false}, way{"shm", "shm", false},
+                                           way{"tcp_in_another_shape", "tcp", true},
+                                           way{"shm_in_another_shape", "shm", true}),
+                         [](const auto& one) { return std::string(one.param.name); });
 
 TEST_P(tcpshm_channel_and_a_foreign_peer, listener_echoes_to_it) {
   channel server;

@@ -1,9 +1,10 @@
 """One side of a numbered echo over tcpshm, written from docs/compat-tcpshm.md alone; to be killed and started again.
 
-usage: tcpshm_peer.py server DIR LOG NAME             answers every message
-       tcpshm_peer.py client DIR LOG NAME tcp|shm     sends numbers as fast as they are taken
+usage: tcpshm_peer.py server DIR LOG NAME [SHAPE]          answers every message
+       tcpshm_peer.py client DIR LOG NAME tcp|shm [SHAPE]  sends numbers as fast as they are taken
 
-LOG is the file of tests/crash/tcpshm_log.hpp. Sizes are those of the original's documentation.
+LOG is the file of tests/crash/tcpshm_log.hpp. Sizes are those of the original's documentation; SHAPE, as 24,8,big, is
+the size of names, that of user data, which is its alignment too, and the byte order over TCP.
 """
 import mmap
 import os
@@ -13,18 +14,32 @@ import struct
 import sys
 import time
 
-NAME, TEXT = 16, 32
+TEXT = 32
 QUEUE, RING = 2000, 2048
-HEADER = struct.Struct("<HHI")
-LOGIN = struct.Struct(f"<HHIIIc?{NAME}s{NAME}sxx4x")           # 52 bytes, padded to 56
-ANSWER = struct.Struct(f"<HHIIIcB{NAME}s{TEXT}sxx4x")          # 68 bytes, padded to 72
-LOGIN_SIZE, ANSWER_SIZE = 52, 68
 HEARTBEAT_EVERY, DEAD_AFTER = 0.003, 30.0
-assert (LOGIN.size, ANSWER.size) == (56, 72)
 
 
 def padded(size):
     return (size + 7) // 8 * 8
+
+
+def struct_of(fields, alignment):
+    """(struct with the padding behind it, its size without that to 8, bytes of its fields)"""
+    used = struct.calcsize(fields)
+    size = 8 + -(-(used - 8) // alignment) * alignment
+    return struct.Struct(f"{fields}{padded(size) - used}x"), size, used
+
+
+def take_shape(name, data, order):
+    global HEADER, DATA, LOGIN, LOGIN_SIZE, LOGIN_USED, ANSWER, ANSWER_SIZE, ANSWER_USED
+    order, alignment, DATA = {"little": "<", "big": ">"}[order], max(4, data), data
+    HEADER = struct.Struct(f"{order}HHI")
+    LOGIN, LOGIN_SIZE, LOGIN_USED = struct_of(f"{order}HHIII{data}s?{name}s{name}s", alignment)
+    ANSWER, ANSWER_SIZE, ANSWER_USED = struct_of(f"{order}HHIII{data}sB{name}s{TEXT}s", alignment)
+
+
+take_shape(16, 1, "little")
+assert (LOGIN_SIZE, LOGIN.size, ANSWER_SIZE, ANSWER.size) == (52, 56, 68, 72)
 
 
 def within(start, number, end):
@@ -357,7 +372,7 @@ class Server(Side):
         if len(said) != LOGIN.size:
             return accepted.close()
         size, kind, ack, start, end, _, shm, client, last = LOGIN.unpack(said)
-        if (size, kind) != (LOGIN_SIZE, 1) or any(said[50:]):
+        if (size, kind) != (LOGIN_SIZE, 1) or any(said[LOGIN_USED:]):
             self.log.complain(f"a login of size {size}, type {kind}: {said.hex()}")
         if self.conn and self.conn.socket:
             self.conn.poll()  # has it gone?
@@ -383,7 +398,7 @@ class Server(Side):
 
     def answer(self, to, numbers, status, text):
         try:
-            to.sendall(ANSWER.pack(ANSWER_SIZE, 2, *numbers, b"\x5a", status, self.name.encode(), text or b"\xa5" * TEXT))
+            to.sendall(ANSWER.pack(ANSWER_SIZE, 2, *numbers, b"\x5a" * DATA, status, self.name.encode(), text or b"\xa5" * TEXT))
         except OSError:
             to.close()
             return False
@@ -457,14 +472,14 @@ class Client(Side):
             if connected is None:
                 return time.sleep(0.001)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.sendall(LOGIN.pack(LOGIN_SIZE, 1, *numbers, b"\0", self.shm, self.name.encode(), last.encode()))
+            connected.sendall(LOGIN.pack(LOGIN_SIZE, 1, *numbers, bytes(DATA), self.shm, self.name.encode(), last.encode()))
             said = connected.recv(ANSWER.size, socket.MSG_WAITALL)
         except OSError:
             return None
         if len(said) != ANSWER.size:
             return connected.close()
         size, kind, ack, start, end, data, status, server, text = ANSWER.unpack(said)
-        if (size, kind) != (ANSWER_SIZE, 2) or any(said[66:]) or data != b"\0" or (status == 0 and any(text)):
+        if (size, kind) != (ANSWER_SIZE, 2) or any(said[ANSWER_USED:]) or any(data) or (status == 0 and any(text)):
             self.log.complain(f"an answer of size {size}, type {kind}: {said.hex()}")
         if status:
             if name_of(text) != "Already loggned on":
@@ -493,11 +508,16 @@ class Client(Side):
             self.wanted = received[0] + (now[0] != received[1])
 
 
-def main(role, *arguments):
+def main(role, folder, log, name, *more):
+    more = list(more)
+    shm = role == "client" and more.pop(0) == "shm"
+    if more:
+        names, data, order = more[0].split(",")
+        take_shape(int(names), int(data), order)
     if role == "server":
-        Server(*arguments).run()
+        Server(folder, log, name).run()
     else:
-        Client(*arguments[:3]).run(arguments[3] == "shm")
+        Client(folder, log, name).run(shm)
 
 
 if __name__ == "__main__":

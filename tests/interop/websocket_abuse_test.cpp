@@ -15,6 +15,8 @@
 #include "testing/tcp_by_hand.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
+#include "testing/tls_by_hand.hpp"
+#include "testing/tls_records_by_hand.hpp"
 #include "testing/watchdog.hpp"
 #include "testing/websocket_by_hand.hpp"
 
@@ -339,6 +341,58 @@ TEST_F(websocket_under_attack, slow_and_broken_tls_handshakes_harm_nobody) {
   plain.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(turn([&] { return plain.ended(); }, "the end"));
   EXPECT_THAT(target->logged("a plain HTTP request came"), HasSubstr("speaks TLS"));
+}
+
+/// A client by hand whose upgrade is over.
+void upgrade(raw_tls& one) {
+  ASSERT_TRUE(one.send(
+      "GET /x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+}
+
+TEST_F(websocket_under_attack, who_asks_tls_for_new_keys_without_end_is_cut) {
+  tls_authority().issue(dir.file("host.pem"), {});
+  begin("wss", {"tls_certificate=" + dir.file("host.pem")});
+  raw_tls one(target->port());
+  ASSERT_TRUE(turn([&] { return one.shaken(); }, "the handshake"));
+  upgrade(one);
+  ASSERT_TRUE(turn([&] { return one.received().ends_with("\r\n\r\n"); }, "the upgrade"));
+  std::size_t asked = 0;
+  ASSERT_TRUE(turn(
+      [&] {
+        for (int i = 0; i < 100 && !one.ended(); ++i) asked += one.ask_for_new_keys() ? 1 : 0;
+        return one.ended();
+      },
+      "it to be cut"));
+  EXPECT_GT(asked, 100u) << "some of it is answered";
+  EXPECT_THAT(target->logged("floods TLS"), HasSubstr("at most 100 at once"));
+}
+
+TEST_F(websocket_under_attack, who_wants_to_negotiate_tls_again_without_end_is_cut) {
+  tls_authority().issue(dir.file("host.pem"), {});
+  begin("wss", {"tls_certificate=" + dir.file("host.pem")});
+  raw_tls one(target->port());
+  SSL_set_max_proto_version(one.ssl(), TLS1_2_VERSION);
+  ASSERT_EQ(SSL_set_cipher_list(one.ssl(), tls_1_2_sealer::k_cipher), 1);
+  ASSERT_TRUE(turn([&] { return one.shaken(); }, "the handshake"));
+  tls_1_2_sealer sealer(one.ssl());
+  const int fd = SSL_get_fd(one.ssl());
+  const std::string hello("\1\0\0\0", 4);  // as much of it as is looked at
+  std::string wire;
+  bool over = false;
+  ASSERT_TRUE(turn(
+      [&] {
+        while (!over) {
+          if (wire.empty()) wire = sealer.seal(SSL3_RT_HANDSHAKE, hello);
+          const ssize_t n = ::send(fd, wire.data(), wire.size(), MSG_NOSIGNAL);
+          if (n < 0 && errno == EAGAIN) break;
+          over = n < 0;
+          if (n > 0) wire.erase(0, static_cast<std::size_t>(n));
+        }
+        return over;
+      },
+      "it to be cut"));
+  EXPECT_THAT(target->logged("floods TLS"), HasSubstr("at most 100 at once"));
 }
 
 }  // namespace

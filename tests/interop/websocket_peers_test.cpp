@@ -188,6 +188,32 @@ TEST_F(with_browser, hears_what_it_sent_with_compression_and_without) {
   }
 }
 
+TEST_F(with_browser, hears_the_code_and_the_reason_of_a_close_that_is_ours) {
+  for (const int code : {1000, 4002}) {
+    held.clear();
+    listen("ws://127.0.0.1:0/chat");
+    bool over = false;
+    listening.on_channel([&](channel arrived) {
+      held.push_back(arrived);
+      arrived.on_message([&](const message_view& m) {
+        if (m.text() != "end it") {
+          EXPECT_TRUE(held[0].try_send(m.payload, m.kind)) << "an echo";
+          return;
+        }
+        EXPECT_TRUE(held[0].set_close_note(static_cast<std::uint16_t>(code), "it is late, gute Nacht \u263e"));
+        held[0].async_close([&](error_code failed, const close_report&) {
+          EXPECT_FALSE(failed);
+          over = true;
+        });
+      });
+    });
+    browse(url(), {"--please", "end it"});
+    EXPECT_EQ(told, "plain\nechoed 517\nclosed " + std::to_string(code) + " it is late, gute Nacht \u263e clean\n");
+    ASSERT_TRUE(turn([&] { return over; }, "the end"));
+    EXPECT_EQ(held[0].peer_close_note().value_or(close_note{0, "none"}).code, code) << "its answer";
+  }
+}
+
 TEST_F(with_browser, trusts_the_ca_that_it_was_given_and_no_other) {
   with.ws_compression = true;
   listen("wss://127.0.0.1:0/chat");

@@ -10,6 +10,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr const char* k_no_stream_module = "nginx has no stream module: scripts/setup.sh test installs it";
+
 class behind_a_proxy : public among_peers {
  protected:
   void SetUp() override {
@@ -34,6 +36,16 @@ class behind_a_proxy : public among_peers {
             "location / {\nproxy_pass http://127.0.0.1:" + port() +
             ";\nproxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;\n"
             "proxy_set_header Host $http_host; proxy_read_timeout 60s; proxy_buffering off; }\n}\n}\n");
+  }
+  /// nginx as a balancer of connections; its module for that is a package of its own.
+  [[nodiscard]] bool start_nginx_stream(const std::string& more = "") {
+    const std::string module = "/usr/lib/nginx/modules/ngx_stream_module.so";
+    if (!missing(module).empty()) return false;
+    start({"/usr/sbin/nginx", "-p", dir.path().string(), "-e", "stderr", "-c", "CONF"},
+          "load_module " + module + ";\ndaemon off; master_process off; pid " + dir.file("pid") +
+              "; error_log stderr; events {}\nstream {\nserver {\nlisten 127.0.0.1:" +
+              std::to_string(reserved.number()) + ";\nproxy_pass 127.0.0.1:" + port() + ";\n" + more + "}\n}\n");
+    return true;
   }
   void start_haproxy(const std::string& mode, const std::string& bind, const std::string& server = "") {
     start({"/usr/sbin/haproxy", "-db", "-f", "CONF"},
@@ -97,6 +109,14 @@ TEST_F(behind_a_proxy, nginx_passes_a_plain_websocket_on) {
   exchange(proxied("ws"));
 }
 
+TEST_F(behind_a_proxy, nginx_passes_tls_through) {
+  with.ws_compression = true;
+  listen("wss://127.0.0.1:0/chat");
+  if (!start_nginx_stream()) GTEST_SKIP() << k_no_stream_module;
+  exchange(proxied("wss"));
+  let_talk(proxied("wss"));
+}
+
 TEST_F(behind_a_proxy, haproxy_ends_tls_and_passes_the_websocket_on) {
   with.ws_compression = true;
   listen("ws://127.0.0.1:0/chat");
@@ -134,17 +154,6 @@ class behind_a_balancer : public behind_a_proxy {
     EXPECT_NE(who.through, who.address);
     talking.cut();
   }
-  /// nginx as a balancer of connections; its module for that is a package of its own.
-  [[nodiscard]] bool start_nginx_stream() {
-    const std::string module = "/usr/lib/nginx/modules/ngx_stream_module.so";
-    if (!missing(module).empty()) return false;
-    start(
-        {"/usr/sbin/nginx", "-p", dir.path().string(), "-e", "stderr", "-c", "CONF"},
-        "load_module " + module + ";\ndaemon off; master_process off; pid " + dir.file("pid") +
-            "; error_log stderr; events {}\nstream {\nserver {\nlisten 127.0.0.1:" + std::to_string(reserved.number()) +
-            ";\nproxy_pass 127.0.0.1:" + port() + ";\nproxy_protocol on;\n}\n}\n");
-    return true;
-  }
   void SetUp() override {
     behind_a_proxy::SetUp();
     with.proxy_protocol = proxy_protocol_kind::accept;
@@ -181,7 +190,7 @@ TEST_F(behind_a_balancer, haproxy_adds_what_it_knows_of_the_tls_that_it_ended) {
 
 TEST_F(behind_a_balancer, nginx_says_in_version_1_where_the_client_is) {
   listen("ws://127.0.0.1:0/chat");
-  if (!start_nginx_stream()) GTEST_SKIP() << "nginx has no stream module: scripts/setup.sh test installs it";
+  if (!start_nginx_stream("proxy_protocol on;\n")) GTEST_SKIP() << k_no_stream_module;
   expect_the_clients_address(through("ws"));
 }
 

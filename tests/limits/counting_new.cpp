@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
@@ -12,6 +13,21 @@ namespace {
 std::atomic<std::uint64_t> allocations{0};
 std::atomic<std::size_t> live_bytes{0};
 
+constexpr std::uint64_t k_all = std::numeric_limits<std::uint64_t>::max();
+thread_local std::uint64_t left = k_all;
+thread_local std::uint64_t without = 0;  // how many got none since then
+
+bool is_refused() noexcept {
+  if (left == k_all) return false;
+  if (left != 0) {
+    left -= 1;
+    return false;
+  }
+  without += 1;
+  return true;
+}
+
+void* got(std::size_t size) noexcept { return is_refused() ? nullptr : std::malloc(size); }
 void* counted(void* made) {
   if (made == nullptr) throw std::bad_alloc();
   allocations.fetch_add(1, std::memory_order_relaxed);
@@ -23,18 +39,19 @@ void uncounted(void* gone) noexcept {
   std::free(gone);
 }
 void* aligned(std::size_t size, std::align_val_t alignment) {
+  if (is_refused()) return nullptr;
   const auto unit = static_cast<std::size_t>(alignment);
   return std::aligned_alloc(unit, (size + unit - 1) / unit * unit);
 }
 
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(std::malloc(size)); }
-void* operator new[](std::size_t size) { return counted(std::malloc(size)); }
+void* operator new(std::size_t size) { return counted(got(size)); }
+void* operator new[](std::size_t size) { return counted(got(size)); }
 void* operator new(std::size_t size, std::align_val_t unit) { return counted(aligned(size, unit)); }
 void* operator new[](std::size_t size, std::align_val_t unit) { return counted(aligned(size, unit)); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  void* made = std::malloc(size);
+  void* made = got(size);
   return made == nullptr ? nullptr : counted(made);
 }
 void* operator new[](std::size_t size, const std::nothrow_t& no) noexcept { return operator new(size, no); }
@@ -52,6 +69,13 @@ void operator delete(void* gone, std::size_t, std::align_val_t) noexcept { uncou
 void operator delete[](void* gone, std::size_t, std::align_val_t) noexcept { uncounted(gone); }
 
 namespace ferry::test {
+
+memory_runs_out::memory_runs_out(std::uint64_t allowed) noexcept {
+  left = allowed;
+  without = 0;
+}
+memory_runs_out::~memory_runs_out() { left = k_all; }
+std::uint64_t memory_runs_out::refused() const noexcept { return without; }
 
 allocation_counts count_allocations() noexcept {
   return {allocations.load(std::memory_order_relaxed), live_bytes.load(std::memory_order_relaxed)};

@@ -11,4 +11,15 @@ struct allocation_counts {
 };
 [[nodiscard]] allocation_counts count_allocations() noexcept;
 
+/// While it lives, this thread gets no memory any more after its next `allowed` allocations. One at a time.
+class memory_runs_out {
+ public:
+  explicit memory_runs_out(std::uint64_t allowed) noexcept;
+  ~memory_runs_out();
+  memory_runs_out(const memory_runs_out&) = delete;
+  memory_runs_out& operator=(const memory_runs_out&) = delete;
+  /// How many allocations got none.
+  [[nodiscard]] std::uint64_t refused() const noexcept;
+};
+
 }  // namespace ferry::test

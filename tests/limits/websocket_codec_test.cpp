@@ -36,7 +36,8 @@ TEST(websocket_codec, allocates_nothing_for_each_message_whole_in_fragments_or_c
         buffer_pool pool;
         const auto direction = compressed ? std::optional(deflate_direction{}) : std::nullopt;
         websocket_encoder encoder({.keys = keys, .fragment_above = fragment}, direction);
-        websocket_decoder decoder(pool, {.delivery = delivery}, direction);
+        const websocket_decoder_options options{.delivery = delivery};
+        websocket_decoder decoder(pool, options, direction);
         std::vector<std::byte> room(encoder.bound(text.size()));
         ASSERT_EQ(echo(encoder, decoder, as_bytes(text), room), text.size());
         const auto before = test::count_allocations().allocations;

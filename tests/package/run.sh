@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh installed BUILD COMPILER SCRATCH [systemd] [program]
+# run.sh installed BUILD COMPILER SCRATCH [systemd] [sidecar] [program]
 #   Installs the build into a fresh prefix, moves the prefix, and builds and runs consumers against it: through
 #   find_package and through pkg-config. Nothing but headers may be taken from Boost.
 # run.sh minimal BUILD COMPILER SCRATCH
@@ -26,7 +26,7 @@ has() { [[ $parts == *" $1 "* ]]; }
 if [[ $mode == minimal ]]; then
   build=$scratch/build
   cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 \
-    -DFERRY_TLS=OFF -DFERRY_SYSTEMD=OFF -DFERRY_PROGRAM=OFF -DFERRY_TESTS=OFF -DFERRY_EXAMPLES=OFF -DFERRY_FUZZ=OFF
+    -DFERRY_TLS=OFF -DFERRY_SYSTEMD=OFF -DFERRY_SIDECAR=OFF -DFERRY_PROGRAM=OFF -DFERRY_TESTS=OFF -DFERRY_EXAMPLES=OFF -DFERRY_FUZZ=OFF
   cmake --build "$build" --parallel 2
 fi
 cmake --install "$build" --prefix "$scratch/first" >"$scratch/install.log" || { cat "$scratch/install.log"; exit 1; }
@@ -37,7 +37,7 @@ mv "$scratch/first" "$prefix"  # a package that remembers where it was installed
 link_all=-Wl,--no-as-needed
 cmake -S "$here/consumer" -B "$scratch/consumer" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
   -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_EXE_LINKER_FLAGS="$link_all" \
-  -DWITH_SYSTEMD="$(has systemd && echo ON || echo OFF)"
+  -DWITH_SYSTEMD="$(has systemd && echo ON || echo OFF)" -DWITH_SIDECAR="$(has sidecar && echo ON || echo OFF)"
 cmake --build "$scratch/consumer" --parallel 2
 
 pkg_config_dirs=("$prefix"/lib*/pkgconfig "$prefix"/lib*/*/pkgconfig)
@@ -52,8 +52,12 @@ if has systemd; then
   read -ra flags <<<"$(pkg-config --cflags --libs ferry-systemd)"
   "$compiler" -std=c++20 "$here/consumer/consumer.cpp" $link_all "${flags[@]}" -o "$scratch/consumer/systemd_by_pkg_config"
 fi
+if has sidecar; then
+  read -ra flags <<<"$(pkg-config --cflags --libs ferry-sidecar)"
+  "$compiler" -std=c++20 "$here/consumer/sidecar_consumer.cpp" $link_all "${flags[@]}" -o "$scratch/consumer/sidecar_by_pkg_config"
+fi
 
-for program in "$scratch"/consumer/{consumer,dry_consumer,gateway_consumer,by_pkg_config,systemd_consumer,systemd_by_pkg_config,c_consumer,c_by_pkg_config}; do
+for program in "$scratch"/consumer/{consumer,dry_consumer,gateway_consumer,by_pkg_config,systemd_consumer,systemd_by_pkg_config,sidecar_consumer,sidecar_by_pkg_config,c_consumer,c_by_pkg_config}; do
   [[ -e $program ]] || continue
   "$program" || fail "$(basename "$program") ended with status $?"
   libraries=$(ldd "$program")

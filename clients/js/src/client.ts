@@ -27,6 +27,8 @@ export interface GatewayOptions {
   pingInterval?: number;
   /** That an answer may take; then the connection is given up. Default 10 000. */
   pingTimeout?: number;
+  /** That an attempt to connect may take; then there is another one, or an end. 0: as long as it likes. Default 10 000. */
+  connectTimeout?: number;
   /** Another connection when one is lost. Default true. */
   reconnect?: boolean;
   /** The first delay, doubled with each failure up to the second; each up to a fifth shorter or longer. 500, 30 000. */
@@ -76,6 +78,7 @@ export class GatewayClient {
   private failures = 0;
   private retry: ReturnType<typeof setTimeout> | null = null;
   private pinging: ReturnType<typeof setTimeout> | null = null;
+  private giveUp: ReturnType<typeof setTimeout> | null = null;
   private lastSent = 0;
   private lastPing = 0;
   private askedAt: number | null = null;
@@ -91,7 +94,7 @@ export class GatewayClient {
     this.url = url;
     this.with = {
       maxPacket: 512 * 1024, dialTimeout: 10_000, maxDials: 1024, pingInterval: 10_000, pingTimeout: 10_000,
-      reconnect: true, reconnectDelay: 500, reconnectMaxDelay: 30_000, maxBuffered: 16 << 20,
+      connectTimeout: 10_000, reconnect: true, reconnectDelay: 500, reconnectMaxDelay: 30_000, maxBuffered: 16 << 20,
       maxWaitingMessages: 1024, maxWaitingBytes: 4 << 20, maxArriving: 64, ...rest,
     };
     for (const [name, value] of Object.entries(this.with))
@@ -178,6 +181,15 @@ export class GatewayClient {
     this.down(new GatewayError('closed', 'the client was closed'));
   }
 
+  // Nobody is there to catch what is thrown: it is the end, and who waits is told so.
+  private connectAgain(): void {
+    try {
+      this.connect();
+    } catch (why) {
+      this.down(new GatewayError('closed', `no other connection can be made: ${why}`));
+    }
+  }
+
   private connect(): void {
     this.retry = null;
     this.current = 'connecting';
@@ -191,6 +203,11 @@ export class GatewayClient {
     this.socket = socket;
     socket.binaryType = 'arraybuffer';
     const ours = () => this.socket === socket;
+    const most = this.with.connectTimeout;
+    if (most !== 0) {
+      this.giveUp = setTimeout(() => this.down(new GatewayError('timeout', `the gateway was not reached within ${most} ms`)), most);
+      (this.giveUp as { unref?: () => void }).unref?.();  // the attempt itself does, as long as it lasts
+    }
     socket.onopen = () => {
       if (ours()) this.up();
     };
@@ -205,6 +222,8 @@ export class GatewayClient {
 
   private up(): void {
     this.current = 'up';
+    if (this.giveUp !== null) clearTimeout(this.giveUp);
+    this.giveUp = null;
     this.lastSent = Date.now();
     this.askedAt = null;
     this.schedulePing();
@@ -217,16 +236,16 @@ export class GatewayClient {
     const socket = this.socket;
     const last = this.current === 'closed' || why.code === 'protocol' || !this.with.reconnect;
     this.socket = null;
+    const unanswered = this.current === 'up' && why.code === 'timeout';
     if (this.current === 'up') this.failures = 0;
-    if (this.pinging !== null) clearTimeout(this.pinging);
-    if (this.retry !== null) clearTimeout(this.retry);
-    this.pinging = this.retry = null;
+    for (const timer of [this.pinging, this.retry, this.giveUp]) if (timer !== null) clearTimeout(timer);
+    this.pinging = this.retry = this.giveUp = null;
     socket?.close(1000);
     this.current = last ? 'closed' : 'waiting';
     if (!last) {
       const delay = Math.min(this.with.reconnectDelay * 2 ** Math.min(this.failures++, 20), this.with.reconnectMaxDelay);
-      const wait = why.code === 'timeout' ? 0 : delay * (0.8 + 0.4 * Math.random());
-      this.retry = setTimeout(() => this.connect(), wait);
+      const wait = unanswered ? 0 : delay * (0.8 + 0.4 * Math.random());
+      this.retry = setTimeout(() => this.connectAgain(), wait);
     }
     const open = [...this.connections.values()];
     const gone = this.dials.filter((one) => last || one.sent);
@@ -280,7 +299,7 @@ export class GatewayClient {
       case 'ping':
         if (this.askedAt !== null) this.trip = Date.now() - this.lastPing;
         this.askedAt = null;
-        return;
+        return this.schedulePing();  // the next one is due before the time-out of this one was
       case 'dial': throw new GatewayError('protocol', 'a dial from the gateway');
     }
   }
@@ -340,6 +359,8 @@ export class GatewayClient {
   }
 
   private schedulePing(): void {
+    if (this.pinging !== null) clearTimeout(this.pinging);
+    this.pinging = null;
     if (this.with.pingInterval === 0) return;
     const now = Date.now();
     const due = this.askedAt !== null ? this.askedAt + this.with.pingTimeout : this.lastSent + this.with.pingInterval;

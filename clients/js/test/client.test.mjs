@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { GatewayClient, GatewayError } from '../dist/index.js';
 import { command, FakeGateway, message, WebSocket } from './fake_gateway.mjs';
@@ -69,16 +70,20 @@ test('does what the README shows', async () => {
 });
 
 test('tells refused, timed out, aborted, busy and closed apart', async () => {
-  const asking = client({ dialTimeout: 30, maxDials: 3 });
-  const there = await gateway.member();
+  const hasty = client({ dialTimeout: 30 });
+  const up = new Promise((come) => (hasty.onup = come));
+  const late = await gateway.member(0);
+  await up;
+  await fails(hasty.dial(7), 'timeout');
+  assert.deepEqual(await late.next(), command('dial', 7));
+  late.say(command('accept', 5, 7));
+  assert.deepEqual(await late.next(), command('close', 5), 'an answer that comes too late');
+  const asking = client({ maxDials: 3 });
+  const there = await gateway.member(1);
   const refused = asking.dial(99);
   await there.next();
   there.say(command('refuse', 99));
   await fails(refused, 'refused');
-  await fails(asking.dial(7), 'timeout');
-  assert.deepEqual(await there.next(), command('dial', 7));
-  there.say(command('accept', 5, 7));
-  assert.deepEqual(await there.next(), command('close', 5), 'an answer that comes too late');
   const stop = new AbortController();
   const aborted = asking.dial(8, { signal: stop.signal });
   stop.abort();
@@ -141,8 +146,8 @@ test('closes a connection whose messages nobody takes, and no other', async () =
   assert.throws(() => fast.send(new Uint8Array(512 * 1024 - 3)), { code: 'too-large' });
 });
 
-test('pings a gateway to which it says nothing', async () => {
-  const asking = client({ pingInterval: 10 });
+test('pings a gateway to which it says nothing, however long an answer might have taken', { timeout: 30_000 }, async () => {
+  const asking = client({ pingInterval: 10, pingTimeout: 1e9 });
   const there = await gateway.member();
   for (let i = 0; i < 3; ++i) {
     assert.deepEqual(await there.next(), command('ping'));
@@ -162,6 +167,33 @@ test('leaves a gateway that answers no ping, at once for another connection', as
   assert.equal((await here.closed).code, 'timeout');
 });
 
+test('gives up an attempt to connect that takes too long, for another one or for good', async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  const attempts = [];
+  silent.on('connection', (socket) => attempts.push(socket));
+  await new Promise((there) => silent.once('listening', there));
+  try {
+    const url = `ws://127.0.0.1:${silent.address().port}/`;
+    const downs = [];
+    const asking = new GatewayClient(url, { WebSocket, connectTimeout: 30, reconnectDelay: 1 });
+    clients.push(asking);
+    const twice = new Promise((come) => {
+      asking.ondown = (why) => downs.push(why.code) === 2 && come();
+    });
+    await twice;
+    assert.deepEqual(downs, ['timeout', 'timeout']);
+    const waits = asking.dial(7);
+    asking.close();
+    await fails(waits, 'closed');
+    const once = new GatewayClient(url, { WebSocket, connectTimeout: 30, reconnect: false });
+    await fails(once.dial(7), 'closed');
+    assert.equal(once.state, 'closed');
+  } finally {
+    for (const one of attempts) one.destroy();
+    silent.close();
+  }
+});
+
 test('comes again, with nothing of before', async () => {
   const asking = client({ reconnect: true, reconnectDelay: 1 });
   const there = await gateway.member(0);
@@ -179,6 +211,25 @@ test('comes again, with nothing of before', async () => {
   assert.throws(() => old.send('old'), { code: 'closed' });
   fresh.send('fresh');
   assert.deepEqual(await again.next(), message(1, 'fresh'));
+});
+
+test('ends where no other WebSocket can be made, and tells who waits', async () => {
+  let made = 0;
+  class Once extends WebSocket {
+    constructor(...given) {
+      if (made++ > 0) throw new Error('no more of them');
+      super(...given);
+    }
+  }
+  const asking = client({ WebSocket: Once, reconnect: true, reconnectDelay: 1 });
+  const there = await gateway.member();
+  const accepted = asking.accept();
+  const over = new Promise((resolve) => (asking.ondown = () => (asking.ondown = resolve)));
+  there.socket.terminate();
+  await fails(accepted, 'closed');
+  assert.match((await over).message, /no more of them/);
+  assert.equal(asking.state, 'closed');
+  await fails(asking.dial(7), 'closed');
 });
 
 test('leaves a gateway that breaks the protocol for good', async () => {

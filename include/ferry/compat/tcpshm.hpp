@@ -55,13 +55,13 @@ struct options {
   std::size_t login_data_bytes = 1;            ///< (*) user data in a login, sizeof of a C struct: 1 .. 1024
   std::size_t answer_data_bytes = 1;           ///< (*) the same in the answer
   std::size_t data_alignment = 1;              ///< (*) of both structs: 1, 2, 4 or 8
+  std::string peer;                            ///< the name that the other side must have; empty: any
 
   // Of protocol::ferry, which uses none of name_size, shm_queue_bytes, to_little_endian, tcp_queue_bytes,
-  // acknowledge_bytes, and has no user data.
+  // acknowledge_bytes, and of whose user data the sizes are the caller's.
   std::size_t ring_bytes = 1u << 20;  ///< of the file of what is sent; a power of two. One that exists keeps its size
   std::size_t max_message = 256u << 10;  ///< bytes of a body, both ways; to send it, a quarter of the ring at most
   durability durable = durability::process;
-  std::string peer;          ///< the name that the other side must have; empty: any
   std::string shm_endpoint;  ///< NAME of shm://NAME; empty: the digits of the port
   std::string runtime_dir;   ///< where the sockets of shm endpoints lie; empty: the system's place
 
@@ -115,13 +115,15 @@ struct login_request {
   std::string address;      ///< "127.0.0.1:4711"; of protocol::ferry in shared memory "pid 4711 uid 1000"
   std::string client_name;  ///< letters, digits, '.', '-', '_'
   bool use_shm = false;
-  std::vector<std::byte> user_data;  ///< login_data_bytes of them; protocol::ferry: none
+  std::vector<std::byte> user_data;  ///< login_data_bytes of them; protocol::ferry: as many as were said, at most 63
 };
 
 struct login_answer {
   std::string server_name;
-  std::vector<std::byte> user_data;  ///< answer_data_bytes, zeros but for what the server sets; protocol::ferry: none
-  std::string error_text;            ///< why it was refused; at most 31 bytes travel, of protocol::ferry 63
+  /// answer_data_bytes, zeros but for what the server sets. protocol::ferry: empty until the server makes it as large
+  /// as it likes, at most 63 bytes.
+  std::vector<std::byte> user_data;
+  std::string error_text;  ///< why it was refused; at most 31 bytes travel, of protocol::ferry 63
 };
 
 // Connections -----------------------------------------------------------------------------------
@@ -143,8 +145,8 @@ class connection {
   ~connection();
 
   /// Room for a message of `size` bytes of body. Its msg_type and body are to be written, then push() or push_more();
-  /// another alloc() forgets it. @return null: no room, the size is above 65527 (protocol::ferry: max_message, or a
-  /// quarter of the ring), no login has begun yet, or the disk has failed and no login has come since
+  /// another alloc() forgets it. @return null: no room, the size is above 65527 (protocol::ferry: max_message of
+  /// either side, or a quarter of the ring), no login has begun yet, or the disk has failed and no login has come since
   [[nodiscard]] message_header* alloc(std::size_t size) noexcept;
   /// Submits the message of the last alloc(), and sends what waits. Over TCP, and with protocol::ferry, it outlives
   /// this process from now on; with durability::disk, the machine from the next poll on.
@@ -191,6 +193,7 @@ class connection {
  private:
   friend class client;
   friend class server;
+  friend class carrier;  // of channels with compat=tcpshm
   explicit connection(std::unique_ptr<link> made) noexcept;
   std::unique_ptr<link> link_;
 };
@@ -250,7 +253,8 @@ class client {
   virtual void on_login_reject(const login_answer& answer) = 0;
   /// @return now
   virtual std::int64_t on_login_success(const login_answer& answer) = 0;
-  /// Nothing was changed. The files of one side must be removed, or mended, by hand.
+  /// Nothing was changed, but that both sides keep the numbers beside their files, for who mends one of them: after
+  /// stop(), with `ferry session` or <ferry/session_files.hpp>.
   virtual void on_seq_number_mismatch(const sequence_mismatch& numbers) = 0;
   /// Called by the polling thread. pop() takes the message; else it comes again with the next poll.
   virtual void on_server_msg(const message& m) = 0;
@@ -292,7 +296,8 @@ class server {
   void poll_shm(std::size_t group = 0);
 
  protected:
-  /// Called within start(), or by the CTL thread when connections cannot be accepted.
+  /// Called within start(), or by the CTL thread when connections cannot be accepted, or an answer has more user data
+  /// than protocol::ferry has room for.
   virtual void on_system_error(const std::string& what, int system_errno) = 0;
   // Called by the CTL thread.
 

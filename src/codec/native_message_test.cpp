@@ -1,0 +1,142 @@
+#include "codec/native_message.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/endian.hpp"
+#include "testing/hex.hpp"
+
+namespace ferry::codec::sidecar {
+namespace {
+
+// Heads are read from memory that is aligned to 8 bytes.
+std::vector<std::byte> copy_of(bytes what) { return {what.begin(), what.end()}; }
+
+struct example {
+  std::vector<std::int32_t> entities{7, -1, 3};
+  std::vector<service_note> notes{{"colour", "blue"}, {"", ""}, {"1001ShmPipeIdx", "0"}};
+  service_package package{.message_id = "Say",
+                          .return_code = -5,
+                          .server_sequence = 6,
+                          .client_sequence = 7,
+                          .from_actor = 1ull << 63,
+                          .to_actor = 9,
+                          .client_version = -10,
+                          .notes = notes};
+};
+
+TEST(native_message, lies_in_bytes_as_its_page_says) {
+  native_head_writer writer;
+  const std::vector<service_note> notes{{"n", "vw"}};
+  const auto head = writer.write(
+      {.from = 0x11, .message_id = "ab", .to = to_any{0x22, 0x33, 0x44}, .from_set_version = 5, .to_set_version = 6},
+      {.message_id = "c",
+       .return_code = -2,
+       .server_sequence = 7,
+       .client_sequence = 8,
+       .from_actor = 9,
+       .to_actor = 10,
+       .client_version = 11,
+       .notes = notes},
+      0x0102030405060708);
+  ASSERT_TRUE(head);
+  EXPECT_EQ(test::to_hex(*head),
+            "0807060504030201"  // time
+            "7800000011000000"  // bytes of the head, from
+            "0201000022000000"  // any, with a key; the service
+            "44000000feffffff"  // zone, return code
+            "3300000000000000"  // key
+            "05000000000000000600000000000000"
+            "0700000008000000"
+            "09000000000000000a000000000000000b00000000000000"
+            "0200000001000000"  // bytes of both message ids
+            "0100000000000000"  // one note
+            "0100000002000000"  // its bytes
+            "6162636e76770000");
+}
+
+TEST(native_message, says_the_same_when_it_is_read_whatever_it_is_for) {
+  const example e;
+  native_head_writer writer;
+  native_head_reader reader;
+  for (const service_destination& to :
+       {service_destination(to_entity{5}), service_destination(to_any{6}), service_destination(to_any{6, 0, 2}),
+        service_destination(to_all{7, 3}), service_destination(to_entities{e.entities}),
+        service_destination(to_other_instance{-1})}) {
+    const service_route route{.from = 1, .message_id = "r", .to = to, .from_set_version = 2, .to_set_version = 3};
+    const auto head = copy_of(writer.write(route, e.package, 4).value());
+    EXPECT_EQ(measure_native(head).head_bytes, head.size());
+    EXPECT_EQ(measure_native(head).time_ms, 4u);
+    EXPECT_TRUE(reader.route(head).value() == route) << to.index();
+    const auto package = reader.package(head).value();
+    EXPECT_EQ(package.message_id, "Say");
+    EXPECT_EQ(package.return_code, -5);
+    EXPECT_EQ(package.server_sequence, 6u);
+    EXPECT_EQ(package.client_sequence, 7u);
+    EXPECT_EQ(package.from_actor, 1ull << 63);
+    EXPECT_EQ(package.to_actor, 9u);
+    EXPECT_EQ(package.client_version, -10);
+    EXPECT_TRUE(std::equal(
+        package.notes.begin(), package.notes.end(), e.notes.begin(), e.notes.end(),
+        [](const service_note& a, const service_note& b) { return a.name == b.name && a.value == b.value; }));
+  }
+}
+
+TEST(native_message, is_refused_by_its_writer_where_it_says_nothing_or_too_much) {
+  native_head_writer writer;
+  EXPECT_EQ(writer.write({}, {}, 0).error(), errc::misuse) << "no destination";
+  EXPECT_EQ(writer.write({.message_id = "\xff", .to = to_entity{1}}, {}, 0).error(), errc::misuse);
+  EXPECT_EQ(writer.write({.to = to_entity{1}}, {.message_id = "\xff"}, 0).error(), errc::misuse);
+  const std::vector<service_note> bad{{"\xff", ""}};
+  EXPECT_EQ(writer.write({.to = to_entity{1}}, {.notes = bad}, 0).error(), errc::misuse);
+  const std::vector<service_note> many(k_max_native_list + 1);
+  EXPECT_EQ(writer.write({.to = to_entity{1}}, {.notes = many}, 0).error(), errc::misuse);
+  const std::string long_text(k_max_native_head, 'x');
+  EXPECT_EQ(writer.write({.to = to_entity{1}}, {.message_id = long_text}, 0).error(), errc::message_too_large);
+}
+
+// Whatever one byte is changed to, all that is told lies within the head, and nothing is read behind it.
+TEST(native_message, survives_every_change_of_a_byte_and_every_cut) {
+  const example e;
+  native_head_writer writer;
+  native_head_reader reader;
+  const auto whole =
+      copy_of(writer.write({.from = 1, .message_id = "route", .to = to_entities{e.entities}}, e.package, 4).value());
+  const auto lies_within = [](std::string_view text, bytes head) {
+    const auto* const first = reinterpret_cast<const char*>(head.data());
+    return text.empty() || (text.data() >= first && text.data() + text.size() <= first + head.size());
+  };
+  for (std::size_t at = 0; at < whole.size(); ++at)
+    for (const int bit : {0x01, 0x80, 0xff}) {
+      auto head = whole;
+      head[at] ^= static_cast<std::byte>(bit);
+      const auto measured = measure_native(head);
+      ASSERT_LE(measured.head_bytes, head.size());
+      if (measured.head_bytes == 0) continue;
+      const auto part = copy_of(bytes(head).first(measured.head_bytes));
+      if (const auto route = reader.route(part)) {
+        ASSERT_TRUE(lies_within(route->message_id, part)) << at;
+        if (const auto* to = std::get_if<to_entities>(&route->to)) {
+          ASSERT_LE(reinterpret_cast<const std::byte*>(to->entities.data() + to->entities.size()),
+                    part.data() + part.size());
+        }
+      }
+      if (const auto package = reader.package(part)) {
+        ASSERT_TRUE(lies_within(package->message_id, part)) << at;
+        for (const auto& note : package->notes)
+          ASSERT_TRUE(lies_within(note.name, part) && lies_within(note.value, part)) << at;
+      }
+    }
+  for (std::size_t cut = 0; cut < whole.size(); ++cut) {
+    EXPECT_EQ(measure_native(bytes(whole).first(cut)).head_bytes, 0u) << cut;
+    const auto part = copy_of(bytes(whole).first(cut));
+    EXPECT_FALSE(reader.route(part)) << cut;
+    EXPECT_FALSE(reader.package(part)) << cut;
+  }
+}
+
+}  // namespace
+}  // namespace ferry::codec::sidecar

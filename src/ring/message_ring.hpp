@@ -1,0 +1,91 @@
+#pragma once
+/// Whole messages through a native ring: one record each, or several where one would be too large. All records of a
+/// message become visible one after the other, but only if there is room for all of them. Dry: the memory is given.
+/// Source: docs/sidecar.md.
+///
+/// The first record of a message is tagged with the bytes of the whole message (in `remaining`); those that follow it
+/// are not tagged, and the last one is the one without `more`.
+
+#include <ferry/bytes.hpp>
+#include <ferry/detail/ring_core.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace ferry::ring {
+
+/// One thread uses it.
+class message_ring_producer {
+ public:
+  message_ring_producer() noexcept = default;
+  explicit message_ring_producer(const ring_producer& out) noexcept : out_(out) {}
+
+  /// Bytes of a message that fit for certain into a ring that is empty.
+  [[nodiscard]] std::size_t max_message() const noexcept;
+  /// Writes a message that consists of all parts, one behind the other. @return false: no room now, or it never fits
+  /// (larger than max_message()), or corrupt(); nothing was written
+  [[nodiscard]] bool write(std::span<const bytes> parts) noexcept;
+  [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt(); }
+  [[nodiscard]] std::uint64_t unread_bytes() noexcept { return out_.used(); }
+  [[nodiscard]] std::size_t ring_bytes() const noexcept { return out_.ring_bytes(); }
+  /// Where the next record goes, and its number.
+  [[nodiscard]] std::uint64_t tail() const noexcept { return out_.tail(); }
+  [[nodiscard]] std::uint64_t sequence() const noexcept { return out_.sequence(); }
+
+ private:
+  [[nodiscard]] bool has_room(std::size_t total) noexcept;
+  ring_producer out_;
+};
+
+/// One thread uses it.
+class message_ring_consumer {
+ public:
+  message_ring_consumer() noexcept = default;
+  /// @param data  the records @param line, position, sequence  as for ring_consumer
+  message_ring_consumer(std::span<const std::byte> data, ring_line& line, std::uint64_t position,
+                        std::uint64_t sequence) noexcept
+      : data_(data), in_(data, line, position, sequence) {}
+
+  /// The oldest message that is complete; the same until pop(). Null data: there is none, or so many records belong to
+  /// no message that the next call goes on. A message in one record is a view of the ring; one in several was copied.
+  /// Records that belong to no message, or to one larger than the ring, are dropped and counted, at most k_most_dropped
+  /// times in one call.
+  [[nodiscard]] bytes front();
+  static constexpr int k_most_dropped = 64;
+  /// front() has given a message: its room is the writer's again, at once.
+  void pop() noexcept;
+
+  /// The writer broke the rules of the ring. For good.
+  [[nodiscard]] bool corrupt() const noexcept { return in_.corrupt(); }
+  /// Records that belonged to no message since it was asked last: of a writer that died between two of them.
+  [[nodiscard]] std::uint64_t take_torn() noexcept { return std::exchange(torn_, 0); }
+  /// Whether there is something that front() has not seen, without taking notice of it: before sleeping. Of a message
+  /// that is not whole: whether more of it came.
+  [[nodiscard]] bool something() const noexcept;
+  /// Tells the writer what is free. pop() does so itself, but for what front() passed over.
+  void publish_position() noexcept { in_.publish_position(); }
+  /// Where the next record is read, and its number: bytes and records ever taken.
+  [[nodiscard]] std::uint64_t position() const noexcept { return in_.position(); }
+  [[nodiscard]] std::uint64_t sequence() const noexcept { return in_.sequence(); }
+  /// Bytes of the ring that were not read, walked through.
+  [[nodiscard]] std::uint64_t unread_bytes() const noexcept;
+  [[nodiscard]] std::size_t ring_bytes() const noexcept { return data_.size(); }
+
+ private:
+  static constexpr std::uint64_t k_nothing_awaited = ~std::uint64_t{0};
+  [[nodiscard]] bool gather(const ring_record& first, std::size_t whole);
+  void drop(std::uint64_t records) noexcept;
+
+  std::span<const std::byte> data_;
+  ring_consumer in_;
+  bytes front_;
+  std::uint64_t records_ = 0;                  // of front_; 0: there is none
+  std::uint64_t awaited_ = k_nothing_awaited;  // where the next record of a message goes that is not whole
+  std::uint64_t torn_ = 0;
+  std::vector<std::byte> gathered_;
+};
+
+}  // namespace ferry::ring

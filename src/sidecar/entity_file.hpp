@@ -1,0 +1,9 @@
+#pragma once
+/// A file in an entity's directory that says what the directory is for: the numbers of the service and of the entity,
+/// and how many pipes there are, in decimal with a space between and a line's end behind. Source: docs/sidecar.md.
+
+namespace ferry::sidecar {
+
+inline constexpr const char* k_entity_file = "entity";
+
+}  // namespace ferry::sidecar

@@ -1,0 +1,87 @@
+#include "sidecar/message_forms.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "base/endian.hpp"
+#include "codec/sidecar_message.hpp"
+
+namespace ferry::sidecar {
+namespace {
+
+constexpr std::size_t k_pre_head = codec::sidecar::k_pre_head_bytes;
+
+void store_pre_head(std::byte* to, std::size_t head, std::size_t rest) noexcept {
+  store_le(to, static_cast<std::uint32_t>(head));
+  store_le(to + 4, static_cast<std::uint32_t>(rest));
+  store_le(to + 8, std::uint32_t{0});
+}
+
+// A route head behind its 12 bytes.
+void assign_route(std::vector<std::byte>& to, bytes head, std::size_t rest) {
+  to.resize(k_pre_head + head.size());
+  store_pre_head(to.data(), head.size(), rest);
+  std::copy(head.begin(), head.end(), to.begin() + k_pre_head);
+}
+
+}  // namespace
+
+result<formed_message> message_former::form(service_rings as, const service_route& route,
+                                            const service_package& package, bytes body, std::uint64_t time_ms) {
+  if (as == service_rings::native) {
+    const auto head = native_.write(route, package, time_ms);
+    if (!head) return head.error();
+    if (body.size() > codec::sidecar::k_max_payload)
+      return error(errc::message_too_large, "a message body of " + std::to_string(body.size()) +
+                                                " bytes, the limit is " +
+                                                std::to_string(codec::sidecar::k_max_payload));
+    return formed_message{{*head, body, {}, {}}, 2, head->size()};
+  }
+  const auto route_head = writer_.route(route);
+  if (!route_head) return route_head.error();
+  const auto package_head = writer_.package(package);
+  if (!package_head) return package_head.error();
+  const codec::sidecar::message_parts parts{*route_head, *package_head, body};
+  if (const auto good = check_message(parts); !good) return good.error();
+  assign_route(route_, *route_head, k_pre_head + package_head->size() + body.size());
+  store_pre_head(before_package_.data(), package_head->size(), body.size());
+  return formed_message{{route_, before_package_, *package_head, body}, 4, route_.size()};
+}
+
+result<void> message_reader::take(const ring_message& what) {
+  kind_ = what.kind;
+  package_said_.reset();
+  if (kind_ == service_rings::native) {
+    if (what.head_bytes == 0)
+      return error(errc::protocol,
+                   "a native message of " + std::to_string(what.whole.size()) + " bytes whose head cannot be");
+    head_.assign(what.whole.begin(), what.whole.begin() + static_cast<std::ptrdiff_t>(what.head_bytes));
+    body_ = rest_ = what.whole.subspan(what.head_bytes);
+    return {};
+  }
+  heads_.clear();
+  package_there_ = {};
+  const auto parts = codec::sidecar::split_message(what.whole, what.head_bytes);
+  if (!parts) return parts.error();
+  // Its sizes are those that were judged, whatever stands there now.
+  assign_route(head_, parts->route_head, what.whole.size() - parts->route_bytes());
+  rest_ = what.whole.subspan(head_.size());
+  package_there_ = parts->package_head;
+  body_ = parts->body;
+  return {};
+}
+
+result<service_route> message_reader::route() {
+  return kind_ == service_rings::native ? native_.route(head_) : heads_.route(bytes(head_).subspan(k_pre_head));
+}
+
+const result<service_package>& message_reader::package() {
+  if (package_said_) return *package_said_;
+  if (kind_ == service_rings::native) return package_said_.emplace(native_.package(head_));
+  package_.assign(package_there_.begin(), package_there_.end());
+  return package_said_.emplace(heads_.package(package_));
+}
+
+formed_message message_reader::as_it_is() const noexcept { return {{head_, rest_, {}, {}}, 2, head_.size()}; }
+
+}  // namespace ferry::sidecar

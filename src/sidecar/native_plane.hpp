@@ -1,0 +1,121 @@
+#pragma once
+/// Native rings in files as a data plane: records in place, a doorbell in shared memory, and a named pipe beside it
+/// that wakes whoever sleeps in an event loop. Source: docs/sidecar.md.
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "os/bell.hpp"
+#include "os/private_files.hpp"
+#include "os/wake_pipe.hpp"
+#include "ring/message_ring.hpp"
+#include "ring/ring_layout.hpp"
+#include "sidecar/data_plane.hpp"
+
+namespace ferry::sidecar {
+
+/// The files of a native ring have the name of the compatible one and these behind it.
+inline constexpr const char* k_native_suffix = ".ring";
+inline constexpr const char* k_bell_suffix = ".bell";
+
+/// A ring file, mapped, and its bell.
+struct native_ring {
+  os::mapping at;
+  std::unique_ptr<os::bus_guard> guard;
+  os::file_id id;
+  ring::geometry sizes;
+  std::uint64_t epoch = 0;
+  os::wake_pipe wake;
+
+  /// At the sidecar: goes on with a file that fits, or makes another one in its place. @param like  the path of the
+  /// compatible ring @param queue_bytes  of that; the ring is the next power of two, 1 GiB at most
+  [[nodiscard]] static result<native_ring> make(const std::string& like, std::uint64_t queue_bytes,
+                                                const os::file_users& who);
+  /// At the service. @param writes  else all but the page that both write is mapped for reading only
+  [[nodiscard]] static result<native_ring> open(const std::string& like, bool writes);
+  /// What is in the file cannot be: nobody goes on with it. Those who have it open keep it.
+  static void remove(const std::string& like) noexcept;
+
+  /// Whether both are still the files that whoever opens them now gets. @param like  as of make()
+  [[nodiscard]] bool is_in_place(const std::string& like) const noexcept {
+    return os::id_at(like + k_native_suffix) == id && os::is_at(wake.fd(), like + k_bell_suffix);
+  }
+
+  [[nodiscard]] ring::shared_page& shared() const noexcept {
+    return *reinterpret_cast<ring::shared_page*>(at.data() + sizes.shared_offset());
+  }
+  [[nodiscard]] std::span<std::byte> records() const noexcept {
+    return at.span().subspan(sizes.ring_offset(0), sizes.ring_bytes);
+  }
+};
+
+class native_reader final : public plane_reader {
+ public:
+  /// Goes on where the file says. @param fenced  as for os::bell; both sides agree @return corrupt
+  [[nodiscard]] static result<std::unique_ptr<native_reader>> attach(native_ring file,
+                                                                     const ring::sidecar_ring_limits& limits,
+                                                                     bool fenced);
+  [[nodiscard]] result<ring_message> front(std::uint64_t now_ms) override;
+  void pop() noexcept override;
+  [[nodiscard]] bool skips() const noexcept override { return skips_; }
+  [[nodiscard]] bool corrupt() const noexcept override { return in_.corrupt(); }
+  [[nodiscard]] const ring::sidecar_ring_stats& stats() const noexcept override { return stats_; }
+  [[nodiscard]] std::uint32_t unread_bytes() const noexcept override;
+  [[nodiscard]] std::uint32_t queue_bytes() const noexcept override;
+  [[nodiscard]] std::uint32_t take_peak() noexcept override {
+    return std::max(unread_bytes(), std::exchange(peak_, 0));
+  }
+  [[nodiscard]] bool torn() const noexcept override { return file_.guard->torn(); }
+  [[nodiscard]] int wake_fd() const noexcept override { return file_.wake.fd(); }
+  [[nodiscard]] bool announce_sleep() noexcept override;
+  [[nodiscard]] bool something() const noexcept override { return in_.something(); }
+  void awake() noexcept override;
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return file_.epoch; }
+  /// Whether somebody who comes anew finds this file, and in it what we know ourselves. @param like  as of native_ring
+  [[nodiscard]] bool sound(const std::string& like) noexcept;
+  /// As for os::bell; whoever is at the other end may be another one by now.
+  void set_fenced(bool fenced) noexcept { bell_ = os::bell(file_.shared().records, fenced); }
+
+ private:
+  [[nodiscard]] bool expired(std::uint64_t time_ms, std::uint64_t now_ms) const noexcept;
+
+  native_ring file_;
+  ring::message_ring_consumer in_;
+  os::bell bell_;
+  ring::sidecar_ring_limits limits_;
+  ring::sidecar_ring_stats stats_;
+  ring_message front_;
+  bool skips_ = false;
+  std::uint64_t seen_at_ms_ = 0;  // when what is unread was looked at last
+  std::uint32_t peak_ = 0;
+};
+
+class native_writer final : public plane_writer {
+ public:
+  [[nodiscard]] static result<std::unique_ptr<native_writer>> attach(native_ring file, bool fenced);
+  [[nodiscard]] bool write(std::span<const bytes> parts, std::size_t head_bytes,
+                           std::uint64_t time_ms) noexcept override;
+  [[nodiscard]] bool corrupt() const noexcept override { return out_.corrupt(); }
+  [[nodiscard]] std::size_t max_message() const noexcept override { return out_.max_message(); }
+  [[nodiscard]] std::uint32_t unread_bytes() noexcept override;
+  [[nodiscard]] std::uint32_t queue_bytes() const noexcept override;
+  [[nodiscard]] std::uint32_t take_peak() noexcept override;
+  [[nodiscard]] bool torn() const noexcept override { return file_.guard->torn(); }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return file_.epoch; }
+  /// Whether somebody who comes anew finds this file, and in it what we know ourselves. @param like  as of native_ring
+  [[nodiscard]] bool sound(const std::string& like) noexcept;
+  /// As for os::bell; whoever is at the other end may be another one by now.
+  void set_fenced(bool fenced) noexcept { bell_ = os::bell(file_.shared().records, fenced); }
+
+ private:
+  native_ring file_;
+  ring::message_ring_producer out_;
+  os::bell bell_;
+  std::uint64_t seen_at_ = 0;  // the tail when what is unread was looked at last
+  std::uint32_t peak_ = 0;
+};
+
+}  // namespace ferry::sidecar

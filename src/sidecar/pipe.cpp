@@ -1,0 +1,237 @@
+#include "sidecar/pipe.hpp"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "codec/sidecar_notices.hpp"
+#include "os/barrier.hpp"
+#include "os/pipe_lock.hpp"
+#include "os/private_files.hpp"
+#include "session/pipe_lease.hpp"
+
+namespace ferry::sidecar {
+namespace {
+
+// recv.shm, recv.shm1, recv.shm2
+std::string ring_path(const entity_settings& of, const std::string& name, std::uint32_t index) {
+  return of.directory + "/" + name + (index == 0 ? std::string() : std::to_string(index));
+}
+
+}  // namespace
+
+std::uint32_t owner_of(const entity_settings& of) noexcept { return of.owner == k_own_uid ? os::own_uid() : of.owner; }
+
+os::file_users users_of(const entity_settings& of) { return {owner_of(of), of.allowed_uids}; }
+
+const char* to_string(pipe::state what) noexcept {
+  switch (what) {
+    case pipe::state::idle: return "idle";
+    case pipe::state::read: return "registered";
+    case pipe::state::draining: return "draining";
+    case pipe::state::damaged: return "damaged";
+  }
+  return "?";
+}
+
+pipe::pipe(const entity_settings& of, std::uint32_t index, const ring::sidecar_ring_limits& limits)
+    : may_be_native_(of.native),
+      limits_(limits),
+      users_(users_of(of)),
+      lock_path_(of.directory + "/" + of.lock_name + std::to_string(index)) {
+  receive_.path = ring_path(of, of.receive_name, index);
+  receive_.bytes = of.receive_bytes;
+  send_.path = ring_path(of, of.send_name, index);
+  send_.bytes = of.send_bytes;
+}
+
+bool pipe::is_held() const {
+  const auto held = os::pipe_lock::held(lock_path_);
+  return held && *held;
+}
+bool pipe::has_lapsed(time_point now, duration patience) {
+  auto content = os::pipe_lock::content_of(lock_path_, session::k_max_lease_text);
+  if (!content || !is_held()) {
+    unrenewed_.reset();
+    return false;
+  }
+  if (!unrenewed_ || unrenewed_->content != *content) unrenewed_ = {std::move(*content), now};
+  return now - unrenewed_->since >= patience;
+}
+void pipe::evict() noexcept {
+  (void)::unlink(lock_path_.c_str());
+  unrenewed_.reset();
+}
+bool pipe::torn() const noexcept {
+  const auto is_torn = [](const auto& one) { return one && one->torn(); };
+  return is_torn(to_service_) || is_torn(from_service_) || is_torn(native_to_service_) || is_torn(native_from_service_);
+}
+
+result<void> pipe::attach(os::private_file receive, os::private_file send) {
+  auto out = compatible_writer::attach(std::move(receive));
+  if (!out) return out.error().in(receive_.path);
+  auto in = compatible_reader::attach(std::move(send), limits_);
+  if (!in) return in.error().in(send_.path);
+  to_service_ = std::move(*out);
+  from_service_ = std::move(*in);
+  return {};
+}
+
+result<void> pipe::go_on() {
+  auto receive = os::map_private_file(receive_.path, ring::k_sidecar_control_bytes + receive_.bytes, users_);
+  if (!receive) return receive.error();
+  auto send = os::map_private_file(send_.path, ring::k_sidecar_control_bytes + send_.bytes, users_);
+  if (!send) return send.error();
+  return attach(std::move(*receive), std::move(*send));
+}
+
+result<void> pipe::make_anew() {
+  const auto make = [&](const one_ring& one) {
+    return os::replace_private_file(one.path, ring::k_sidecar_control_bytes + one.bytes, users_,
+                                    ring::sidecar_ring_memory::format);
+  };
+  auto receive = make(receive_);
+  if (!receive) return receive.error();
+  auto send = make(send_);
+  if (!send) return send.error();
+  return attach(std::move(*receive), std::move(*send));
+}
+
+// Whoever has them open keeps them, and nobody reads what is written there.
+void pipe::remove_native() noexcept {
+  native_to_service_ = nullptr;
+  native_from_service_ = nullptr;
+  native_ring::remove(receive_.path);
+  native_ring::remove(send_.path);
+}
+
+result<void> pipe::make_native() {
+  if (native_to_service_ && native_to_service_->sound(receive_.path) && native_from_service_->sound(send_.path))
+    return {};
+  if (native_to_service_) {
+    remove_native();
+    trouble_ = "what lay in them could not be, and they were made anew";
+  }
+  auto receive = native_ring::make(receive_.path, receive_.bytes, users_);
+  if (!receive) return receive.error();
+  auto send = native_ring::make(send_.path, send_.bytes, users_);
+  if (!send) return send.error();
+  auto out = native_writer::attach(std::move(*receive), true);
+  if (!out) return out.error().in(receive_.path);
+  auto in = native_reader::attach(std::move(*send), limits_, true);
+  if (!in) return in.error().in(send_.path);
+  native_to_service_ = std::move(*out);
+  native_from_service_ = std::move(*in);
+  return {};
+}
+
+std::uint32_t pipe::begin(std::uint32_t asked) {
+  using namespace codec::sidecar;
+  agreed_ = 0;
+  trouble_.clear();
+  if (may_be_native_ && (asked & k_native_rings) != 0) {
+    if (const auto made = make_native(); !made) {
+      trouble_ = made.error().text();
+    } else {
+      const bool by_barrier = (asked & k_ring_barriers) != 0 && os::barriers_work();
+      agreed_ = k_native_rings | (by_barrier ? k_ring_barriers : 0);
+      native_to_service_->set_fenced(!by_barrier);
+      native_from_service_->set_fenced(!by_barrier);
+    }
+  }
+  switched_ = agreed_ != 0 && (asked & k_native_in_use) != 0;
+  // What an earlier instance wrote to both is older in the compatible ring.
+  const bool is_between = state_ == state::draining && reading_ == reading::compatible && from_service_->unread_bytes();
+  const bool is_left = !switched_ && !is_between && native_from_service_ && native_from_service_->something();
+  reading_ = is_left ? reading::leftover : reading::compatible;
+  return agreed_;
+}
+
+bool pipe::go_on_to_next() noexcept {
+  if (from_service().skips()) return true;
+  switch (reading_) {
+    case reading::leftover: reading_ = reading::compatible; return true;
+    case reading::compatible:
+      if (agreed_ == 0 || (!switched_ && state_ != state::draining)) return false;
+      reading_ = reading::native;
+      return true;
+    case reading::native: return false;
+  }
+  __builtin_unreachable();  // all values are there
+}
+
+service_rings pipe::writes() const noexcept { return agreed_ != 0 ? service_rings::native : service_rings::compatible; }
+plane_writer& pipe::to_service() noexcept {
+  if (agreed_ != 0) return *native_to_service_;
+  return *to_service_;
+}
+plane_reader& pipe::from_service() noexcept {
+  if (reading_ != reading::compatible) return *native_from_service_;
+  return *from_service_;
+}
+
+ring::sidecar_ring_stats pipe::read_stats() const noexcept {
+  ring::sidecar_ring_stats all;
+  if (from_service_) all += from_service_->stats();
+  if (native_from_service_) all += native_from_service_->stats();
+  return all;
+}
+std::uint32_t pipe::unread_to_service() const noexcept {
+  return (to_service_ ? to_service_->unread_bytes() : 0) +
+         (native_to_service_ ? native_to_service_->unread_bytes() : 0);
+}
+std::uint32_t pipe::unread_from_service() const noexcept {
+  return (from_service_ ? from_service_->unread_bytes() : 0) +
+         (native_from_service_ ? native_from_service_->unread_bytes() : 0);
+}
+
+result<std::unique_ptr<pipe>> pipe::open(const entity_settings& of, std::uint32_t index,
+                                         const ring::sidecar_ring_limits& limits) {
+  std::unique_ptr<pipe> made(new pipe(of, index, limits));
+  if (const auto shared = made->share_lock(); !shared) return shared.error();
+  const auto there = made->go_on();
+  // Native ones that are there already: an instance may have left something in them.
+  if (there && of.native && ::access((made->send_.path + k_native_suffix).c_str(), F_OK) == 0)
+    if (const auto native = made->make_native(); !native) made->trouble_ = native.error().text();
+  if (there) return made;
+  if (there.error() != errc::not_found && made->is_held()) {
+    made->damage_ = there.error().text();
+    made->state_ = state::damaged;
+    return made;
+  }
+  if (auto fresh = made->make_anew(); !fresh) return fresh.error();
+  return made;
+}
+
+std::string pipe::disturbance() const {
+  if (state_ == state::damaged) return damage_;
+  if (!to_service_->sound(receive_.path))
+    return receive_.path + " was replaced or removed, or somebody has written our position into it";
+  if (!from_service_->sound(send_.path))
+    return send_.path + " was replaced or removed, or somebody has written our position into it";
+  return {};
+}
+
+// Whoever comes first would make it for himself alone.
+result<void> pipe::share_lock() const {
+  return users_.others.empty() ? result<void>() : os::make_private_file(lock_path_, users_);
+}
+
+bool pipe::mend() {
+  if (state_ != state::damaged) return true;
+  if (is_held()) return false;
+  remove_native();
+  agreed_ = 0;
+  reading_ = reading::compatible;
+  auto made = make_anew();
+  if (made) made = share_lock();
+  if (!made) {
+    damage_ = made.error().text();
+    return false;
+  }
+  damage_.clear();
+  state_ = state::idle;
+  return true;
+}
+
+}  // namespace ferry::sidecar

@@ -1,0 +1,276 @@
+// What goes through a service's rings.
+#include <ferry/sidecar.hpp>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "os/coarse_time.hpp"
+#include "sidecar/service_parts.hpp"
+
+namespace ferry::detail {
+namespace {
+
+constexpr auto k_first_delay = std::chrono::microseconds(20);  // of a compatible ring that is empty
+constexpr auto k_native_spin = std::chrono::microseconds(50);  // before a native one is left to its bell
+
+}  // namespace
+
+void service_parts::on_message(std::function<void(const service_message&)> handler) {
+  message_handler_ = std::move(handler);
+  look_soon();
+}
+
+// A handler that is under way for a look finds that it was not awaited any more, where that has changed.
+void service_parts::look_soon() {
+  idle_delay_ = {};
+  quiet_since_ = {};
+  if (looking_ != looking::resting) return;
+  looking_ = looking::looking;
+  boost::asio::post(where_.io(), [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->turn();
+  });
+}
+
+void service_parts::look_later() {
+  idle_delay_ = std::min<duration>(with_.poll_interval, idle_delay_ == duration{} ? k_first_delay : 2 * idle_delay_);
+  looking_ = looking::looking;
+  look_timer_.expires_after(idle_delay_);
+  look_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
+    if (const auto self = weak.lock()) self->turn();
+  });
+}
+
+// What is under way by the timer or the event loop still ends in a turn, which then does nothing.
+void service_parts::stop_looking() {
+  look_timer_.cancel();
+  bell_.reset();
+  if (looking_ == looking::asleep) looking_ = looking::resting;
+}
+
+// Goes on until there is nothing, as long as somebody takes it; messages that nobody takes stay where they are.
+void service_parts::turn() {
+  if (looking_ != looking::looking) return;
+  looking_ = looking::resting;
+  if (pipe_state_ != pipe_state::usable || !receives_ || !message_handler_) return;
+  const auto kept = shared_from_this();
+  const auto pipe = pipe_;
+  const auto taken = take_some(*pipe);
+  if (pipe_state_ != pipe_state::usable || looking_ == looking::driven) return;
+  if (pipe->torn()) return fail(error(errc::corrupt, "a ring of pipe " + own_pipe_ + " was cut off"));
+  if (taken != 0 || pipe->go_on_to_next())
+    look_soon();
+  else
+    rest();
+}
+
+std::size_t service_parts::take_some(sidecar::service_pipe& pipe) {
+  if (std::exchange(takes_, true)) return 0;  // from inside a handler
+  std::size_t taken = 0;
+  while (taken < with_.batch && receives_ && message_handler_ && pipe_state_ == pipe_state::usable && take_one(pipe))
+    ++taken;
+  takes_ = false;
+  return taken;
+}
+
+std::size_t service_parts::poll() {
+  if (looking_ != looking::driven) {
+    stop_looking();
+    looking_ = looking::driven;
+    if (pipe_state_ == pipe_state::usable) pipe_->in().awake();
+  }
+  if (pipe_state_ != pipe_state::usable || !receives_ || !message_handler_) return 0;
+  if (!pipe_->in().something() && !pipe_->go_on_to_next()) [[likely]]
+    return 0;
+  const auto kept = shared_from_this();
+  const auto pipe = pipe_;
+  const auto taken = take_some(*pipe);
+  if (taken == 0) (void)pipe->go_on_to_next();
+  return taken;
+}
+
+// Nothing is there.
+void service_parts::rest() {
+  if (pipe_->in().wake_fd() < 0) return look_later();
+  const auto at = now();
+  if (quiet_since_ == time_point{}) quiet_since_ = at;
+  if (at - quiet_since_ < k_native_spin) {
+    const auto since = quiet_since_;
+    look_soon();
+    quiet_since_ = since;
+    return;
+  }
+  looking_ = looking::tired;
+  sleep_round::of(where_.io()).join(std::shared_ptr<sleeper>(shared_from_this(), this));
+}
+
+bool service_parts::announce_sleep() {
+  const bool sleeps = looking_ == looking::tired && pipe_state_ == pipe_state::usable;
+  return sleeps && pipe_->in().announce_sleep();
+}
+
+void service_parts::look_once_more() {
+  if (looking_ != looking::tired) return;
+  looking_ = looking::resting;
+  if (pipe_state_ != pipe_state::usable || !receives_) return;
+  auto& in = pipe_->in();
+  if (!in.something()) return fall_asleep();
+  in.awake();
+  look_soon();
+}
+
+void service_parts::fall_asleep() {
+  bell_.emplace(where_.io());
+  if (const auto watched = bell_->start(pipe_->in().wake_fd()); !watched) return fail(watched.error());
+  looking_ = looking::asleep;
+  bell_->async_readable([weak = weak_from_this()](const boost::system::error_code& failed) {
+    const auto self = weak.lock();
+    if (failed || !self || self->looking_ != looking::asleep) return;
+    self->stop_looking();
+    if (self->pipe_state_ != pipe_state::usable) return;
+    self->pipe_->in().awake();
+    self->look_soon();
+  });
+}
+
+// What the sidecar's answer to a registration says.
+void service_parts::use_rings(std::uint32_t agreed) {
+  if (pipe_state_ != pipe_state::usable) return;
+  const auto kept = shared_from_this();
+  stop_looking();
+  result<std::uint64_t> left = 0;
+  {
+    const std::lock_guard guard(send_lock_);
+    left = pipe_->use(agreed, with_);
+  }
+  if (!left) return fail(left.error().in("the native rings of pipe " + own_pipe_));
+  if (*left != 0)
+    fault(error(errc::closed, std::to_string(*left) + " bytes lie in rings that are not used any more, and are lost"));
+  using codec::sidecar::control_id;
+  if (agreed != 0 && link_)
+    link_->tell(codec::sidecar::other_notice{static_cast<std::int32_t>(control_id::event_fd_notice)});
+  look_soon();
+}
+
+bool service_parts::take_one(sidecar::service_pipe& pipe) {
+  auto& in = pipe.in();
+  const auto found = in.front(os::coarse_unix_milliseconds());
+  if (!found) {
+    in.corrupt() ? fail(found.error()) : fault(found.error());
+    return false;
+  }
+  if (!*found) return false;
+  hand_on(*found);
+  in.pop();
+  return true;
+}
+
+void service_parts::hand_on(const sidecar::ring_message& record) {
+  const auto good = reader_.take(record);
+  const auto route = good ? reader_.route() : good.error();
+  const auto package = good ? reader_.package() : good.error();
+  if (!route || !package) {
+    stats_.malformed += 1;
+    return fault(route ? package.error() : route.error());
+  }
+  stats_.received += 1;
+  message_handler_(where_.io(), {*route, *package, reader_.body()});
+}
+
+void service_parts::fault(const error& why) {
+  where_.log(log_level::warn, "service", [&] { return why.text(); });
+  fault_handler(where_.io(), why);
+}
+
+bool service_parts::is_to_current_instance(const service_message& what) const {
+  const auto wanted = what.package.note(own_note_);
+  return !wanted || *wanted == own_pipe_;
+}
+
+result<void> service_parts::send(const service_route& route, const service_package& package, bytes body) {
+  const std::lock_guard guard(send_lock_);
+  notes_.assign(package.notes.begin(), package.notes.end());
+  return send_with_notes(route, package, body);
+}
+
+// The notes of who asked come last, so that they count: they say which instance that was.
+result<void> service_parts::reply(const service_message& to, const service_package& answer, bytes body) {
+  const std::lock_guard guard(send_lock_);
+  notes_.assign(answer.notes.begin(), answer.notes.end());
+  notes_.insert(notes_.end(), to.package.notes.begin(), to.package.notes.end());
+  service_route route{.message_id = to.route.message_id, .to = to_entity{to.route.from}};
+  route.to_set_version = to.route.from_set_version;
+  return send_with_notes(route, answer, body);
+}
+
+result<void> service_parts::forward(const service_message& what) {
+  const std::lock_guard guard(send_lock_);
+  auto route = what.route;
+  route.to = to_other_instance{static_cast<std::int32_t>(pipe_ ? pipe_->index() : 0)};
+  notes_.assign(what.package.notes.begin(), what.package.notes.end());
+  return put(route, what.package, what.body);
+}
+
+result<void> service_parts::send_with_notes(service_route route, const service_package& package, bytes body) {
+  const auto is_ours = [&](const service_note& note) { return note.name == own_note_; };
+  if (std::none_of(notes_.begin(), notes_.end(), is_ours)) notes_.push_back({own_note_, own_pipe_});
+  if (route.from == 0) route.from = with_.entity;
+  if (route.from_set_version == 0) route.from_set_version = with_.set_version;
+  return put(route, package, body);
+}
+
+result<void> service_parts::put(const service_route& route, service_package package, bytes body) {
+  if (!can_send_)
+    return error(errc::closed, "the service has no pipe: it is not started, or waits for it, or is stopped");
+  package.notes = notes_;
+  const auto sent_at = os::coarse_unix_milliseconds();
+  const auto formed = former_.form(pipe_->writes(), route, package, body, sent_at);
+  if (!formed) return formed.error();
+  if (!pipe_->out().write(formed->parts(), formed->head_bytes, sent_at)) return no_room(formed->total());
+  sent_ += 1;
+  return {};
+}
+
+error service_parts::no_room(std::size_t wanted) {
+  auto& out = pipe_->out();
+  if (out.corrupt()) return {errc::corrupt, "the sidecar says that it reads where it cannot be"};
+  if (out.unread_bytes() == 0)
+    return {errc::message_too_large, "a message of " + std::to_string(wanted) +
+                                         " bytes does not fit into the ring, which takes " +
+                                         std::to_string(out.max_message()) + " for certain"};
+  full_ += 1;
+  return {errc::full, "no room for " + std::to_string(wanted) + " bytes in the ring, the sidecar has " +
+                          std::to_string(out.unread_bytes()) + " before it"};
+}
+
+service_stats service_parts::stats() const {
+  auto made = stats_;
+  if (pipe_) {
+    const auto ring = pipe_->read_stats();
+    made.expired = ring.expired;
+    made.ring_faults = ring.faults;
+    made.dropped_bytes = ring.dropped_bytes;
+    made.delay_sum_ms = ring.delay_sum_ms;
+    made.delay_max_ms = ring.delay_max_ms;
+  }
+  const std::lock_guard guard(send_lock_);
+  made.sent = sent_;
+  made.full = full_;
+  return made;
+}
+
+std::uint32_t service_parts::unread_bytes() const noexcept {
+  return pipe_state_ == pipe_state::usable ? pipe_->unread_bytes() : 0;
+}
+
+service_usage service_parts::take_usage() {
+  if (pipe_state_ != pipe_state::usable) return {};
+  const auto percent = [](std::uint32_t used, std::uint32_t of) {
+    return static_cast<std::uint32_t>(std::uint64_t{used} * 100 / of);
+  };
+  const std::lock_guard guard(send_lock_);
+  return {percent(pipe_->in().take_peak(), pipe_->in().queue_bytes()),
+          percent(pipe_->out().take_peak(), pipe_->out().queue_bytes())};
+}
+
+}  // namespace ferry::detail
