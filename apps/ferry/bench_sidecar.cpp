@@ -199,7 +199,7 @@ found round_trips(sidecar_bed& on) {
   for (int train = 0; train < k_trains; ++train) {
     const auto begin = clock::now();
     const auto last = asked + k_trips;
-    const auto done = on.until([&] {
+    auto done = on.until([&] {
       (void)b.poll();
       (void)a.poll();
       if (answers.next != asked) return false;
@@ -227,7 +227,7 @@ found rates(sidecar_bed& on) {
   for (int train = 0; train < k_trains; ++train) {
     const auto begin = clock::now();
     const auto last = sent + k_messages;
-    const auto done = on.until([&] {
+    auto done = on.until([&] {
       for (int i = 0; i < k_at_once && sent != last; ++i) {
         if (!a.send({.to = to_entity{k_first_receiver}}, {}, body.of(sent))) break;
         ++sent;
@@ -275,7 +275,7 @@ result<broadcast_times> broadcasts(sidecar_bed& on) {
       }
     }
     sending.push_back(nanoseconds_since(begin) / (k_messages * k_receivers));
-    const auto done = on.until([&] {
+    auto done = on.until([&] {
       for (auto& one : receivers) (void)one.poll();
       return std::all_of(came.begin(), came.end(), [&](const auto& one) { return one->next == sent; });
     });
@@ -339,7 +339,7 @@ found route_changes(sidecar_bed& on) {
     instances[static_cast<std::size_t>(change % 2 == 0)].async_change_route(
         [&](error_code failed) { changed = failed; });
     std::uint32_t after = 0;
-    const auto done = on.until([&] {
+    auto done = on.until([&] {
       step();
       on.turn();
       if (changed && after == 0) after = came + k_under_way;
@@ -349,7 +349,7 @@ found route_changes(sidecar_bed& on) {
     if (*changed) return error(errc::refused, "the change of the route: " + changed->message());
     made.push_back(longest);
   }
-  const auto done = on.until([&] {
+  auto done = on.until([&] {
     for (auto& instance : instances) (void)instance.poll();
     return came == sent;
   });

@@ -420,8 +420,8 @@ result<void> check(const configuration& all) {
     return error(errc::bad_option,
                  "admin-addr " + all.admin_url +
                      ": anybody who reaches it sees who is there. Listen on 127.0.0.1 or say insecure");
-  if (const auto good = check_side("client", all.service.clients); !good) return good;
-  if (const auto good = check_side("server", all.service.servers); !good) return good;
+  if (auto good = check_side("client", all.service.clients); !good) return good;
+  if (auto good = check_side("server", all.service.servers); !good) return good;
   if (all.memory.min_buffer > all.memory.max_buffer)
     return error(errc::bad_option, "mem-pool-min-chunk is larger than mem-pool-max-chunk");
   return {};

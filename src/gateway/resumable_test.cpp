@@ -89,7 +89,7 @@ class resuming_client {
   [[nodiscard]] std::string next(std::size_t size) {
     EXPECT_TRUE(run_until(
         io_, [&] { return received().size() >= size; }, "bytes"));
-    const auto made = plain_.substr(0, size);
+    auto made = plain_.substr(0, size);
     plain_.erase(0, size);
     return made;
   }

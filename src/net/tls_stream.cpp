@@ -240,7 +240,7 @@ std::size_t tls_stream::unread() const noexcept {
 
 result<void> tls_stream::write_record(bytes record) noexcept {
   if (record.size() > batch_.size() - batch_used_)
-    if (const auto out = write_batch(); !out) return out;
+    if (auto out = write_batch(); !out) return out;
   if (record.size() > batch_.size()) return write_below(record);
   std::memcpy(batch_.data() + batch_used_, record.data(), record.size());
   batch_used_ += record.size();

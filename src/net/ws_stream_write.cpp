@@ -185,7 +185,7 @@ result<void> ws_stream::flush_replies() noexcept {
   auto out = write_held();
   if (out && output_.between_frames()) out = write_replies();
   if (!out && out.error() == errc::would_block)
-    if (const auto waits = expect_room(); !waits) return waits;
+    if (auto waits = expect_room(); !waits) return waits;
   return out;
 }
 

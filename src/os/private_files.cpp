@@ -104,7 +104,7 @@ result<unique_fd> open_shared_file(const std::string& path) {
 
 result<void> make_private_directory(const std::string& path, const file_users& who) {
   const auto owner = who.owner;
-  if (const auto made = make_parents(path); !made) return made;
+  if (auto made = make_parents(path); !made) return made;
   if (::mkdir(path.c_str(), k_directory_mode) != 0 && errno != EEXIST)
     return error::from_errno(errno, "make the directory " + path);
   const unique_fd at(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

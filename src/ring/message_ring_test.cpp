@@ -22,7 +22,7 @@ struct world {
   [[nodiscard]] std::string take() {
     const auto got = in.front();
     if (got.data() == nullptr) return "nothing";
-    const std::string text(as_text(got));
+    std::string text(as_text(got));
     EXPECT_EQ(in.front().data(), got.data()) << "the same until pop()";
     in.pop();
     return text;

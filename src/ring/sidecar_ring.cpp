@@ -212,7 +212,7 @@ result<sidecar_record> sidecar_ring_consumer::front(std::uint64_t now_ms) {
   if (tail > ring_.queue_bytes()) return dropped(tail, errc::corrupt, "a tail of " + std::to_string(tail));
   peak_ = std::max(peak_, ring_.distance(head_, tail));
   for (std::uint32_t skipped = 0;; ++skipped) {
-    const auto found = look(tail);
+    auto found = look(tail);
     if (!found || !*found) return found;
     if (!expired(*found, now_ms)) {
       stats_.messages += 1;
