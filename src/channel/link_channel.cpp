@@ -58,6 +58,7 @@ void link_channel::connected() {
 }
 
 void link_channel::accepted(std::shared_ptr<void> slot) {
+  if (state() == channel_state::closed) return;  // cut before the listener had it
   slot_ = std::move(slot);
   if (attached()) return go_up();
   if (!outlives_connection()) return;

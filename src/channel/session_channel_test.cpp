@@ -10,8 +10,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
+#include "channel/session_book.hpp"
+#include "channel/session_channel.hpp"
 #include "os/mapping.hpp"
 #include "os/session_directory.hpp"
 #include "os/unique_fd.hpp"
@@ -118,6 +121,33 @@ TEST_P(sessions, that_are_cut_where_they_arrive_are_closed_and_go_on_with_the_ne
   settle();
   EXPECT_EQ(seen, std::vector<std::string>{"kept"});
   EXPECT_EQ(downs.size(), 1u);
+}
+
+TEST_P(sessions, that_another_event_loop_asks_for_where_they_arrive_end_and_let_go_of_their_files) {
+  std::vector<error> downs;
+  when_bob_comes_ = [&] {
+    if (!downs.empty()) return;
+    bob_.on_down([&](const down_info& why) { downs.push_back(why.reason); });
+    const auto whose = os::session_paths(dir_.path().string(), {"bob", "alice"}).base;
+    const auto one = where_.sessions()->find(whose, io_);
+    ASSERT_TRUE(one);
+    const auto& s = one->session();
+    const auto said = std::make_shared<session::login>();
+    std::tie(said->session, said->epoch, said->own_name) = std::tuple(s.session(), s.epoch() + 1, "alice");
+    one->leave_to(said, [](const session::login_decision& decision) {
+      EXPECT_EQ(decision.action, session::login_action::resume) << decision.why.text();
+    });
+  };
+  listen();
+  alice_ = channel::open(where_, listening_.url(), settings("alice")).value();
+  send("kept");
+  ASSERT_TRUE(turn([&] { return !downs.empty() && bob_.state() == channel_state::up; }, "the next connection"));
+  EXPECT_EQ(downs.front(), errc::reset) << downs.front().text();
+  EXPECT_EQ(listening_.stats().open, 1u);
+  std::vector<std::string> seen;
+  bob_.on_message([&](const message_view& m) { seen.emplace_back(m.text()); });
+  settle();
+  EXPECT_EQ(seen, std::vector<std::string>{"kept"});
 }
 
 TEST_P(sessions, give_a_message_again_whose_handler_gave_it_back_and_nothing_of_what_it_did) {
