@@ -1,4 +1,6 @@
 // What a program does with a persistent session: handlers and transactions, as steps of which all happens or nothing.
+#include "channel/session_channel.hpp"
+
 #include <ferry/listener.hpp>
 #include <ferry/session.hpp>
 
@@ -14,7 +16,6 @@
 #include <vector>
 
 #include "channel/session_book.hpp"
-#include "channel/session_channel.hpp"
 #include "os/mapping.hpp"
 #include "os/session_directory.hpp"
 #include "os/unique_fd.hpp"
