@@ -114,6 +114,7 @@ void commons::release(std::uint32_t number) {
     const auto found = in_use_.find(number);
     if (found == in_use_.end() || --found->second.left != 0) return;
     in_use_.erase(found);
+    numbers_.given_back(number);
     if (stopping_ && in_use_.empty()) emptied = emptied_;
   }
   if (emptied) emptied();

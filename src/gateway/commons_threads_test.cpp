@@ -103,6 +103,19 @@ TEST_F(gateway_commons, refuse_dials_when_half_of_the_numbers_are_in_use) {
   EXPECT_EQ(all.dial(1, gateway_role::server, 7).what, answer::limit);
 }
 
+TEST_F(gateway_commons, give_no_number_again_at_once_that_both_threads_have_released) {
+  auto all = of(1, 64);
+  all.add_server({0, nullptr}, 7);
+  ASSERT_EQ(all.dial(1, gateway_role::server, 7).number, 1u);
+  for (std::uint32_t number = 2; number <= 64; ++number) {
+    ASSERT_EQ(all.dial(0, gateway_role::server, 7).number, number);
+    all.release(number);
+  }
+  all.release(1);
+  all.release(1);
+  EXPECT_EQ(all.dial(1, gateway_role::server, 7).number, 2u);  // it would be the turn of 1
+}
+
 class gateway_around_the_end : public test::gateway_service {};
 
 TEST_F(gateway_around_the_end, numbers_both_kinds_on_three_threads_and_brings_packets_to_their_ends) {

@@ -1,8 +1,11 @@
 #pragma once
 /// Which numbers virtual connections are given. Source: docs/gateway.md.
 
+#include <algorithm>
 #include <array>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
+#include <ranges>
 
 #include "codec/gateway_packet.hpp"
 
@@ -20,9 +23,13 @@ struct gateway_numbering {
   std::uint32_t last_connection = UINT32_MAX;
 };
 
-/// The numbers of virtual connections, in that order.
+/// The numbers of virtual connections, in that order. One that is free again rests until k_rest others were given, or a
+/// quarter of them all where these are few: an end that has not heard of Close yet may still send there, and what it
+/// sends then must not reach whoever has the number next.
 class gateway_numbers {
  public:
+  static constexpr std::uint32_t k_rest = 1u << 16;
+
   explicit gateway_numbers(const gateway_numbering& order = {}) noexcept
       : secret_(order.secret), count_(order.first_connection - 1), last_(order.last_connection) {}
 
@@ -32,8 +39,15 @@ class gateway_numbers {
     for (;;) {
       if (count_ == last_ && !is_secret()) count_ = 0;
       const auto number = permuted(++count_);
-      if (number != codec::gateway::k_command_connection && !is_used(number)) return number;
+      if (resting_.erase(number) == 0 && number != codec::gateway::k_command_connection && !is_used(number))
+        return number;
     }
+  }
+  /// Is not used any more. Only one whose turn is near is kept, until that has gone by.
+  void given_back(std::uint32_t number) {
+    auto turns = (is_secret() ? counted(number) : number) - count_;
+    if (!is_secret() && number <= count_) turns += last_;
+    if (turns <= std::min(k_rest, last_ / 4)) resting_.insert(number);
   }
 
  private:
@@ -43,19 +57,33 @@ class gateway_numbers {
     if (!is_secret()) return count;
     std::uint32_t left = count >> 16, right = count & 0xffff;
     for (const auto key : secret_) {
-      std::uint64_t mix = (right + std::uint64_t{key}) * 0x9e3779b97f4a7c15u;
-      mix ^= mix >> 29;
-      mix *= 0xbf58476d1ce4e5b9u;
-      const auto turned = left ^ static_cast<std::uint32_t>(mix >> 48);
+      const auto turned = left ^ mixed(right, key);
       left = right;
       right = turned;
     }
     return left << 16 | right;
   }
+  // The other way.
+  [[nodiscard]] std::uint32_t counted(std::uint32_t number) const noexcept {
+    std::uint32_t left = number >> 16, right = number & 0xffff;
+    for (const auto key : std::views::reverse(secret_)) {
+      const auto turned = right ^ mixed(left, key);
+      right = left;
+      left = turned;
+    }
+    return left << 16 | right;
+  }
+  [[nodiscard]] static std::uint32_t mixed(std::uint32_t half, std::uint32_t key) noexcept {
+    std::uint64_t mix = (half + std::uint64_t{key}) * 0x9e3779b97f4a7c15u;
+    mix ^= mix >> 29;
+    mix *= 0xbf58476d1ce4e5b9u;
+    return static_cast<std::uint32_t>(mix >> 48);
+  }
 
   std::array<std::uint32_t, 4> secret_{};
   std::uint32_t count_ = 0;  // of numbers given; with a secret before it is permuted
   std::uint32_t last_ = UINT32_MAX;
+  boost::unordered_flat_set<std::uint32_t> resting_;  // free, and not to be given when their turn comes
 };
 
 }  // namespace ferry::session

@@ -269,7 +269,7 @@ void virtual_connections::add(std::uint32_t number, gateway_member& one, gateway
 void virtual_connections::end(std::uint32_t at) {
   const auto was = slots_[at];
   end_slot(at);
-  if (shared_ == nullptr) return;
+  if (shared_ == nullptr) return numbers_.given_back(was.number);
   if (was.ends[0].who->is_remote_ || was.ends[1].who->is_remote_)
     closing_.insert(was.number);
   else

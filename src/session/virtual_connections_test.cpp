@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "testing/hex.hpp"
 
@@ -369,6 +370,43 @@ TEST(gateway_numbers, with_a_secret_come_in_another_order_each_once) {
   }
   EXPECT_LT(following, 10);
   EXPECT_GT(*given.rbegin(), 4'000'000'000u);
+}
+
+TEST(gateway_numbers, are_not_given_again_at_once_when_their_turn_comes_as_they_are_free) {
+  world w({.max_connections = 32}, {.last_connection = 64});
+  w.server(7);
+  member& client = w.client();
+  const auto next = [&] {
+    const auto number = w.joined(client, 7);
+    EXPECT_TRUE(w.say(client, command::close(number)));
+    client.take();
+    return number;
+  };
+  EXPECT_EQ(w.joined(client, 7), 1u);
+  for (std::uint32_t number = 2; number <= 64; ++number) ASSERT_EQ(next(), number);
+  ASSERT_TRUE(w.say(client, command::close(1)));  // whose turn it is now
+  client.take();
+  for (int round = 0; round < 2; ++round) {
+    for (std::uint32_t number = 2; number <= 64; ++number) ASSERT_EQ(next(), number) << round;
+    ASSERT_EQ(next(), 1u) << "a number is lost";
+  }
+}
+
+TEST(gateway_numbers, with_a_secret_rest_too_until_a_known_count_of_others_was_given) {
+  const gateway_numbering order{{1, 2, 3, 4}};
+  const auto is_used = [](std::uint32_t) { return false; };
+  gateway_numbers all(order);
+  std::vector<std::uint32_t> in_order;
+  for (std::uint32_t i = 0; i < gateway_numbers::k_rest + 1; ++i) in_order.push_back(all.next(is_used));
+  for (const std::size_t freed : {std::size_t{0}, std::size_t{4711}, in_order.size() - 2, in_order.size() - 1}) {
+    gateway_numbers it(order);
+    it.given_back(in_order[freed]);
+    const bool rests = freed < gateway_numbers::k_rest;
+    for (std::size_t i = 0; i < in_order.size(); ++i) {
+      if (rests && i == freed) continue;
+      ASSERT_EQ(it.next(is_used), in_order[i]) << freed;
+    }
+  }
 }
 
 TEST(gateway_transcript, is_what_the_table_says_to_the_same_events) {
