@@ -7,6 +7,7 @@
 #include "channel/printed_url.hpp"
 #include "channel/session_book.hpp"
 #include "channel/session_channel.hpp"
+#include "os/peer_ring.hpp"
 #include "os/session_directory.hpp"
 
 namespace ferry::detail {
@@ -127,7 +128,12 @@ struct session_door : std::enable_shared_from_this<session_door> {
     one->said = std::move(*said);
     const auto whose = session_of(one->said);
     if (!whose) return turn_away(*one, whose.error());
-    if (const auto no = decide_stranger(one->said)) return answered(*one, *whose, *no);
+    if (is_stranger(one->said)) {
+      if (const auto place = place_for_another(); !place) return turn_away(*one, place.error());
+      const auto decision = session::decide_login({with->as, {}, 0, 0, {}}, one->said);
+      if (decision.action == session::login_action::stop) return answered(*one, *whose, decision);
+      if (const auto usable = check_ring(*one); !usable) return turn_away(*one, usable.error());
+    }
     if (!ask_elsewhere(one, *whose)) welcome(*one, *whose);
   }
 
@@ -188,13 +194,22 @@ struct session_door : std::enable_shared_from_this<session_door> {
     refused(one.from->peer(), why);
   }
 
-  /// Who has lost its way, and was never here, is refused before it takes the place of another session.
-  [[nodiscard]] std::optional<session::login_decision> decide_stranger(const session::login& said) const {
+  /// Was never here: who does not fit is refused before there are files, which would take the place of another session.
+  [[nodiscard]] bool is_stranger(const session::login& said) const {
     const auto dir = os::session_directory(with->dir, true);
-    if (!dir || os::session_exists(*dir, {with->as, said.own_name})) return {};
-    auto decision = session::decide_login({with->as, {}, 0, 0, {}}, said);
-    if (decision.answer.outcome != session::login_outcome::other_name) return {};
-    return decision;
+    return dir && !os::session_exists(*dir, {with->as, said.own_name});
+  }
+  [[nodiscard]] result<void> place_for_another() const {
+    const auto dir = os::session_directory(with->dir, true);
+    if (!dir) return dir.error();
+    if (os::count_sessions(*dir, with->as) < with->max_sessions) return {};
+    return error(errc::busy, "no place for another session: max_sessions=" + std::to_string(with->max_sessions));
+  }
+
+  [[nodiscard]] static result<void> check_ring(const guest& one) {
+    if (dynamic_cast<const net::stream_greeting*>(one.from.get()) != nullptr) return {};
+    if (const auto mapped = os::map_peer_ring(one.heard.ring); !mapped) return mapped.error();
+    return {};
   }
 
   /// The session's files, without what tells them apart.
@@ -208,11 +223,6 @@ struct session_door : std::enable_shared_from_this<session_door> {
   [[nodiscard]] result<std::shared_ptr<session_channel>> session_for(const session::login& said,
                                                                      const std::string& whose) {
     if (auto found = asio::use_service<session_loop>(where.io()).find(whose)) return found;
-    const auto dir = os::session_directory(with->dir, true);
-    if (!dir) return dir.error();
-    const os::session_names names{with->as, said.own_name};
-    if (!os::session_exists(*dir, names) && os::count_sessions(*dir, names.own) >= with->max_sessions)
-      return error(errc::busy, "no place for another session: max_sessions=" + std::to_string(with->max_sessions));
     auto files = open_session_files(*with, said.own_name);
     if (!files) return files.error();
     auto& opened = (*files)->session();

@@ -115,7 +115,8 @@ result<std::vector<session_names>> sessions_in(const std::string& dir) {
 }
 
 bool session_exists(const std::string& dir, const session_names& names) noexcept {
-  return ::access(session_paths(dir, names).ring().c_str(), F_OK) == 0;
+  const session_paths paths(dir, names);
+  return ::access(paths.ring().c_str(), F_OK) == 0 || ::access(paths.file().c_str(), F_OK) == 0;
 }
 
 std::size_t count_sessions(const std::string& dir, const std::string& own) {

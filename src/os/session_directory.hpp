@@ -62,7 +62,7 @@ struct session_paths {
 /// @return permission | bad_address ...
 [[nodiscard]] result<std::vector<session_names>> sessions_in(const std::string& dir);
 
-/// Whether there are files of this session.
+/// Whether there is a file of this session; one of the two is damage that whoever opens it reports.
 [[nodiscard]] bool session_exists(const std::string& dir, const session_names& names) noexcept;
 
 /// How many sessions of `own` there are: for max_sessions. 0 if the directory cannot be read.

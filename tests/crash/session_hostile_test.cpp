@@ -43,6 +43,12 @@ class hostile_session : public session_crash {
     });
     came.insert_or_assign(name, std::move(one));
   }
+  /// Any, also on their way to their places.
+  [[nodiscard]] bool has_files(const std::string& name) const {
+    for (const auto& one : std::filesystem::directory_iterator(dir.path() / "server"))
+      if (one.path().filename().string().starts_with("server~" + name + ".")) return true;
+    return false;
+  }
   void expect_the_good_go_on() {
     const std::size_t wanted = answers + good.size();
     for (auto& one : good) ASSERT_TRUE(one.try_send("are you there?"));
@@ -130,6 +136,42 @@ TEST_F(login_of_a_liar, under_another_name_is_refused_and_told_so) {
   raw_session_peer expected(dir.file("strict.sock"));
   log_in(expected, first_login("alice"));
   expect_the_good_go_on();
+}
+
+TEST_F(login_of_a_liar, that_does_not_fit_under_a_new_name_is_refused_before_there_are_files) {
+  auto login = first_login("mallory");
+  const session::session_range impossible[] = {{1, 0, 0}, {~0ull, 0, 0}, {0, 1, 1}, {0, 2, 7}, {3, 3, 3}};
+  for (const auto& range : impossible) {
+    login.epoch += 1;
+    login.range = range;
+    auto liar = ipc();
+    log_in(liar, login, login_outcome::mismatch);
+    EXPECT_EQ(liar.answer()->range, session::session_range{});
+    EXPECT_FALSE(has_files("mallory"));
+  }
+  EXPECT_EQ(os::count_sessions(dir.file("server"), "server"), 2u) << "takes nobody's place";
+  ASSERT_TRUE(turn([&] { return errors.size() == std::size(impossible); }, "an error of each"));
+  auto honest = ipc();
+  log_in(honest, first_login("mallory"));
+  EXPECT_TRUE(has_files("mallory"));
+  expect_the_good_go_on();
+}
+
+TEST_F(login_of_a_liar, that_does_not_fit_where_half_of_the_files_are_left_hears_of_the_damage) {
+  auto login = first_login("mallory");
+  auto one = ipc();
+  log_in(one, login);
+  ASSERT_TRUE(turn([&] { return came.contains("mallory"); }, "its channel"));
+  came.at("mallory").cut();
+  const auto path = dir.path() / "server" / "server~mallory.ring";
+  ASSERT_TRUE(turn([&] { return !show_session({dir.file("server"), "server", "mallory"}).in_use; }, "its files"));
+  ASSERT_TRUE(std::filesystem::remove(path));
+  login.epoch += 1;
+  login.range = {1, 1, 1};
+  auto again = ipc();
+  log_in(again, login, login_outcome::refused);
+  EXPECT_TRUE(refused(0));
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST_F(login_of_a_liar, that_comes_twice_is_stale_and_with_a_larger_epoch_takes_over) {
@@ -237,6 +279,7 @@ class memory_of_a_liar : public hostile_session {
     EXPECT_NE(errors.back().text().find(says), std::string::npos) << errors.back().text();
     ASSERT_TRUE(turn([&] { return one.ended(); }, "the end of its connection"));
     EXPECT_FALSE(came.contains(name));
+    EXPECT_FALSE(has_files(name));
   }
   /// A file of a ring as it should be, and all of it in reach.
   struct ring_file {

@@ -278,9 +278,9 @@ TEST_F(a_session_on_the_wire, of_a_listening_end_that_takes_nobody_else_has_a_re
     return at;
   };
   // Whatever somebody says of himself, he hears nothing of this side's numbers.
-  const auto refuses_mallory = [&](const std::string& why) {
+  const auto refuses_mallory = [&](const std::string& why, const std::string& looks_for = "server") {
     const auto raw = raw_unix::connect(dir.file("meeting.sock"));
-    raw.send(login_bytes(0, {4711, 3, 2, 5, 7}, "mallory", "server", "what he says of himself"));
+    raw.send(login_bytes(0, {4711, 3, 2, 5, 7}, "mallory", looks_for, "what he says of himself"));
     EXPECT_TRUE(comes(raw, refusal_bytes(6, {4711, 3, 0, 0, 0}, "mallory", why)));
     EXPECT_TRUE(turn([&] { return raw.ended(); }, "the end"));
   };
@@ -292,6 +292,8 @@ TEST_F(a_session_on_the_wire, of_a_listening_end_that_takes_nobody_else_has_a_re
   raw.send(login_bytes(0, {4711, 3, 0, 0, 0}, "somebody", "server"));
   ASSERT_TRUE(comes(raw, login_bytes(2, {4711, 3, 0, 0, 0}, "server", "somebody")));
   refuses_mallory("no place for another session: max_sessions=1");
+  // Who is told that this is another server would give up what it has queued, and could not come in.
+  refuses_mallory("no place for another session: max_sessions=1", "another");
   EXPECT_EQ(let_in, std::vector<std::string>{"somebody"});
 }
 
