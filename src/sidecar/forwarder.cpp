@@ -87,7 +87,51 @@ void forwarder::begin(service_address where, std::uint32_t rings) {
   one.files->begin(rings);
   if (!one.files->trouble().empty()) one.forget();
   one.files->enter(pipe::state::read);
+  while (bring_left(one) == outcome::busy) {
+  }
   look_at(one);
+}
+
+// What an earlier instance has left natively goes into the compatible ring, before anything newer does.
+forwarder::outcome forwarder::bring_left(lane& to) {
+  auto* const left = to.files->left();
+  if (left == nullptr || to.files->where() != pipe::state::read) return outcome::idle;
+  for (int i = 0; i < k_messages_a_turn; ++i) {
+    const auto front = left->front(0);
+    if (front && *front) {
+      if (!bring(to, *front)) return outcome::held;
+      left->pop();
+      continue;
+    }
+    if (!front) events_.dropped(to.where, front.error().text());
+    if (front || left->corrupt()) {
+      to.files->forget_left();
+      break;
+    }
+  }
+  return outcome::busy;
+}
+
+// False: no room.
+bool forwarder::bring(lane& to, const ring_message& what) {
+  auto formed = [&]() -> result<formed_message> {
+    if (auto taken = reader_.take(what); !taken) return taken.error();
+    const auto route = reader_.route();
+    if (!route) return route.error();
+    const auto& package = reader_.package();
+    if (!package) return package.error();
+    return former_.form(to.files->writes(), *route, *package, reader_.body(), what.time_ms);
+  }();
+  if (!formed) {
+    events_.dropped(to.where, formed.error().text());
+    return true;
+  }
+  auto& out = to.files->to_service();
+  const auto is_written = [&] { return out.write(formed->parts(), formed->head_bytes, what.time_ms); };
+  if (is_written()) return true;
+  if (out.unread_bytes() != 0 || out.corrupt()) return false;
+  if (!is_written()) ++to.files->counts.full;  // it will never have room
+  return true;
 }
 
 void forwarder::drain(service_address where) {
@@ -171,7 +215,8 @@ forwarder::outcome forwarder::turn(time_point now, std::uint64_t now_ms) {
       continue;
     }
     if (from.files->where() == pipe::state::damaged) continue;
-    const auto found = turn_of(from, now, now_ms);
+    const auto brought = bring_left(from);
+    const auto found = std::max(brought, turn_of(from, now, now_ms));
     if (found != outcome::idle)
       from.quiet_since = {};
     else if (from.quiet_since == time_point{})
@@ -364,6 +409,7 @@ result<formed_message> forwarder::formed_for(service_rings kind, const ring_mess
 // False: no room.
 bool forwarder::write_to(lane& from, service_address to, const ring_message& what) {
   auto& there = lane_at(to);
+  if (there.files->left() != nullptr) return false;
   const auto formed = formed_for(there.files->writes(), what);
   if (!formed) {
     ++from.files->counts.malformed;
@@ -392,7 +438,7 @@ bool forwarder::deliver(lane& from, const ring_message& what, time_point now) {
       continue;
     }
     // What has no room where nothing is will never have it.
-    if (out.unread_bytes() == 0) {
+    if (out.unread_bytes() == 0 && there.files->left() == nullptr) {
       if (!write_to(from, to, what)) ++there.files->counts.full;
       continue;
     }

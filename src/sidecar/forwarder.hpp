@@ -93,6 +93,8 @@ class forwarder {
 
   [[nodiscard]] lane& lane_at(session::service_address where) const noexcept;
   outcome turn_of(lane& from, time_point now, std::uint64_t now_ms);
+  outcome bring_left(lane& to);
+  [[nodiscard]] bool bring(lane& to, const ring_message& what);
   [[nodiscard]] bool forward(lane& from, const ring_message& what, time_point now);
   void look_at(lane& which);
   void rest(time_point now);

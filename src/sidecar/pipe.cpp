@@ -99,6 +99,7 @@ result<void> pipe::make_anew() {
 
 // Whoever has them open keeps them, and nobody reads what is written there.
 void pipe::remove_native() noexcept {
+  left_ = nullptr;
   native_to_service_ = nullptr;
   native_from_service_ = nullptr;
   native_ring::remove(receive_.path);
@@ -125,9 +126,21 @@ result<void> pipe::make_native() {
   return {};
 }
 
+// Too old ones are the next reader's to skip.
+void pipe::find_left() {
+  if (!native_to_service_ || native_to_service_->unread_bytes() == 0) return;
+  auto file = native_ring::open(receive_.path, true);
+  auto made = file ? native_reader::attach(std::move(*file), {}, true) : file.error();
+  if (made)
+    left_ = std::move(*made);
+  else
+    trouble_ = made.error().text();
+}
+
 std::uint32_t pipe::begin(std::uint32_t asked) {
   using namespace codec::sidecar;
   agreed_ = 0;
+  left_ = nullptr;
   trouble_.clear();
   if (may_be_native_ && (asked & k_native_rings) != 0) {
     if (const auto made = make_native(); !made) {
@@ -139,6 +152,8 @@ std::uint32_t pipe::begin(std::uint32_t asked) {
       native_from_service_->set_fenced(!by_barrier);
     }
   }
+  // Whoever asks for native ones and does not get them still has those that it had.
+  if (agreed_ == 0 && (asked & k_native_rings) == 0) find_left();
   switched_ = agreed_ != 0 && (asked & k_native_in_use) != 0;
   // What an earlier instance wrote to both is older in the compatible ring.
   const bool is_between = state_ == state::draining && reading_ == reading::compatible && from_service_->unread_bytes();
@@ -152,7 +167,12 @@ bool pipe::go_on_to_next() noexcept {
   switch (reading_) {
     case reading::leftover: reading_ = reading::compatible; return true;
     case reading::compatible:
-      if (agreed_ == 0 || (!switched_ && state_ != state::draining)) return false;
+      if (agreed_ == 0) {  // what an earlier instance wrote natively, behind what it wrote before
+        if (!native_from_service_ || !native_from_service_->something()) return false;
+        reading_ = reading::leftover;
+        return true;
+      }
+      if (!switched_ && state_ != state::draining) return false;
       reading_ = reading::native;
       return true;
     case reading::native: return false;

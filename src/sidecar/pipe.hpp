@@ -81,6 +81,12 @@ class pipe {
   /// were too old, or it is another ring now
   bool go_on_to_next() noexcept;
 
+  /// What was written natively for an instance that has gone without having read it, while the one that is there now
+  /// reads compatible rings: older than all that this one still gets. Null: nothing is left.
+  [[nodiscard]] native_reader* left() const noexcept { return left_.get(); }
+  /// All of it has been taken.
+  void forget_left() noexcept { left_ = nullptr; }
+
   [[nodiscard]] service_rings writes() const noexcept;
   [[nodiscard]] plane_writer& to_service() noexcept;
   [[nodiscard]] plane_reader& from_service() noexcept;
@@ -106,6 +112,7 @@ class pipe {
   [[nodiscard]] result<void> make_anew();
   [[nodiscard]] result<void> attach(os::private_file receive, os::private_file send);
   [[nodiscard]] result<void> make_native();
+  void find_left();
   [[nodiscard]] result<void> share_lock() const;
   void remove_native() noexcept;
 
@@ -130,6 +137,7 @@ class pipe {
   std::unique_ptr<compatible_reader> from_service_;
   std::unique_ptr<native_writer> native_to_service_;
   std::unique_ptr<native_reader> native_from_service_;
+  std::unique_ptr<native_reader> left_;  // the other end of native_to_service_; nobody else reads there meanwhile
 };
 
 [[nodiscard]] const char* to_string(pipe::state what) noexcept;

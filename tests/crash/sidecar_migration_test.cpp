@@ -5,7 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -90,6 +91,10 @@ class sidecar_migration : public ::testing::TestWithParam<asking> {
   }
   /// What it had taken and not answered is lost, one by one.
   void kill(instance& one) {
+    if (chance(2) == 0) {  // all that is under way comes into its ring
+      one.process->kill(SIGSTOP);
+      let_run(std::chrono::milliseconds(5));
+    }
     one.process->kill(SIGKILL);
     const auto ended = one.process->wait();
     one.process->read_all();
@@ -108,7 +113,14 @@ class sidecar_migration : public ::testing::TestWithParam<asking> {
     // Its answer may be here already, and the question still in the ring.
     for (const std::uint32_t number : {was.hand.load(), was.sending.load()})
       if (number != migration_log::k_nothing) unclear_.insert(number);
-    stuck_ = open_questions();
+    // What goes there until the sidecar knows that nobody reads it waits for the next one on that pipe.
+    ASSERT_TRUE(turn(
+        [&] {
+          return std::ranges::none_of(beside_->pipes(),
+                                      [&](const auto& of) { return of.entity == 201 && of.version == one.version; });
+        },
+        "the sidecar to notice the end of instance " + std::to_string(one.version)));
+    asked_since_ = next_;
   }
 
   // ---- who asks
@@ -153,9 +165,16 @@ class sidecar_migration : public ::testing::TestWithParam<asking> {
     }
   }
   [[nodiscard]] std::size_t open_questions() const { return asks_->open.size() + (asked_ ? asked_->open.size() : 0); }
+  /// Of those that nobody was killed with.
+  [[nodiscard]] std::size_t under_way() const {
+    std::size_t count = 0;
+    for (const auto* one : {asks_.get(), asked_.get()})
+      if (one != nullptr)
+        count += static_cast<std::size_t>(std::distance(one->open.lower_bound(asked_since_), one->open.end()));
+    return count;
+  }
   void ask() {
-    while (asks_ && !is_over_ && open_questions() < stuck_ + k_under_way &&
-           next_ < (round_ + 1) * k_questions_a_round) {
+    while (asks_ && !is_over_ && under_way() < k_under_way && next_ < (round_ + 1) * k_questions_a_round) {
       const auto body = migration_body(next_);
       const auto sent =
           asks_->self.send({.to = to_entity{201}}, {.message_id = "Ask", .client_sequence = next_}, as_bytes(body));
@@ -208,7 +227,7 @@ class sidecar_migration : public ::testing::TestWithParam<asking> {
   void settle() {
     round_ += 1;
     const auto wanted = answered_ + 20;
-    ASSERT_TRUE(turn([&] { return answered_ >= wanted; }, "answers"));
+    ASSERT_TRUE(turn([&] { return answered_ >= wanted; }, "answers")) << what_is_open();
     ASSERT_EQ(book_->log().wrong, 0u);
   }
   [[nodiscard]] std::string what_is_open() {
@@ -225,6 +244,8 @@ class sidecar_migration : public ::testing::TestWithParam<asking> {
     for (std::size_t i = 0; i < counts.undeliverable.size(); ++i)
       if (counts.undeliverable[i] != 0)
         all += std::to_string(counts.undeliverable[i]) + " undeliverable for reason " + std::to_string(i) + "\n";
+    all += std::to_string(under_way()) + " were asked since the last kill, from " + std::to_string(asked_since_) +
+           " to " + std::to_string(next_) + "\n";
     all += std::to_string(counts.returned) + " returned, " + std::to_string(counts.not_returned) + " not, " +
            std::to_string(handed_on_) + " handed on\n";
     return all;
@@ -264,7 +285,7 @@ class sidecar_migration : public ::testing::TestWithParam<asking> {
   std::uint32_t next_ = 0;  // question
   bool is_over_ = false;
   std::uint64_t answered_ = 0, returned_ = 0, handed_on_ = 0, unclear_open_ = 0;
-  std::size_t stuck_ = 0;            // open ones when the last instance was killed
+  std::uint32_t asked_since_ = 0;    // the first question after the last kill
   std::set<std::uint32_t> lost_;     // taken by one that was killed, and not answered
   std::set<std::uint32_t> unclear_;  // in its hand at that moment: answered once, twice or not at all
   std::map<std::uint32_t, int> unclear_answers_;
@@ -297,11 +318,7 @@ TEST_P(sidecar_migration, in_order_loses_nothing_and_brings_nothing_twice_or_to_
 }
 
 TEST_P(sidecar_migration, with_kills_loses_exactly_what_was_taken_and_not_answered) {
-  // One run in some eighty, on a machine that does much else, has stood still for a minute: not found yet.
-  if (std::getenv("FERRY_CRASH_FACTOR") == nullptr) GTEST_SKIP() << "runs in make soak, and with FERRY_CRASH_FACTOR=1";
-  if (GetParam() == asking::mixed)
-    GTEST_SKIP() << "what a killed instance leaves in a ring of one kind waits there for one that has this kind";
-  const auto times = rounds(25);
+  const auto times = rounds(8);
   begin(times);
   for (std::uint64_t i = 0; i < times && !::testing::Test::HasFailure(); ++i) {
     if (i % 3 == 2) replace_asker();
