@@ -5,7 +5,6 @@
 #include <array>
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
-#include <ranges>
 
 #include "codec/gateway_packet.hpp"
 
@@ -66,8 +65,8 @@ class gateway_numbers {
   // The other way.
   [[nodiscard]] std::uint32_t counted(std::uint32_t number) const noexcept {
     std::uint32_t left = number >> 16, right = number & 0xffff;
-    for (const auto key : std::views::reverse(secret_)) {
-      const auto turned = right ^ mixed(left, key);
+    for (auto key = secret_.rbegin(); key != secret_.rend(); ++key) {
+      const auto turned = right ^ mixed(left, *key);
       right = left;
       left = turned;
     }
