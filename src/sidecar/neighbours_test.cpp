@@ -333,7 +333,8 @@ TEST_F(neighbours, who_are_stopped_lose_their_pipe_when_their_lease_is_over_and_
   with.lease = 400ms;
   ASSERT_NO_FATAL_FAILURE(open());
   const stopping_instance old(with.entities[0]);
-  ASSERT_TRUE(comes([&] { return old.has_told() && old.is_stopped(); }, "an instance that is stopped"));
+  ASSERT_TRUE(comes([&] { return old.has_told(); }, "an instance that has its pipe"));
+  ASSERT_TRUE(comes([&] { return old.is_stopped(); }, "an instance that is stopped"));
   const auto lock = os::id_at(file("client.lock0")), ring = os::id_at(file("send.shm"));
   ASSERT_TRUE(comes([&] { return it->pipes()[0].where == pipe::state::idle; }, "the end of its registration"));
   EXPECT_TRUE(it->pipes()[0].is_held);
