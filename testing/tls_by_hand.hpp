@@ -72,11 +72,32 @@ class raw_tls {
   struct freer {
     void operator()(SSL* one) const { SSL_free(one); }
     void operator()(SSL_CTX* one) const { SSL_CTX_free(one); }
+    void operator()(BIO_METHOD* one) const { BIO_meth_free(one); }
   };
 
   raw_tls(os::unique_fd fd, const SSL_METHOD* method)
       : fd_(std::move(fd)), context_(SSL_CTX_new(method)), ssl_(SSL_new(context_.get())) {
-    SSL_set_fd(ssl(), fd_.get());
+    BIO* const socket = BIO_new(without_signals());
+    BIO_set_fd(socket, fd_.get(), BIO_NOCLOSE);
+    SSL_set_bio(ssl(), socket, socket);
+  }
+  /// OpenSSL's socket, whose write() would end the test with SIGPIPE where the peer has hung up.
+  static const BIO_METHOD* without_signals() {
+    static const std::unique_ptr<BIO_METHOD, freer> method = [] {
+      std::unique_ptr<BIO_METHOD, freer> made(BIO_meth_new(BIO_TYPE_SOCKET, "socket without signals"));
+      BIO_meth_set_read(made.get(), BIO_meth_get_read(BIO_s_socket()));
+      BIO_meth_set_ctrl(made.get(), BIO_meth_get_ctrl(BIO_s_socket()));
+      BIO_meth_set_create(made.get(), BIO_meth_get_create(BIO_s_socket()));
+      BIO_meth_set_destroy(made.get(), BIO_meth_get_destroy(BIO_s_socket()));
+      BIO_meth_set_write(made.get(), [](BIO* to, const char* data, int size) {
+        const auto n = static_cast<int>(::send(BIO_get_fd(to, nullptr), data, static_cast<std::size_t>(size), MSG_NOSIGNAL));
+        BIO_clear_retry_flags(to);
+        if (n <= 0 && BIO_sock_should_retry(n) != 0) BIO_set_retry_write(to);
+        return n;
+      });
+      return made;
+    }();
+    return method.get();
   }
   static os::unique_fd connected(std::uint16_t port) {
     os::unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
