@@ -9,6 +9,8 @@ function(ferry_flags target)
     -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
     # Fully optimising GCC 12 sees overlaps and overflows in std::string's own operator+ (its bugs 105329 and 105651).
     "$<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict;-Wno-stringop-overflow;-Wno-array-bounds>")
+  # So that a precompiled header from a compiler cache fits a fresh clone, whose files are younger.
+  target_compile_options(${target} PRIVATE "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
   if(FERRY_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
@@ -59,6 +61,8 @@ function(ferry_library name)
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ferry)
     target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/wet_pch.hpp)
     target_link_libraries(${target} PUBLIC Threads::Threads $<BUILD_INTERFACE:$<TARGET_NAME_IF_EXISTS:ferry_asio>>)
+  elseif(name MATCHES "^(gateway|sidecar)$")
+    target_precompile_headers(${target} REUSE_FROM ferry_ferry)
   endif()
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(${target}

@@ -11,7 +11,7 @@ set -euo pipefail
 
 build=(make g++ cmake ninja-build pkg-config libboost1.81-dev libssl-dev zlib1g-dev libsystemd-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libprotobuf-dev protobuf-compiler)
 test=(libgtest-dev libgmock-dev python3 python3-protobuf python3-websockets python3-autobahn nodejs node-ws chromium libnss3-tools nginx-light libnginx-mod-stream haproxy openssl tshark libgoogle-perftools-dev logrotate)
-ci=(libbenchmark-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev gcovr git)
+ci=(ccache libbenchmark-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev gcovr git)
 
 case "${1:-}" in
   build) wanted=("${build[@]}") ;;

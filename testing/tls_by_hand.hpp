@@ -90,7 +90,8 @@ class raw_tls {
       BIO_meth_set_create(made.get(), BIO_meth_get_create(BIO_s_socket()));
       BIO_meth_set_destroy(made.get(), BIO_meth_get_destroy(BIO_s_socket()));
       BIO_meth_set_write(made.get(), [](BIO* to, const char* data, int size) {
-        const auto n = static_cast<int>(::send(BIO_get_fd(to, nullptr), data, static_cast<std::size_t>(size), MSG_NOSIGNAL));
+        const auto fd = static_cast<int>(BIO_get_fd(to, nullptr));
+        const auto n = static_cast<int>(::send(fd, data, static_cast<std::size_t>(size), MSG_NOSIGNAL));
         BIO_clear_retry_flags(to);
         if (n <= 0 && BIO_sock_should_retry(n) != 0) BIO_set_retry_write(to);
         return n;

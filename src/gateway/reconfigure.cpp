@@ -1,5 +1,6 @@
 #include "gateway/reconfigure.hpp"
 
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -9,9 +10,9 @@ namespace {
 using names = std::vector<std::string>;
 
 template <class Value>
-void keep(Value& next, const Value& now, std::string name, names& differed) {
+void keep(Value& next, const Value& now, std::string_view name, names& differed) {
   if (next == now) return;
-  differed.push_back(std::move(name));
+  differed.emplace_back(name);
   next = now;
 }
 
