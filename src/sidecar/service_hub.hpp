@@ -4,7 +4,7 @@
 /// A stream is a conversation of messages between two entities, each of which has a number for it:
 ///
 ///     open --> accept | refuse;  data, credit both ways;  end: nothing follows;  gone: nobody reads any more;
-///     broken: something was lost, or dropped
+///     broken: something was lost, or dropped;  data without bytes, which is not counted: asks for a credit
 
 #include <ferry/context.hpp>
 #include <ferry/sidecar.hpp>
@@ -28,7 +28,7 @@ struct stream_note {
   std::uint32_t entity = 0;  ///< at the other end
   std::uint64_t ours = 0;    ///< number of the stream here; 0: none yet
   std::uint64_t theirs = 0;  ///< and there
-  std::uint32_t count = 0;   ///< data: how many of them before; credit: bytes that may follow
+  std::uint32_t count = 0;   ///< data, end, gone: data messages before; credit: bytes that were read
 };
 
 class service_stream;

@@ -37,7 +37,8 @@ service_stream::service_stream(std::shared_ptr<service_hub> hub, std::uint32_t e
       ours_(ours),
       theirs_(theirs),
       most_(most_bytes(hub_->directory())),
-      retry_(hub_->where().io()) {}
+      retry_(hub_->where().io()),
+      probe_timer_(hub_->where().io()) {}
 
 void service_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
   events_ = &events;
@@ -58,6 +59,42 @@ void service_stream::give_credit() {
   boost::asio::post(retry_.get_executor(), [weak = weak_from_this(), why = told.error()] {
     if (const auto self = weak.lock()) self->lost(why);
   });
+}
+
+// The sum says what has arrived, and brings back a credit that was lost. Where there is no room the next question is
+// answered.
+void service_stream::answer_probe() {
+  if (reads_ == way::open && hub_->tell(note(stream_step::credit, taken_))) granted_ = taken_;
+}
+
+// What a message brings may be dropped by the sidecar, which tells nobody; the receiver sees a gap with the next one.
+void service_stream::watch_arrival() {
+  probe_.on_sent(std::chrono::steady_clock::now());
+  arm_probe();
+}
+
+// A timer that is under way looks again when it has run out: there is no other one for each message.
+void service_stream::arm_probe() {
+  const auto next = probe_.next();
+  if (is_armed_ || !next) return;
+  is_armed_ = true;
+  probe_timer_.expires_at(*next);
+  probe_timer_.async_wait([weak = weak_from_this()](const error_code& failed) {
+    if (failed) return;
+    const auto self = weak.lock();
+    if (!self || !self->hub_) return;
+    self->is_armed_ = false;
+    self->ask();
+    self->arm_probe();
+  });
+}
+
+void service_stream::ask() {
+  if (writes_ == way::broken) return probe_.settle();
+  const auto now = std::chrono::steady_clock::now();
+  if (!probe_.on_timer(now)) return;
+  (void)hub_->tell(note(writes_ == way::ended ? stream_step::end : stream_step::data, sent_));
+  if (!probe_.next() && wants_write_ && credit_ == 0) probe_.on_sent(now);  // the credit may have been lost
 }
 
 result<std::size_t> service_stream::try_read(mutable_bytes into) noexcept {
@@ -97,6 +134,7 @@ result<std::size_t> service_stream::write_some(bytes from) {
     credit_ -= static_cast<std::uint32_t>(size);
     done += size;
   }
+  if (done != 0) watch_arrival();
   return done;
 }
 
@@ -135,7 +173,10 @@ void service_stream::readable() {
 // Credit that comes tells it at once.
 void service_stream::async_wait_writable() {
   wants_write_ = true;
-  if (credit_ == 0 && writes_ == way::open) return;
+  if (credit_ == 0 && writes_ == way::open) {
+    if (!probe_.next()) watch_arrival();
+    return;
+  }
   retry_.expires_after(writes_ == way::open ? k_retry : std::chrono::microseconds::zero());
   retry_.async_wait([weak = weak_from_this()](const error_code& failed) {
     if (failed) return;
@@ -155,7 +196,8 @@ result<void> service_stream::shutdown_write() {
   if (!hub_) return errc::closed;
   if (writes_ != way::open) return {};
   writes_ = way::ended;
-  return hub_->tell_surely(note(stream_step::end));
+  watch_arrival();
+  return hub_->tell_surely(note(stream_step::end, sent_));
 }
 
 // As with a Unix socket: leaving input unread is a reset for the other side.
@@ -164,9 +206,10 @@ void service_stream::close() noexcept {
   if (!hub) return;
   events_ = nullptr;
   retry_.cancel();
+  probe_timer_.cancel();
   hub->remove(ours_);
   if (theirs_ != 0 && reads_ != way::broken)
-    (void)hub->tell_surely(note(unread() == 0 ? stream_step::gone : stream_step::broken));
+    (void)hub->tell_surely(unread() == 0 ? note(stream_step::gone, sent_) : note(stream_step::broken));
   owner_.reset();
 }
 
@@ -187,33 +230,47 @@ void service_stream::lost(const error& why) {
   writable();
 }
 
+bool service_stream::is_gap(const stream_note& note) {
+  if (static_cast<std::int32_t>(note.count - received_) <= 0) return false;
+  break_off(error(errc::reset, "a part of this stream was lost on its way"));
+  return true;
+}
+
+void service_stream::heard_data(const stream_note& note, bytes body) {
+  // A sidecar that was killed brings the message in its hand again when it comes again.
+  if (is_gap(note) || note.count != received_) return;
+  if (body.empty()) return answer_probe();
+  if (body.size() > k_window - unread()) return break_off(error(errc::protocol, "more than the window has come"));
+  ++received_;
+  if (in_begin_ != 0) in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(in_begin_));
+  in_begin_ = 0;
+  in_.insert(in_.end(), body.begin(), body.end());
+  readable();
+}
+
 void service_stream::heard(const stream_note& what, bytes body) {
   if (!hub_) return;
   const auto kept = shared_from_this();
   switch (what.what) {
-    case stream_step::data:
-      // A sidecar that was killed brings the message in its hand again when it comes again.
-      if (static_cast<std::int32_t>(what.count - received_) < 0) return;
-      if (what.count != received_) return break_off(error(errc::reset, "a part of this stream was lost on its way"));
-      if (body.size() > k_window - unread()) return break_off(error(errc::protocol, "more than the window has come"));
-      ++received_;
-      if (in_begin_ != 0) in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(in_begin_));
-      in_begin_ = 0;
-      in_.insert(in_.end(), body.begin(), body.end());
-      return readable();
+    case stream_step::data: return heard_data(what, body);
     case stream_step::credit: {
       const std::uint32_t more = what.count - read_there_;
       if (more > k_window - credit_) return;  // it came again, or cannot be
       read_there_ = what.count;
       credit_ += more;
-      return writable();
+      if (credit_ == k_window && writes_ == way::open) probe_.settle();
+      if (credit_ != 0) writable();
+      return;
     }
     case stream_step::end:
+      if (is_gap(what)) return;
       if (reads_ == way::open) reads_ = way::ended;
       return readable();
     case stream_step::gone:
+      if (is_gap(what)) return;
       if (reads_ == way::open) reads_ = way::ended;
       if (writes_ == way::open) writes_ = way::broken;
+      probe_.settle();
       readable();
       return writable();
     case stream_step::broken: return lost(error(errc::reset, k_gone));

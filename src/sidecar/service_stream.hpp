@@ -1,6 +1,7 @@
 #pragma once
 /// One stream between two entities. Source: docs/sidecar.md.
 
+#include <ferry/options.hpp>
 #include <ferry/stream.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "session/arrival_probe.hpp"
 #include "sidecar/service_hub.hpp"
 
 namespace ferry::sidecar {
@@ -45,7 +47,14 @@ class service_stream final : public stream, public std::enable_shared_from_this<
   enum class way : std::uint8_t { open, ended, broken };
   [[nodiscard]] stream_note note(stream_step what, std::uint32_t count = 0) const noexcept;
   [[nodiscard]] result<std::size_t> write_some(bytes from);
+  void heard_data(const stream_note& note, bytes body);
+  /// @return whether data messages were lost that went before this one; then it is broken
+  [[nodiscard]] bool is_gap(const stream_note& note);
   void give_credit();
+  void answer_probe();
+  void watch_arrival();
+  void arm_probe();
+  void ask();
   void break_off(const error& why);
   void readable();
   void writable();
@@ -73,6 +82,9 @@ class service_stream final : public stream, public std::enable_shared_from_this<
   std::size_t most_;              // bytes of one message
   bool wants_write_ = false;
   boost::asio::steady_timer retry_;  // where the ring had no room
+  session::arrival_probe probe_;     // of what was sent last
+  boost::asio::steady_timer probe_timer_;
+  bool is_armed_ = false;
 };
 
 }  // namespace ferry::sidecar

@@ -181,8 +181,12 @@ struct by_hand {
   /// Takes the stream that it is asked for, as number 77.
   void accept() {
     self.on_message([this](const service_message& got) {
-      if (got.package.server_sequence == static_cast<std::uint32_t>(sidecar::stream_step::data))
+      if (got.package.server_sequence == static_cast<std::uint32_t>(sidecar::stream_step::data)) {
         came += got.body.size();
+        if (got.body.empty()) questions.push_back(got.package.client_sequence);
+      }
+      if (got.package.server_sequence == static_cast<std::uint32_t>(sidecar::stream_step::credit))
+        credits.push_back(got.package.client_sequence);
       if (got.package.server_sequence != static_cast<std::uint32_t>(sidecar::stream_step::open)) return;
       theirs = got.package.from_actor;
       say(sidecar::stream_step::accept, 0, {});
@@ -198,8 +202,9 @@ struct by_hand {
     EXPECT_TRUE(self.send({.to = to_entity{101}}, package, as_bytes(body)));
   }
   service self;
-  std::uint64_t theirs = 0;  // the number of the stream at entity 101
-  std::size_t came = 0;      // bytes of the stream
+  std::uint64_t theirs = 0;                       // the number of the stream at entity 101
+  std::size_t came = 0;                           // bytes of the stream
+  std::vector<std::uint32_t> questions, credits;  // the counts that they said
 };
 
 TEST_F(service_stream, breaks_where_a_part_of_it_was_lost) {
@@ -216,6 +221,52 @@ TEST_F(service_stream, breaks_where_a_part_of_it_was_lost) {
   ASSERT_TRUE(until([&] { return !why.empty(); }, "the end"));
   EXPECT_EQ(got, std::vector<std::string>{"one"});
   EXPECT_NE(why.find("was lost on its way"), std::string::npos) << why;
+}
+
+TEST_F(service_stream, breaks_where_what_was_lost_was_the_last) {
+  by_hand other(where, dir, 201);
+  other.accept();
+  for (const auto step : {sidecar::stream_step::data, sidecar::stream_step::end, sidecar::stream_step::gone}) {
+    ASSERT_NO_FATAL_FAILURE(connect());
+    std::string why;
+    client.on_down([&](const down_info& info) { why = info.reason.text(); });
+    other.say(step, 1, {});  // the first message has not come
+    ASSERT_TRUE(until([&] { return !why.empty(); }, "the end"));
+    EXPECT_NE(why.find("was lost on its way"), std::string::npos) << why;
+  }
+}
+
+TEST_F(service_stream, asks_whether_its_last_message_has_arrived) {
+  by_hand other(where, dir, 201);
+  other.accept();
+  ASSERT_NO_FATAL_FAILURE(connect());
+  ASSERT_TRUE(client.try_send(std::string("one")));
+  ASSERT_TRUE(client.try_send(std::string("two")));
+  ASSERT_TRUE(until([&] { return !other.questions.empty(); }, "a question"));
+  EXPECT_EQ(other.came, 8u);
+  EXPECT_TRUE(other.questions.front() == 1 || other.questions.front() == 2) << other.questions.front();
+
+  // And is asked; the question is not counted.
+  other.say(sidecar::stream_step::data, 0, "\x03one");
+  for (int i = 0; i < 2; ++i) other.say(sidecar::stream_step::data, 1, {});
+  other.say(sidecar::stream_step::data, 1, "\x03two");
+  ASSERT_TRUE(until([&] { return heard.size() == 2 && other.credits.size() == 2; }, "the answers"));
+  EXPECT_EQ(other.credits, (std::vector<std::uint32_t>{4, 4}));
+  EXPECT_EQ(losses, 0);
+}
+
+TEST_F(service_stream, asks_again_for_a_credit_that_was_lost) {
+  by_hand other(where, dir, 201);
+  other.accept();
+  ASSERT_NO_FATAL_FAILURE(connect());
+  constexpr std::size_t k_window = 256u << 10;
+  const std::string body(1000, 'b');
+  while (client.try_send(body)) {
+  }
+  ASSERT_TRUE(until([&] { return other.came == k_window; }, "all that may be sent at first"));
+  ASSERT_TRUE(until([&] { return other.questions.size() == 4; }, "more questions than after other messages"));
+  other.say(sidecar::stream_step::credit, k_window, {});
+  EXPECT_TRUE(until([&] { return other.came > k_window; }, "what follows"));
 }
 
 TEST_F(service_stream, takes_once_what_a_killed_sidecar_brings_twice) {
