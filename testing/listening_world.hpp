@@ -10,18 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "testing/kept_log.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
 
 namespace ferry::test {
-
-/// Lines as "component: text".
-struct kept_log final : log_sink {
-  void write(log_level, std::string_view component, std::string_view text) noexcept override {
-    lines.emplace_back(std::string(component) + ": " + std::string(text));
-  }
-  std::vector<std::string> lines;
-};
 
 class listening_world : public ::testing::Test {
  protected:

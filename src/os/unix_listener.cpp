@@ -148,6 +148,8 @@ unix_listener unix_listener::adopt(unique_fd listening, bool owns_file) {
   return unix_listener(std::move(listening), path, *there, lock_of::friends);
 }
 
+bool unix_listener::has_file() const noexcept { return path_.empty() || id_at(path_) == id_; }
+
 void unix_listener::close() noexcept {
   if (!fd_) return;
   if (!path_.empty()) {

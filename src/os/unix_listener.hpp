@@ -37,6 +37,8 @@ class unix_listener {
   void close() noexcept;
   /// Somebody else has the socket, too, and removes its file.
   void keep_file() noexcept { path_.clear(); }
+  /// Whether it is found by its path still: nobody has removed or replaced its file. Abstract ones always are.
+  [[nodiscard]] bool has_file() const noexcept;
   [[nodiscard]] bool owns_file() const noexcept { return !path_.empty(); }
 
  private:

@@ -41,6 +41,22 @@ TEST(unix_listener, leaves_no_file_for_an_abstract_name_and_frees_it) {
   EXPECT_TRUE(fs::is_empty(dir.path()));
 }
 
+TEST(unix_listener, knows_whether_its_file_is_there) {
+  const test::temp_dir dir;
+  const auto made = unix_listener::open(dir.file("s"), {});
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(made->has_file());
+  fs::rename(dir.file("s"), dir.file("elsewhere"));
+  EXPECT_FALSE(made->has_file());
+  const auto other = unix_listener::open(dir.file("s"), {});
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(made->has_file()) << "that is another one's";
+  EXPECT_TRUE(other->has_file());
+  const auto nameless = unix_listener::open("@" + dir.file("s"), {});
+  ASSERT_TRUE(nameless);
+  EXPECT_TRUE(nameless->has_file());
+}
+
 TEST(unix_listener, closes_once_and_moves_with_its_file) {
   const test::temp_dir dir;
   auto made = unix_listener::open(dir.file("s"), {});

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "os/file_lock.hpp"
 #include "os/unique_fd.hpp"
 #include "sidecar/sidecar.hpp"
+#include "testing/kept_log.hpp"
 #include "testing/service_by_hand.hpp"
 #include "testing/sidecar_entities.hpp"
 #include "testing/temp_dir.hpp"
@@ -64,8 +66,9 @@ class neighbours : public ::testing::Test {
   }
 
   const test::temp_dir dir;
+  test::kept_log log;
   boost::asio::io_context io{1};
-  context where{io};
+  context where{io, {.log = &log}};
   settings with;
   std::optional<daemon> it;
 };
@@ -89,6 +92,42 @@ TEST_F(neighbours, who_hold_the_lock_of_its_socket_keep_only_their_own_entity_aw
   held = error(errc::closed);
   ASSERT_NO_FATAL_FAILURE(open());
   EXPECT_EQ(it->entities(), 2u);
+}
+
+TEST_F(neighbours, who_remove_its_socket_find_another_one_there) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  const auto path = file("sidecar.sock");
+  std::filesystem::remove(path);
+  ASSERT_TRUE(comes([&] { return std::filesystem::is_socket(path); }, "another socket"));
+  EXPECT_EQ(log.count("entity 101: its socket was removed, and is made again"), 1);
+  auto a = service(0);
+  EXPECT_EQ(a.enter().code, 0);
+
+  std::filesystem::remove(path);
+  std::ofstream(path) << "no socket";
+  ASSERT_TRUE(comes([&] { return log.count("cannot be made again") != 0; }, "why there is none"));
+  EXPECT_TRUE(std::filesystem::is_regular_file(path)) << "it is left alone";
+  EXPECT_TRUE(other_is_well());
+  std::filesystem::remove(path);
+  ASSERT_TRUE(comes([&] { return std::filesystem::is_socket(path); }, "a socket after all"));
+  auto b = service(0, 1);
+  EXPECT_EQ(b.enter().code, 0);
+  it.reset();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(neighbours, who_come_in_too_great_numbers_fill_no_log) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  constexpr std::uint64_t k_above = 60;
+  std::deque<service_by_hand> all;
+  for (std::uint64_t i = 0; i < session::service_registry_limits().links_per_entity + k_above; ++i) {
+    all.emplace_back(io, with.entities[0]).connect();
+    test::run_ready(io);
+  }
+  ASSERT_TRUE(comes([&] { return it->stats().turned_away == k_above; }, "those above the limit"));
+  EXPECT_GE(log.count("control connections, the limit"), 1);
+  EXPECT_LT(log.count("control connections, the limit"), static_cast<long>(k_above) / 2);
+  EXPECT_TRUE(other_is_well());
 }
 
 TEST_F(neighbours, whose_directory_cannot_be_used_keep_only_their_own_entity_away) {

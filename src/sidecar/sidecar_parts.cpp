@@ -7,12 +7,10 @@
 #include <cstring>
 #include <utility>
 
-#include "net/socket_stream.hpp"
 #include "os/coarse_time.hpp"
 #include "os/file_id.hpp"
 #include "os/pipe_lock.hpp"
 #include "os/private_files.hpp"
-#include "os/unix_listener.hpp"
 #include "sidecar/entity_file.hpp"
 
 namespace ferry::sidecar {
@@ -21,14 +19,12 @@ namespace {
 using session::service_address;
 using session::service_routes;
 
-constexpr int k_accepts_per_turn = 64;
-constexpr auto k_pause = std::chrono::milliseconds(100);       // when no descriptor is left
 constexpr int k_looks_a_turn = 64;                             // in vain, some microseconds
 constexpr int k_turns_a_look = 16;                             // then the event loop has its turn
 constexpr auto k_held_sleep = std::chrono::microseconds(100);  // between two tries of messages that wait
 constexpr auto k_pipes_are_looked_after_every = std::chrono::seconds(1);
 constexpr auto k_missing_is_tried_every = std::chrono::seconds(5);
-constexpr auto k_dropped_is_told_every = std::chrono::seconds(1);
+constexpr auto k_sockets_are_looked_after_every = std::chrono::seconds(2);
 constexpr const char* k_component = "sidecar";
 
 time_point now_of() { return std::chrono::steady_clock::now(); }
@@ -102,8 +98,10 @@ result<void> daemon::parts::open_entity(const entity_settings& what) {
   const auto& made = doors_.emplace_back(std::make_shared<door>(where_.io()));
   made->what = what;
   made->slot = *slot;
-  made->at = std::move(*at);
+  made->socket = std::move(at->socket);
+  made->at = std::move(at->at);
   wait(made);
+  watch_links_by(now_of() + k_sockets_are_looked_after_every);
   return {};
 }
 
@@ -114,61 +112,6 @@ void daemon::parts::close_entity(const std::shared_ptr<door>& which) {
   std::erase_if(bells_, [&](const auto& one) { return one->where.slot == which->slot; });
   forward_.remove(which->slot);
   std::erase(doors_, which);
-}
-
-result<std::unique_ptr<acceptor>> daemon::parts::listen(const entity_settings& what) {
-  options with;
-  with.allow_uids = what.allowed_uids;
-  with.allow_uids.insert(with.allow_uids.end(), {owner_of(what), 0});
-  with.socket_mode = 0666;  // the directory keeps others out, and each user is looked at
-  const endpoint at{"ipc", {}, 0, what.directory + "/" + what.socket_name, {}};
-  // The directory is the services': nothing in it is waited for.
-  auto opened = os::unix_listener::open(at.path, with, os::unix_listener::lock_of::anybody);
-  if (!opened) return opened.error();
-  const auto owner = std::make_shared<os::unix_listener>(std::move(*opened));
-  return net::accept_on(where_.io(), owner->get(), AF_UNIX, with, at.text(), [owner] { owner->close(); });
-}
-
-void daemon::parts::wait(const std::shared_ptr<door>& which) {
-  which->at->async_wait([this, weak = std::weak_ptr(which)] {
-    if (const auto one = weak.lock(); one && one->at) accept_some(one);
-  });
-}
-
-void daemon::parts::accept_some(const std::shared_ptr<door>& which) {
-  for (int i = 0; i < k_accepts_per_turn && which->at; ++i) {
-    auto arrived = which->at->try_accept();
-    if (arrived) {
-      came(*which, std::move(*arrived));
-      continue;
-    }
-    if (arrived.error() == errc::would_block) break;
-    ++turned_away_;
-    where_.log(log_level::warn, k_component,
-               [&] { return "entity " + std::to_string(which->what.entity) + ": " + arrived.error().text(); });
-    if (arrived.error() != errc::busy) continue;
-    which->pause.expires_after(k_pause);
-    which->pause.async_wait([this, weak = std::weak_ptr(which)](const error_code& failed) {
-      if (failed) return;
-      if (const auto one = weak.lock(); one && one->at) accept_some(one);
-    });
-    return;
-  }
-  if (which->at) wait(which);
-}
-
-void daemon::parts::came(const door& which, std::shared_ptr<stream> carrier) {
-  const auto who = carrier->peer();
-  const auto made = std::make_shared<control_link>(*this, where_.io(), std::move(carrier));
-  made->start();
-  const auto process = who.process ? who.process->pid : 0;
-  if (const auto added = registry_.add(*made, which.slot, process, now_of()); !added) {
-    ++turned_away_;
-    where_.log(log_level::warn, k_component, [&] { return added.error().text(); });
-    return made->close();
-  }
-  links_.push_back(made);
-  watch_links_by(now_of() + with_.registration_timeout);  // the next thing that may be late
 }
 
 const entity_settings& daemon::parts::settings_of(std::uint32_t slot) const {
@@ -282,17 +225,8 @@ void daemon::parts::drained(service_address at) {
 }
 
 void daemon::parts::dropped(service_address from, const std::string& why) {
-  const auto now = now_of();
-  if (now - told_at_ < k_dropped_is_told_every) {
-    ++untold_;
-    return;
-  }
-  told_at_ = now;
-  const auto others = std::exchange(untold_, 0);
-  where_.log(log_level::warn, k_component, [&] {
-    return text(from) + ": dropped: " + why +
-           (others != 0 ? " (and " + std::to_string(others) + " more since the last such line)" : "");
-  });
+  if (const auto others = dropped_line_.tell(now_of()))
+    where_.log(log_level::warn, k_component, [&] { return text(from) + ": dropped: " + why + and_more(*others); });
 }
 
 // Whoever has registered there comes again, and is told why it cannot.
@@ -383,7 +317,7 @@ void daemon::parts::look_again(forwarder::outcome last, time_point now) {
   });
 }
 
-// Nothing is due while nobody is silent for too long, no pipe is damaged and no entity is missing.
+// Little is due while nobody is silent for too long, no pipe is damaged and no entity is missing.
 void daemon::parts::watch_links() {
   if (closed_) return;
   const auto now = now_of();
@@ -392,6 +326,8 @@ void daemon::parts::watch_links() {
   looked_after_ = now;
   for (const auto& of : doors_)
     for (std::uint32_t i = 0; i < of->what.pipes; ++i) look_after({of->slot, i}, now);
+  for (const auto& of : doors_) look_after(of);
+  if (!doors_.empty()) watch_links_by(now + k_sockets_are_looked_after_every);
   try_missing(now);
 }
 

@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "base/seldom.hpp"
 #include "net/watch.hpp"
+#include "os/unix_listener.hpp"
 #include "os/wake_pipe.hpp"
 #include "sidecar/control_link.hpp"
 #include "sidecar/sidecar.hpp"
@@ -42,7 +44,14 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
     entity_settings what;
     std::uint32_t slot = 0;
     std::unique_ptr<acceptor> at;  // null: closed
+    std::shared_ptr<os::unix_listener> socket;
+    std::string fault;  // why the socket cannot be made again; empty: it need not be, or was not tried
+    seldom turned_away_line{std::chrono::seconds(1)};
     boost::asio::steady_timer pause;
+  };
+  struct listening {
+    std::unique_ptr<acceptor> at;
+    std::shared_ptr<os::unix_listener> socket;
   };
 
   /// Rung by an instance that has written to its native ring while nobody looked.
@@ -63,10 +72,12 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
   [[nodiscard]] result<void> open_entity(const entity_settings& what);
   void try_missing(time_point now);
   void close_entity(const std::shared_ptr<door>& which);
-  [[nodiscard]] result<std::unique_ptr<acceptor>> listen(const entity_settings& what);
+  [[nodiscard]] result<listening> listen(const entity_settings& what);
   void wait(const std::shared_ptr<door>& which);
   void accept_some(const std::shared_ptr<door>& which);
-  void came(const door& which, std::shared_ptr<stream> carrier);
+  void came(door& which, std::shared_ptr<stream> carrier);
+  void turned_away(door& from, const error& why);
+  void look_after(const std::shared_ptr<door>& which);
 
   // control_link_owner
   result<void> heard(control_link& from, const codec::sidecar::notice& what) override;
@@ -112,8 +123,7 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
   time_point busy_at_{};       // when something was forwarded last
   time_point looked_after_{};  // when all pipes were looked after last
   bool watches_ = false;       // the link timer runs
-  time_point told_at_{};       // when the log was told of a dropped message last
-  std::uint64_t untold_ = 0;
+  seldom dropped_line_{std::chrono::seconds(1)};
   std::uint64_t turned_away_ = 0;
   bool closed_ = false;
   std::function<void()> stopped_;  // null: it is not stopping
