@@ -20,7 +20,8 @@ using session::service_address;
 using session::service_routes;
 
 constexpr int k_looks_a_turn = 64;                             // in vain, some microseconds
-constexpr int k_turns_a_look = 16;                             // then the event loop has its turn
+constexpr int k_turns_a_reading = 16;                          // of the clock; in vain: the event loop has its turn
+constexpr auto k_look = std::chrono::microseconds(100);        // then it has its turn, too
 constexpr auto k_held_sleep = std::chrono::microseconds(100);  // between two tries of messages that wait
 constexpr auto k_pipes_are_looked_after_every = std::chrono::seconds(1);
 constexpr auto k_missing_is_tried_every = std::chrono::seconds(5);
@@ -286,13 +287,21 @@ void daemon::parts::look_soon() {
 void daemon::parts::look() {
   if (closed_) return;
   auto last = forwarder::outcome::idle;
-  time_point now;
-  for (int i = 0; i < k_turns_a_look; ++i) {
-    now = now_of();
-    last = forward_.turn(now, os::coarse_unix_milliseconds());
+  const auto begin = now_of();
+  auto now = begin;
+  auto now_ms = os::coarse_unix_milliseconds();
+  int idle = 0;
+  for (int i = 1;; ++i) {
+    if (i % k_turns_a_reading == 0) {
+      now = now_of();
+      if (now - begin >= k_look) break;
+      now_ms = os::coarse_unix_milliseconds();
+    }
+    last = forward_.turn(now, now_ms);
     if (last == forwarder::outcome::busy)
-      busy_at_ = now;
-    else if (last == forwarder::outcome::held || now - busy_at_ >= with_.spin || !forward_.has_pipes() || stopped_)
+      busy_at_ = now, idle = 0;
+    else if (++idle == k_turns_a_reading || last == forwarder::outcome::held || now - busy_at_ >= with_.spin ||
+             !forward_.has_pipes() || stopped_)
       break;
     // A look costs a tenth of a turn.
     for (int look = 0; look < k_looks_a_turn && !forward_.something(); ++look) ring_pause();
