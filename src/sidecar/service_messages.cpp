@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "channel/rethrow.hpp"
 #include "os/coarse_time.hpp"
 #include "sidecar/service_parts.hpp"
 
@@ -16,8 +17,35 @@ constexpr auto k_native_spin = std::chrono::microseconds(50);  // before a nativ
 
 }  // namespace
 
+class service_parts::handling {
+ public:
+  explicit handling(service_parts& of) noexcept : of_(of), is_outermost_(!std::exchange(of.takes_, true)) {}
+  handling(const handling&) = delete;
+  handling& operator=(const handling&) = delete;
+  ~handling() {
+    if (!is_outermost_) return;
+    of_.takes_ = false;
+    if (!of_.kept_) [[likely]]
+      return;
+    const auto last = std::exchange(of_.kept_, std::nullopt);
+  }
+  /// Not from inside a handler.
+  [[nodiscard]] bool is_outermost() const noexcept { return is_outermost_; }
+
+ private:
+  service_parts& of_;
+  const bool is_outermost_;
+};
+
+service_parts::let_go& service_parts::kept() { return kept_ ? *kept_ : kept_.emplace(); }
+
+void service_parts::set_message_handler(std::unique_ptr<message_function> handler) {
+  auto before = std::exchange(message_handler_, std::move(handler));
+  if (takes_ && before) kept().handlers.push_back(std::move(before));
+}
+
 void service_parts::on_message(std::function<void(const service_message&)> handler) {
-  message_handler_ = std::move(handler);
+  set_message_handler(handler ? std::make_unique<message_function>(std::move(handler)) : nullptr);
   look_soon();
 }
 
@@ -53,23 +81,21 @@ void service_parts::turn() {
   if (looking_ != looking::looking) return;
   looking_ = looking::resting;
   if (pipe_state_ != pipe_state::usable || !receives_ || !message_handler_) return;
-  const auto kept = shared_from_this();
-  const auto pipe = pipe_;
-  const auto taken = take_some(*pipe);
+  const handling under_way(*this);
+  auto& pipe = *pipe_;
+  const auto taken = under_way.is_outermost() ? take_some(pipe) : 0;
   if (pipe_state_ != pipe_state::usable || looking_ == looking::driven) return;
-  if (pipe->torn()) return fail(error(errc::corrupt, "a ring of pipe " + own_pipe_ + " was cut off"));
-  if (taken != 0 || pipe->go_on_to_next())
+  if (pipe.torn()) return fail(error(errc::corrupt, "a ring of pipe " + own_pipe_ + " was cut off"));
+  if (taken != 0 || (under_way.is_outermost() && pipe.go_on_to_next()))
     look_soon();
   else
     rest();
 }
 
 std::size_t service_parts::take_some(sidecar::service_pipe& pipe) {
-  if (std::exchange(takes_, true)) return 0;  // from inside a handler
   std::size_t taken = 0;
   while (taken < with_.batch && receives_ && message_handler_ && pipe_state_ == pipe_state::usable && take_one(pipe))
     ++taken;
-  takes_ = false;
   return taken;
 }
 
@@ -79,13 +105,13 @@ std::size_t service_parts::poll() {
     looking_ = looking::driven;
     if (pipe_state_ == pipe_state::usable) pipe_->in().awake();
   }
-  if (pipe_state_ != pipe_state::usable || !receives_ || !message_handler_) return 0;
+  if (takes_ || pipe_state_ != pipe_state::usable || !receives_ || !message_handler_) return 0;
   if (!pipe_->in().something() && !pipe_->go_on_to_next()) [[likely]]
     return 0;
-  const auto kept = shared_from_this();
-  const auto pipe = pipe_;
-  const auto taken = take_some(*pipe);
-  if (taken == 0) (void)pipe->go_on_to_next();
+  const handling under_way(*this);
+  auto& pipe = *pipe_;
+  const auto taken = take_some(pipe);
+  if (taken == 0) (void)pipe.go_on_to_next();
   return taken;
 }
 
@@ -136,7 +162,7 @@ void service_parts::fall_asleep() {
 // What the sidecar's answer to a registration says.
 void service_parts::use_rings(std::uint32_t agreed) {
   if (pipe_state_ != pipe_state::usable) return;
-  const auto kept = shared_from_this();
+  const auto self = shared_from_this();
   stop_looking();
   result<std::uint64_t> left = 0;
   {
@@ -174,7 +200,12 @@ void service_parts::hand_on(const sidecar::ring_message& record) {
     return fault(route ? package.error() : route.error());
   }
   stats_.received += 1;
-  message_handler_(where_.io(), {*route, *package, reader_.body()});
+  // What it throws leaves the event loop, later: the message was taken all the same.
+  try {
+    (*message_handler_)({*route, *package, reader_.body()});
+  } catch (...) {
+    rethrow_from(where_.io(), std::current_exception());
+  }
 }
 
 void service_parts::fault(const error& why) {

@@ -62,7 +62,7 @@ result<void> service_parts::start() {
   if (pipe_state_ != pipe_state::none) return error(errc::misuse, "the service was started already");
   auto picked = sidecar::service_pipe::pick(with_, with_.version);
   if (!picked) return picked.error();
-  pipe_ = std::make_shared<sidecar::service_pipe>(std::move(*picked));
+  pipe_ = std::make_unique<sidecar::service_pipe>(std::move(*picked));
   own_pipe_ = std::to_string(pipe_->index());
   lease_.emplace(now());
   rings_until_ = now() + with_.ring_wait;
@@ -76,7 +76,7 @@ result<void> service_parts::start() {
 
 // Everything that has a time.
 void service_parts::tick() {
-  const auto kept = shared_from_this();
+  const auto self = shared_from_this();
   if (pipe_state_ == pipe_state::waiting) find_rings();
   if (pipe_state_ == pipe_state::waiting || pipe_state_ == pipe_state::usable) keep_lease();
   if (pipe_state_ == pipe_state::usable) machine_.on_time(now(), *this);
@@ -154,7 +154,8 @@ void service_parts::let_pipe_go() {
   stop_looking();
   const std::lock_guard guard(send_lock_);
   can_send_ = false;
-  pipe_.reset();  // a turn that is under way keeps it until it ends
+  if (takes_ && pipe_) kept().pipe = std::move(pipe_);  // a turn that is under way goes on with it to its end
+  pipe_.reset();
 }
 
 // The pipe must not be used any more.
@@ -169,7 +170,7 @@ void service_parts::fail(const error& why) {
 
 void service_parts::stop(duration deadline, completion<error_code> done) {
   if (pipe_state_ == pipe_state::ending) return done(make_error_code(errc::misuse));
-  const auto kept = shared_from_this();
+  const auto self = shared_from_this();
   stop_done_ = std::move(done);
   (void)machine_.stop(*this);
   hang_up();
@@ -197,7 +198,7 @@ void service_parts::look_whether_taken() {
 
 // They may hold handles of this service.
 void service_parts::drop_handlers() {
-  message_handler_ = nullptr;
+  set_message_handler(nullptr);
   registered_handler = nullptr;
   for (auto* handler : {&unregistered_handler, &attempt_failed_handler, &fault_handler, &failed_handler})
     *handler = nullptr;
@@ -210,8 +211,9 @@ void service_parts::finish_stop(error_code outcome) {
 }
 
 void service_parts::close() {
+  const auto self = shared_from_this();
+  if (takes_) kept().self = self;  // its last handle may go next
   if (pipe_state_ == pipe_state::gone) return;
-  const auto kept = shared_from_this();
   (void)machine_.stop(*this);
   hang_up();
   let_pipe_go();

@@ -23,7 +23,7 @@
 #include "channel/sleep_round.hpp"
 #include "net/residents.hpp"
 #include "net/watch.hpp"
-#include "os/brief_lock.hpp"
+#include "os/biased_lock.hpp"
 #include "session/pipe_lease.hpp"
 #include "session/sidecar_service.hpp"
 #include "sidecar/control_link.hpp"
@@ -92,6 +92,17 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
 
   /// As above.
   enum class looking : std::uint8_t { resting, looking, tired, asleep, driven };
+  using message_function = std::function<void(const service_message&)>;
+  /// While handlers may run: what they let go of lives until the last of them has returned. Nothing is counted for it,
+  /// as an atomic count would wait for all that was stored before: the rings.
+  class handling;
+  struct let_go {
+    std::shared_ptr<service_parts> self;  // the last to go
+    std::unique_ptr<sidecar::service_pipe> pipe;
+    std::vector<std::unique_ptr<message_function>> handlers;
+  };
+  [[nodiscard]] let_go& kept();
+  void set_message_handler(std::unique_ptr<message_function> handler);
   void look_soon();
   void look_later();
   void rest();
@@ -132,7 +143,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   std::shared_ptr<residents> house_;
   session::sidecar_service machine_;
   pipe_state pipe_state_ = pipe_state::none;
-  std::shared_ptr<sidecar::service_pipe> pipe_;  // null: none
+  std::unique_ptr<sidecar::service_pipe> pipe_;  // null: none
   std::optional<session::lease_keeper> lease_;
   time_point rings_until_{};
   boost::asio::steady_timer timer_;
@@ -142,9 +153,10 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   completion<error_code> change_done_, stop_done_;
   time_point stop_until_{};
 
-  replaceable<const service_message&> message_handler_;
+  std::unique_ptr<message_function> message_handler_;
   bool receives_ = true;
-  bool takes_ = false;  // a handler may be running
+  bool takes_ = false;          // a handler may be running
+  std::optional<let_go> kept_;  // by it
   looking looking_ = looking::resting;
   duration idle_delay_{};     // before the next look
   time_point quiet_since_{};  // nothing was there then, and ever since; 0: something was
@@ -154,7 +166,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   service_stats stats_;
 
   // What senders use, from any thread.
-  mutable os::brief_lock send_lock_;
+  mutable os::biased_lock send_lock_;
   bool can_send_ = false;
   sidecar::message_former former_;
   std::vector<service_note> notes_;
