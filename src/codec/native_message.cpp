@@ -90,6 +90,15 @@ native_measure measure_native(bytes whole) noexcept {
   return {load_le<std::uint64_t>(whole.data() + k_time), can_be ? head_bytes : 0};
 }
 
+std::optional<native_way> native_way_of(bytes head) noexcept {
+  const auto lies = extent_of(head);
+  if (!lies || head[k_destination] != static_cast<std::byte>(destination::entity) ||
+      !is_text(text_at(head, lies->texts_at(), lies->route_text)))
+    return std::nullopt;
+  return native_way{load_le<std::uint32_t>(head.data() + k_from), load_le<std::uint32_t>(head.data() + k_to),
+                    load_le<std::uint64_t>(head.data() + k_to_set)};
+}
+
 void native_head_writer::append(std::string_view text) noexcept {
   if (!text.empty()) std::memcpy(at_, text.data(), text.size());
   at_ += text.size();

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace ferry::codec::sidecar {
@@ -25,6 +26,16 @@ struct native_measure {
 };
 /// Reads the two fields once. @param whole  a message
 [[nodiscard]] native_measure measure_native(bytes whole) noexcept;
+
+/// What most heads say of the way of a message.
+struct native_way {
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;  ///< entity
+  std::uint64_t to_set_version = 0;
+};
+/// @param head  as for native_head_reader @return nothing: it is for somebody else than one entity, or
+/// native_head_reader::route() refuses it
+[[nodiscard]] std::optional<native_way> native_way_of(bytes head) noexcept;
 
 /// Writes heads in memory that it uses again and again.
 class native_head_writer {

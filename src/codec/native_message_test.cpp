@@ -85,6 +85,25 @@ TEST(native_message, says_the_same_when_it_is_read_whatever_it_is_for) {
   }
 }
 
+TEST(native_message, tells_the_way_of_what_is_for_one_entity_and_of_nothing_else) {
+  const example e;
+  native_head_writer writer;
+  const auto head = copy_of(
+      writer.write({.from = 1, .message_id = "r", .to = to_entity{5}, .to_set_version = 3}, e.package, 4).value());
+  const auto way = native_way_of(head).value();
+  EXPECT_EQ(way.from, 1u);
+  EXPECT_EQ(way.to, 5u);
+  EXPECT_EQ(way.to_set_version, 3u);
+  EXPECT_FALSE(native_way_of(bytes(head).first(head.size() - 8))) << "a head that cannot be";
+  for (const service_destination& to :
+       {service_destination(to_any{6}), service_destination(to_all{7}), service_destination(to_entities{e.entities}),
+        service_destination(to_other_instance{1})})
+    EXPECT_FALSE(native_way_of(copy_of(writer.write({.to = to}, {}, 4).value()))) << to.index();
+  auto no_text = head;
+  *std::find(no_text.begin(), no_text.end(), std::byte{'r'}) = std::byte{0xff};
+  EXPECT_FALSE(native_way_of(no_text)) << "its message id is not UTF-8";
+}
+
 TEST(native_message, is_refused_by_its_writer_where_it_says_nothing_or_too_much) {
   native_head_writer writer;
   EXPECT_EQ(writer.write({}, {}, 0).error(), errc::misuse) << "no destination";

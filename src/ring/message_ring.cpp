@@ -18,6 +18,14 @@ void expect(const ring_record& first) noexcept {
     __builtin_prefetch(first.data + at);
 }
 
+// Null: it is not one.
+bytes whole_in(const ring_record& record) noexcept {
+  if (!has(record.marks, ring_marks::tagged) || has(record.marks, ring_marks::more)) return {};
+  ring_tag tag;
+  std::memcpy(&tag, record.data, k_tag);
+  return tag.remaining == record.size - k_tag ? record.body().subspan(k_tag) : bytes();
+}
+
 // Copies `size` bytes from where the parts were left.
 class parts_reader {
  public:
@@ -67,20 +75,31 @@ bool message_ring_producer::has_room(std::size_t total) noexcept {
   return used + (at - begin) + 8 <= ring;
 }
 
+std::byte* message_ring_producer::reserve(std::size_t size) noexcept {
+  if (k_tag + size > out_.max_body()) return nullptr;
+  std::byte* const room = out_.reserve(k_tag + size);
+  if (room == nullptr) return nullptr;
+  const ring_tag tag{0, 0, static_cast<std::uint32_t>(size)};
+  std::memcpy(room, &tag, k_tag);
+  reserved_ = k_tag + size;
+  return room + k_tag;
+}
+
+void message_ring_producer::publish() noexcept { out_.publish(reserved_, ring_marks::tagged); }
+
 bool message_ring_producer::write(std::span<const bytes> parts) noexcept {
   std::size_t size = 0;
   for (const auto& part : parts) size += part.size();
   auto left = k_tag + size;
   parts_reader from(parts);
-  const ring_tag tag{0, 0, static_cast<std::uint32_t>(size)};
   if (left <= out_.max_body()) {
-    std::byte* const room = out_.reserve(left);
+    std::byte* const room = reserve(size);
     if (room == nullptr) return false;
-    std::memcpy(room, &tag, k_tag);
-    from.copy(room + k_tag, size);
-    out_.publish(left, ring_marks::tagged);
+    from.copy(room, size);
+    publish();
     return true;
   }
+  const ring_tag tag{0, 0, static_cast<std::uint32_t>(size)};
   if (!has_room(left)) return false;
   for (bool is_first = true; left != 0; is_first = false) {
     const auto piece = std::min(left, piece_of(out_.ring_bytes()));
@@ -142,6 +161,19 @@ bool message_ring_consumer::gather(const ring_record& first, std::size_t whole) 
   return true;
 }
 
+bytes message_ring_consumer::front_of_one() noexcept {
+  if (records_ != 0) return records_ == 1 ? front_ : bytes();
+  if (data_.empty()) return {};
+  const auto first = in_.front();
+  if (!first) return {};
+  expect(first);
+  const auto whole = whole_in(first);
+  if (whole.data() == nullptr) return {};
+  awaited_ = k_nothing_awaited;
+  records_ = 1;
+  return front_ = whole;
+}
+
 bytes message_ring_consumer::front() {
   if (records_ != 0) return front_;
   if (data_.empty()) return {};
@@ -150,17 +182,15 @@ bytes message_ring_consumer::front() {
     const auto first = in_.front();
     if (!first) return {};
     expect(first);
+    if (const auto whole = whole_in(first); whole.data() != nullptr) {
+      records_ = 1;
+      return front_ = whole;
+    }
     ring_tag tag;
     if (has(first.marks, ring_marks::tagged)) std::memcpy(&tag, first.data, k_tag);
-    const auto here = first.size - k_tag;
-    const bool is_first =
-        has(first.marks, ring_marks::tagged) && here <= tag.remaining && tag.remaining <= data_.size();
-    if (is_first && !has(first.marks, ring_marks::more) && here == tag.remaining) {
-      front_ = first.body().subspan(k_tag);
-      records_ = 1;
-      return front_;
-    }
-    if (is_first && has(first.marks, ring_marks::more)) {
+    const bool is_first = has(first.marks, ring_marks::tagged) && has(first.marks, ring_marks::more) &&
+                          first.size - k_tag <= tag.remaining && tag.remaining <= data_.size();
+    if (is_first) {
       const auto torn = torn_;
       if (gather(first, tag.remaining)) return front_;
       if (torn == torn_) return {};
@@ -179,7 +209,12 @@ bool message_ring_consumer::something() const noexcept {
   return ring_consumer(data_, nobodys, awaited_).something();
 }
 
-void message_ring_consumer::pop() noexcept { drop(std::exchange(records_, 0)); }
+void message_ring_consumer::pop() noexcept {
+  const auto records = std::exchange(records_, 0);
+  if (records != 1) return drop(records);
+  in_.pop();
+  in_.publish_position();
+}
 
 std::uint64_t message_ring_consumer::unread_bytes() const noexcept {
   if (data_.empty() || in_.corrupt()) return 0;

@@ -28,6 +28,11 @@ class message_ring_producer {
   /// Writes a message that consists of all parts, one behind the other. @return false: no room now, or it never fits
   /// (larger than max_message()), or corrupt(); nothing was written
   [[nodiscard]] bool write(std::span<const bytes> parts) noexcept;
+  /// Room for a message in one record, to be written in place, 8-byte aligned. Nothing can be seen before publish();
+  /// asking again forgets the room given before. @return null: no room now, or it needs several records, or corrupt()
+  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept;
+  /// The message that reserve() gave room for can be seen.
+  void publish() noexcept;
   [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt(); }
   [[nodiscard]] std::uint64_t unread_bytes() noexcept { return out_.used(); }
   [[nodiscard]] std::size_t ring_bytes() const noexcept { return out_.ring_bytes(); }
@@ -38,6 +43,7 @@ class message_ring_producer {
  private:
   [[nodiscard]] bool has_room(std::size_t total) noexcept;
   ring_producer out_;
+  std::size_t reserved_ = 0;  // bytes of the record
 };
 
 /// One thread uses it.
@@ -55,6 +61,8 @@ class message_ring_consumer {
   /// times in one call.
   [[nodiscard]] bytes front();
   static constexpr int k_most_dropped = 64;
+  /// The same, where it is in one record: nothing is copied or dropped. Null data: front() says what there is.
+  [[nodiscard]] bytes front_of_one() noexcept;
   /// front() has given a message: its room is the writer's again, at once.
   void pop() noexcept;
 

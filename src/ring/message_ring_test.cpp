@@ -69,6 +69,45 @@ TEST(message_ring, writes_all_of_a_message_or_nothing) {
   EXPECT_EQ(w.take(), "nothing");
 }
 
+TEST(message_ring, gives_room_for_a_message_that_is_written_in_place_if_one_record_takes_it) {
+  world w;
+  EXPECT_NE(w.out.reserve(100), nullptr);
+  EXPECT_EQ(w.take(), "nothing") << "nothing was published";
+  for (std::size_t size = 0; size <= k_ring / 4 + 8; size += 61) {
+    const auto text = text_of(size, size);
+    std::byte* const room = w.out.reserve(size);
+    ASSERT_NE(room, nullptr) << size;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(room) % 8, 0u);
+    std::memcpy(room, text.data(), size);
+    w.out.publish();
+    EXPECT_EQ(as_text(w.in.front_of_one()), text);
+    EXPECT_EQ(w.in.front_of_one().data(), w.in.front().data()) << "the same until pop()";
+    w.in.pop();
+    EXPECT_EQ(w.in.front_of_one().data(), nullptr);
+    EXPECT_EQ(w.out.unread_bytes(), 0u) << "its room is the writer's at once";
+  }
+  EXPECT_EQ(w.out.reserve(k_ring / 4 + 9), nullptr) << "which needs two";
+  while (std::byte* const room = w.out.reserve(1000)) {
+    std::memset(room, 'x', 1000);
+    w.out.publish();
+  }
+  EXPECT_FALSE(w.out.corrupt());
+  EXPECT_EQ(w.take(), std::string(1000, 'x'));
+  EXPECT_NE(w.out.reserve(1000), nullptr);
+}
+
+TEST(message_ring, leaves_a_message_in_several_records_where_it_is_when_it_is_asked_for_one) {
+  world w;
+  ASSERT_TRUE(w.write(text_of(2000, 1)));
+  ASSERT_TRUE(w.write("small"));
+  EXPECT_EQ(w.in.front_of_one().data(), nullptr);
+  EXPECT_EQ(w.in.front().size(), 2000u);
+  EXPECT_EQ(w.in.front_of_one().data(), nullptr) << "it was copied";
+  EXPECT_EQ(w.take(), text_of(2000, 1));
+  EXPECT_EQ(as_text(w.in.front_of_one()), "small");
+  EXPECT_EQ(w.in.take_torn(), 0u);
+}
+
 TEST(message_ring, keeps_messages_of_all_sizes_whole_and_in_order) {
   world w;
   std::mt19937 chance(1);

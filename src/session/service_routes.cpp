@@ -67,6 +67,7 @@ result<std::uint32_t> service_routes::add(const service_entity& what) {
     return error(errc::bad_option, "entity " + std::to_string(what.entity) + " is there already; each needs its own");
   if (by_entity_.size() >= k_most_entities)
     return error(errc::busy, "there are " + std::to_string(k_most_entities) + " entities, the limit");
+  ++version_;
   auto slot = static_cast<std::uint32_t>(places_.size());
   if (free_.empty()) {
     places_.emplace_back();
@@ -89,6 +90,7 @@ result<std::uint32_t> service_routes::add(const service_entity& what) {
 void service_routes::remove(std::uint32_t slot) {
   auto& of = places_[slot];
   if (!of.used) return;
+  ++version_;
   by_entity_.erase(of.what.entity);
   const auto all = by_service_.find(of.what.service);
   std::erase(all->second, slot);
@@ -107,6 +109,7 @@ void succeed(Place& of, std::uint32_t pipe) noexcept {
 }  // namespace
 
 void service_routes::join(service_address at, const service_instance& what) {
+  ++version_;
   auto& of = places_[at.slot];
   of.seats[at.pipe] = {what, true};
   succeed(of, at.pipe);
@@ -124,6 +127,7 @@ std::uint32_t service_routes::next_main(const place& of) noexcept {
 }
 
 bool service_routes::leave(service_address at) {
+  ++version_;
   auto& of = places_[at.slot];
   of.seats[at.pipe] = {};
   if (of.main != at.pipe) return false;
@@ -132,19 +136,25 @@ bool service_routes::leave(service_address at) {
 }
 
 bool service_routes::elect(std::uint32_t slot) {
+  ++version_;
   auto& of = places_[slot];
   return std::exchange(of.main, next_main(of)) != of.main;
 }
 
-void service_routes::lead(service_address at) { places_[at.slot].main = at.pipe; }
+void service_routes::lead(service_address at) {
+  ++version_;
+  places_[at.slot].main = at.pipe;
+}
 
 void service_routes::set_health(service_address at, instance_health now) {
+  ++version_;
   auto& of = places_[at.slot];
   of.seats[at.pipe].what.health = now;
   succeed(of, at.pipe);
 }
 
 void service_routes::set_weight(service_address at, const service_weight& now) {
+  ++version_;
   places_[at.slot].seats[at.pipe].what.weight = now;
 }
 

@@ -105,6 +105,8 @@ class service_routes {
   void set_health(service_address at, instance_health now);
   void set_weight(service_address at, const service_weight& now);
 
+  /// Another one whenever route() may say something else than before.
+  [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
   [[nodiscard]] const service_entity& entity(std::uint32_t slot) const { return places_[slot].what; }
   /// Null: nobody is on that pipe.
   [[nodiscard]] const service_instance* instance(service_address at) const noexcept;
@@ -162,6 +164,7 @@ class service_routes {
   [[nodiscard]] static std::uint32_t next_main(const place& of) noexcept;
   [[nodiscard]] static bool has(const service_instance* one, wish of) noexcept;
 
+  std::uint64_t version_ = 0;
   std::vector<place> places_;
   slots free_;
   boost::unordered_flat_map<std::uint32_t, std::uint32_t> by_entity_;

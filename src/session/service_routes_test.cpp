@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <utility>
 
 namespace ferry::session {
 namespace {
@@ -48,6 +49,30 @@ TEST_F(service_routes_test, hand_an_entity_its_messages_at_its_main_instance) {
   EXPECT_EQ(send(to_entity{101}).to, only({slot, 2}));
   table.lead({slot, 0});
   EXPECT_EQ(send(to_entity{101}).to, only({slot, 0}));
+}
+
+TEST_F(service_routes_test, tell_by_their_version_that_a_message_may_go_another_way) {
+  const auto slot = add(101, 7, {2, 0});
+  auto before = table.version();
+  const auto is_another = [&] { return std::exchange(before, table.version()) != table.version(); };
+  (void)send(to_entity{101});
+  EXPECT_FALSE(is_another());
+  table.lead({slot, 0});
+  EXPECT_TRUE(is_another());
+  table.set_health({slot, 0}, instance_health::fast_exit);
+  EXPECT_TRUE(is_another());
+  EXPECT_TRUE(table.elect(slot));
+  EXPECT_TRUE(is_another());
+  table.set_weight({slot, 0}, {.fixed = 3});
+  EXPECT_TRUE(is_another());
+  table.leave({slot, 2});
+  EXPECT_TRUE(is_another());
+  table.join({slot, 2}, {});
+  EXPECT_TRUE(is_another());
+  (void)add(102, 7, {});
+  EXPECT_TRUE(is_another());
+  table.remove(slot);
+  EXPECT_TRUE(is_another());
 }
 
 TEST_F(service_routes_test, say_why_a_message_goes_nowhere) {

@@ -8,6 +8,7 @@
 
 #include "os/barrier.hpp"
 #include "os/random.hpp"
+#include "sidecar/forwarder_lanes.hpp"
 
 namespace ferry::sidecar {
 namespace {
@@ -17,38 +18,15 @@ using session::service_routes;
 using session::unroutable;
 
 constexpr int k_most_faults = 3;
+constexpr std::size_t k_ways = 256;
+constexpr std::size_t k_short_head = 512;               // the largest that goes the short way
 constexpr std::string_view k_pipe_note = "ShmPipeIdx";  // behind the number of an entity: which of its instances
 constexpr auto k_lock_is_asked_every = std::chrono::milliseconds(20);
 
 }  // namespace
 
-struct forwarder::lane {
-  service_address where;
-  std::unique_ptr<pipe> files;
-  const std::byte* waiting = nullptr;  // the message at the front that waits; null: none does
-  time_point since{};                  // when it began to wait
-  bool in_part = false;                // of those that it is for some have it, and `rest` have not
-  std::vector<std::uint32_t> rest;     // entities
-  bool is_full = false;                // somebody has waited for room here in vain
-  int faults = 0;                      // of its ring, one after the other
-  time_point quiet_since{};            // nothing was there then, and ever since; 0: something was
-  bool is_held = false;                // what its lock said
-  time_point asked{};                  // when that was asked last
-
-  void forget() noexcept {
-    waiting = nullptr;
-    in_part = false;
-    rest.clear();
-  }
-};
-
-struct forwarder::place {
-  std::vector<lane> lanes;  // by pipe
-  bool given_up = false;    // somebody has waited for an instance in vain
-};
-
 forwarder::forwarder(const service_routes& routes, const settings& with, forwarder_events& events)
-    : routes_(routes), with_(with), events_(events), chance_(os::random_u64()) {}
+    : routes_(routes), with_(with), events_(events), chance_(os::random_u64()), ways_(k_ways) {}
 forwarder::~forwarder() = default;
 
 forwarder::lane& forwarder::lane_at(service_address where) const noexcept {
@@ -58,6 +36,7 @@ pipe& forwarder::at(service_address where) noexcept { return *lane_at(where).fil
 const pipe& forwarder::at(service_address where) const noexcept { return *lane_at(where).files; }
 
 void forwarder::add(std::uint32_t slot, std::vector<std::unique_ptr<pipe>> pipes) {
+  forget_ways();
   if (slot >= places_.size()) places_.resize(slot + 1);
   places_[slot] = std::make_unique<place>();
   auto& lanes = places_[slot]->lanes;
@@ -69,6 +48,7 @@ void forwarder::add(std::uint32_t slot, std::vector<std::unique_ptr<pipe>> pipes
 }
 
 void forwarder::remove(std::uint32_t slot) noexcept {
+  forget_ways();
   std::erase_if(active_, [&](const lane* one) { return one->where.slot == slot; });
   places_[slot] = nullptr;
 }
@@ -80,6 +60,7 @@ void forwarder::look_at(lane& which) {
 }
 
 void forwarder::begin(service_address where, std::uint32_t rings) {
+  forget_ways();
   auto& one = lane_at(where);
   places_[where.slot]->given_up = false;
   one.is_full = false;
@@ -137,6 +118,7 @@ bool forwarder::bring(lane& to, const ring_message& what) {
 void forwarder::drain(service_address where) {
   auto& one = lane_at(where);
   if (one.files->where() != pipe::state::read) return;
+  forget_ways();
   one.files->enter(pipe::state::draining);
   look_at(one);
 }
@@ -185,6 +167,7 @@ void forwarder::stop_reading(lane& which) noexcept {
 
 void forwarder::damage(lane& which, const std::string& why) {
   if (which.files->where() == pipe::state::damaged) return;
+  forget_ways();
   stop_reading(which);
   which.files->set_damage(why);
   which.files->enter(pipe::state::damaged);
@@ -230,6 +213,8 @@ forwarder::outcome forwarder::turn(time_point now, std::uint64_t now_ms) {
 forwarder::outcome forwarder::turn_of(lane& from, time_point now, std::uint64_t now_ms) {
   auto& counts = from.files->counts;
   for (int i = 0; i < k_messages_a_turn && from.files->where() != pipe::state::damaged; ++i) {
+    i += pass_on(from, k_messages_a_turn - i, now_ms);
+    if (i == k_messages_a_turn) break;
     auto& in = from.files->from_service();
     const auto front = in.front(now_ms);
     if (!front) {

@@ -39,6 +39,7 @@ class forwarder_events {
 
 struct forwarder_counts {
   std::uint64_t forwarded = 0;     ///< copies that were written
+  std::uint64_t passed_on = 0;     ///< of these, whole messages that went the short way
   std::uint64_t returned = 0;      ///< undeliverable ones that went back to their senders
   std::uint64_t not_returned = 0;  ///< those that found no room there either
   std::array<std::uint64_t, session::k_unroutable_kinds> undeliverable{};  ///< copies, by the reason
@@ -90,9 +91,13 @@ class forwarder {
  private:
   struct lane;   // a pipe, and what the message at its front waits for
   struct place;  // the lanes of an entity
+  struct way;    // to the main instance of an entity
 
   [[nodiscard]] lane& lane_at(session::service_address where) const noexcept;
   outcome turn_of(lane& from, time_point now, std::uint64_t now_ms);
+  [[nodiscard]] int pass_on(lane& from, int most, std::uint64_t now_ms);
+  [[nodiscard]] const way* way_to(std::uint32_t entity, std::uint64_t set_version);
+  void forget_ways() noexcept;
   outcome bring_left(lane& to);
   [[nodiscard]] bool bring(lane& to, const ring_message& what);
   [[nodiscard]] bool forward(lane& from, const ring_message& what, time_point now);
@@ -125,7 +130,9 @@ class forwarder {
   std::vector<lane*> round_;                    // of one turn
   std::size_t first_ = 0;                       // whose turn is first
   std::uint64_t chance_;
-  std::vector<lane*> tired_;  // of one turn
+  std::vector<lane*> tired_;       // of one turn
+  std::vector<way> ways_;          // by entity, of which several have one place
+  std::uint64_t ways_are_of_ = 0;  // of routes_
   // Of the message in hand; the sender cannot change what was copied.
   message_reader reader_;
   message_former former_;

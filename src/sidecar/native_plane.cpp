@@ -139,13 +139,32 @@ bool native_reader::expired(std::uint64_t time_ms, std::uint64_t now_ms) const n
   return limits_.valid_ms != 0 && now_ms > time_ms && now_ms - time_ms > limits_.valid_ms;
 }
 
+void native_reader::see_peak(std::uint64_t now_ms) noexcept {
+  if (now_ms - seen_at_ms_ < k_peak_is_seen_every_ms) return;
+  seen_at_ms_ = now_ms;
+  peak_ = std::max(peak_, unread_bytes());
+}
+
+ring_message native_reader::short_front(std::uint64_t now_ms) noexcept {
+  if (front_) return {};
+  see_peak(now_ms);
+  const auto whole = in_.front_of_one();
+  if (whole.data() == nullptr) return {};
+  const auto measured = codec::sidecar::measure_native(whole);
+  if (measured.head_bytes == 0 || expired(measured.time_ms, now_ms)) return {};
+  return {service_rings::native, whole, measured.head_bytes, measured.time_ms, true};
+}
+
+void native_reader::pop_short(std::uint64_t time_ms, std::uint64_t now_ms) noexcept {
+  stats_.messages += 1;
+  stats_.count_delay(time_ms, now_ms);
+  in_.pop();
+}
+
 result<ring_message> native_reader::front(std::uint64_t now_ms) {
   if (front_) return front_;
   skips_ = false;
-  if (now_ms - seen_at_ms_ >= k_peak_is_seen_every_ms) {
-    seen_at_ms_ = now_ms;
-    peak_ = std::max(peak_, unread_bytes());
-  }
+  see_peak(now_ms);
   for (std::uint32_t skipped = 0;;) {
     const auto whole = in_.front();
     if (in_.corrupt()) {
@@ -210,16 +229,29 @@ bool native_writer::sound(const std::string& like) noexcept {
 
 bool native_writer::write(std::span<const bytes> parts, std::size_t /*head_bytes*/,
                           std::uint64_t /*time_ms*/) noexcept {
-  const bool is_written = out_.write(parts);
-  // The reader's position costs a cache line.
-  if (!is_written || out_.tail() - seen_at_ >= out_.ring_bytes() / k_peak_is_seen_to) {
-    seen_at_ = out_.tail();
-    peak_ = std::max(peak_, unread_bytes());
+  if (!out_.write(parts)) {
+    see_peak();
+    return false;
   }
-  if (!is_written) return false;
+  ring_bell();
+  return true;
+}
+
+void native_writer::publish() noexcept {
+  out_.publish();
+  ring_bell();
+}
+
+void native_writer::see_peak() noexcept {
+  seen_at_ = out_.tail();
+  peak_ = std::max(peak_, unread_bytes());
+}
+
+void native_writer::ring_bell() noexcept {
+  // The reader's position costs a cache line.
+  if (out_.tail() - seen_at_ >= out_.ring_bytes() / k_peak_is_seen_to) see_peak();
   if (bell_.ring()) [[unlikely]]
     file_.wake.ring();
-  return true;
 }
 
 std::uint32_t native_writer::unread_bytes() noexcept { return clamped(out_.unread_bytes()); }

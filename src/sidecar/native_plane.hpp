@@ -60,6 +60,11 @@ class native_reader final : public plane_reader {
                                                                      bool fenced);
   [[nodiscard]] result<ring_message> front(std::uint64_t now_ms) override;
   void pop() noexcept override;
+  /// The oldest message where it lies, if it is in one record, its head can be and it is not too old; front() has not
+  /// given it. Else none, and front() says what there is.
+  [[nodiscard]] ring_message short_front(std::uint64_t now_ms) noexcept;
+  /// Done with what short_front() gave; counted as what front() and pop() give. @param time_ms  of it
+  void pop_short(std::uint64_t time_ms, std::uint64_t now_ms) noexcept;
   [[nodiscard]] bool skips() const noexcept override { return skips_; }
   [[nodiscard]] bool corrupt() const noexcept override { return in_.corrupt(); }
   [[nodiscard]] const ring::sidecar_ring_stats& stats() const noexcept override { return stats_; }
@@ -81,6 +86,7 @@ class native_reader final : public plane_reader {
 
  private:
   [[nodiscard]] bool expired(std::uint64_t time_ms, std::uint64_t now_ms) const noexcept;
+  void see_peak(std::uint64_t now_ms) noexcept;
 
   native_ring file_;
   ring::message_ring_consumer in_;
@@ -98,6 +104,8 @@ class native_writer final : public plane_writer {
   [[nodiscard]] static result<std::unique_ptr<native_writer>> attach(native_ring file, bool fenced);
   [[nodiscard]] bool write(std::span<const bytes> parts, std::size_t head_bytes,
                            std::uint64_t time_ms) noexcept override;
+  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept override { return out_.reserve(size); }
+  void publish() noexcept override;
   [[nodiscard]] bool corrupt() const noexcept override { return out_.corrupt(); }
   [[nodiscard]] std::size_t max_message() const noexcept override { return out_.max_message(); }
   [[nodiscard]] std::uint32_t unread_bytes() noexcept override;
@@ -111,6 +119,9 @@ class native_writer final : public plane_writer {
   void set_fenced(bool fenced) noexcept { bell_ = os::bell(file_.shared().records, fenced); }
 
  private:
+  void see_peak() noexcept;
+  void ring_bell() noexcept;
+
   native_ring file_;
   ring::message_ring_producer out_;
   os::bell bell_;

@@ -133,6 +133,84 @@ TEST_F(native_rings, carry_a_message_above_half_a_ring_in_both_directions) {
   EXPECT_EQ(one.send({.to = to_entity{201}}, {}, as_bytes(std::string(70'000, 'x'))).error(), errc::message_too_large);
 }
 
+TEST_F(native_rings, pass_what_is_in_one_record_and_for_one_entity_on_the_short_way_and_count_it_as_all_else) {
+  open();
+  auto one = native(101), two = native(201);
+  std::size_t received = 0, answered = 0;
+  std::uint64_t bytes_before = 0;
+  two.on_message([&](const service_message& asked) {
+    received += 1;
+    EXPECT_TRUE(two.reply(asked, {}, asked.body));
+  });
+  one.on_message([&](const service_message&) { answered += 1; });
+  const auto say = [&](const service_destination& to, std::size_t size) {
+    ASSERT_TRUE(one.send({.message_id = "Say", .to = to}, {.message_id = "say"}, as_bytes(std::string(size, 'x'))));
+    const auto wanted = received + 1;
+    ASSERT_TRUE(until([&] { return received == wanted && answered == wanted; }, "the message and its answer"));
+    const auto pipes = beside->pipes();
+    EXPECT_EQ(pipes[0].counts.received, received);
+    EXPECT_EQ(pipes[0].counts.delivered, received);
+    EXPECT_EQ(pipes[1].counts.received, received);
+    EXPECT_EQ(pipes[1].counts.delivered, received);
+    EXPECT_EQ(pipes[0].from.messages, received);
+    EXPECT_EQ(pipes[0].counts.received_bytes, pipes[1].counts.delivered_bytes);
+    EXPECT_GT(pipes[0].counts.received_bytes, bytes_before + size);
+    bytes_before = pipes[0].counts.received_bytes;
+    EXPECT_EQ(beside->stats().data.forwarded, 2 * received);
+  };
+  for (std::size_t i = 0; i < 100; ++i) say(to_entity{201}, i);
+  EXPECT_EQ(beside->stats().data.passed_on, 200u);
+  say(to_entity{201}, 30'000);
+  EXPECT_EQ(beside->stats().data.passed_on, 200u) << "in several records";
+  say(to_all{2}, 10);
+  EXPECT_EQ(beside->stats().data.passed_on, 201u) << "only the answer";
+  ASSERT_TRUE(one.send({.from = 7, .to = to_entity{201}}, {}, {}));
+  ASSERT_TRUE(one.send({.to = to_entity{999}}, {}, {}));
+  ASSERT_TRUE(one.send({.to = to_entity{201}}, {}, {}));
+  ASSERT_TRUE(until([&] { return answered == 103; }, "the last answer"));
+  EXPECT_EQ(beside->pipes()[0].counts.malformed, 1u) << "which says another source";
+  EXPECT_EQ(beside->stats().data.undeliverable[std::size_t(session::unroutable::unknown_entity)], 1u);
+  EXPECT_EQ(beside->stats().data.passed_on, 203u);
+}
+
+TEST_F(native_rings, lead_to_another_instance_of_the_entity_from_the_next_message_on) {
+  with.entities[1].pipes = 2;
+  open();
+  auto one = native(101);
+  auto of_two = options_for(201);
+  of_two.pipes = 2;
+  const auto start_natively = [&] {
+    auto made = start(of_two);
+    EXPECT_TRUE(until([&] { return made.rings() == service_rings::native; }, "native rings"));
+    return made;
+  };
+  auto first = start_natively(), second = start_natively();
+  std::vector<std::string> at_first, at_second;
+  first.on_message([&](const service_message& what) { at_first.emplace_back(as_text(what.body)); });
+  second.on_message([&](const service_message& what) { at_second.emplace_back(as_text(what.body)); });
+  const auto say = [&](const char* what) {
+    ASSERT_TRUE(one.send({.to = to_entity{201}}, {}, as_bytes(std::string_view(what))));
+    const auto all = at_first.size() + at_second.size() + 1;
+    ASSERT_TRUE(until([&] { return at_first.size() + at_second.size() == all; }, what));
+  };
+  say("to the first one");
+  std::optional<error_code> changed;
+  second.async_change_route([&](error_code failed) { changed = failed; });
+  ASSERT_TRUE(until([&] { return changed.has_value(); }, "the change"));
+  say("to the second one");
+  second.close();
+  ASSERT_TRUE(until(
+      [&] {
+        return beside->pipes()[1].where == sidecar::pipe::state::idle ||
+               beside->pipes()[2].where == sidecar::pipe::state::idle;
+      },
+      "its end"));
+  say("to the first one again");
+  EXPECT_EQ(at_first, (std::vector<std::string>{"to the first one", "to the first one again"}));
+  EXPECT_EQ(at_second, (std::vector<std::string>{"to the second one"}));
+  EXPECT_EQ(beside->stats().data.passed_on, 3u);
+}
+
 TEST_F(native_rings, are_not_given_where_the_sidecar_is_told_not_to) {
   with.entities[1].native = false;
   open();

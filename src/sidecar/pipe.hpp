@@ -87,6 +87,11 @@ class pipe {
   /// All of it has been taken.
   void forget_left() noexcept { left_ = nullptr; }
 
+  /// from_service() and to_service(), where they are native; else null. Valid as long as these are.
+  [[nodiscard]] native_reader* native_from() const noexcept {
+    return reading_ == reading::native ? native_from_service_.get() : nullptr;
+  }
+  [[nodiscard]] native_writer* native_to() const noexcept { return agreed_ != 0 ? native_to_service_.get() : nullptr; }
   [[nodiscard]] service_rings writes() const noexcept;
   [[nodiscard]] plane_writer& to_service() noexcept;
   [[nodiscard]] plane_reader& from_service() noexcept;
