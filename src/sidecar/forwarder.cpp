@@ -19,7 +19,6 @@ using session::unroutable;
 
 constexpr int k_most_faults = 3;
 constexpr std::size_t k_ways = 256;
-constexpr std::size_t k_short_head = 512;               // the largest that goes the short way
 constexpr std::string_view k_pipe_note = "ShmPipeIdx";  // behind the number of an entity: which of its instances
 constexpr auto k_lock_is_asked_every = std::chrono::milliseconds(20);
 
