@@ -46,6 +46,13 @@ class forwarder {
   void hear(const sidecar::ring_message& what) {
     if (!reader_.take(what)) return;
     const auto route = reader_.route();
+    if (what.kind == service_rings::native) {
+      const auto way = codec::sidecar::native_way_of(reader_.as_it_is().parts()[0]);
+      const auto* one = route ? std::get_if<to_entity>(&route->to) : nullptr;
+      require(way.has_value() == (one != nullptr));
+      require(!way ||
+              (way->from == route->from && way->to == one->entity && way->to_set_version == route->to_set_version));
+    }
     if (!route) return require(fuzz::is_one_line(route.error().text()));
     require(reader_.as_it_is().total() == what.whole.size());
     const auto package = reader_.package();

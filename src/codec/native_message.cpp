@@ -1,7 +1,10 @@
 #include "codec/native_message.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <charconv>
 #include <cstring>
+#include <span>
 #include <string>
 
 #include "base/endian.hpp"
@@ -13,65 +16,134 @@ namespace {
 enum class destination : std::uint8_t { none, entity, any, all, entities, other_instance };
 
 // Where things lie in a head.
-constexpr std::size_t k_time = 0, k_head_bytes = 8, k_from = 12, k_destination = 16, k_has_key = 17, k_to = 20,
-                      k_zone = 24, k_return_code = 28, k_key = 32, k_from_set = 40, k_to_set = 48, k_server = 56,
-                      k_client = 60, k_from_actor = 64, k_to_actor = 72, k_version = 80, k_route_text = 88,
-                      k_package_text = 92, k_notes = 96;
-constexpr std::size_t k_entity_bytes = 4, k_note_bytes = 8;
+constexpr std::size_t k_measure = 0, k_from = 8, k_to = 12, k_destination = 16, k_spare = 17, k_notes = 18,
+                      k_which = 20;
+constexpr int k_measure_shift = 48;  // of the bytes of a head in words, above its time
+constexpr std::size_t k_word_bytes = 8, k_entity_bytes = 4, k_note_bytes = 8;
+
+// The words that there may be, in their order; a bit of k_which says so of each.
+enum word : std::size_t {
+  k_key,
+  k_zone_and_code,
+  k_from_set,
+  k_to_set,
+  k_sequences,  // server's, client's
+  k_from_actor,
+  k_to_actor,
+  k_version,
+  k_texts,  // bytes of the route's message id, and of the package's
+  k_words
+};
+using words = std::array<std::uint64_t, k_words>;
+constexpr std::uint32_t bit(word which) noexcept { return 1u << which; }
+constexpr std::uint64_t pair(std::uint64_t low, std::uint64_t high) noexcept { return low | high << 32; }
+constexpr std::uint32_t low(std::uint64_t both) noexcept { return static_cast<std::uint32_t>(both); }
+constexpr std::uint32_t high(std::uint64_t both) noexcept { return static_cast<std::uint32_t>(both >> 32); }
+
+// A row of a note: bytes of its name and of its value; or, with the top bit, the entity and the pipe of an instance.
+constexpr std::uint64_t k_is_instance = 1ull << 63;
+constexpr std::uint32_t k_most_pipe = 0xffff;
+constexpr std::string_view k_instance_note = "ShmPipeIdx";
 
 bool is_text(std::string_view text) noexcept { return text.empty() || is_utf8(as_bytes(text)); }
 error bad(const std::string& what) { return {errc::protocol, "a native message " + what}; }
 
-struct destination_writer {
-  std::byte* head;
-  void kind(destination which, std::uint32_t to) const {
-    head[k_destination] = static_cast<std::byte>(which);
-    store_le(head + k_to, to);
+// Nothing: it is not as std::to_chars writes a number.
+std::optional<std::uint32_t> number_in(std::string_view text) noexcept {
+  std::uint32_t made = 0;
+  const auto* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, made);
+  const bool is_number = read.ec == std::errc() && read.ptr == end && (text.size() == 1 || text.front() != '0');
+  return is_number ? std::optional(made) : std::nullopt;
+}
+
+// 0: it is another note.
+std::uint64_t instance_row(const service_note& note) noexcept {
+  if (!note.name.ends_with(k_instance_note)) return 0;
+  const auto entity = number_in(note.name.substr(0, note.name.size() - k_instance_note.size()));
+  const auto pipe = entity ? number_in(note.value) : std::nullopt;
+  return pipe && *pipe <= k_most_pipe ? k_is_instance | pair(*entity, *pipe) : 0;
+}
+
+struct told {
+  destination kind = destination::none;
+  std::uint32_t to = 0;
+};
+struct destination_of {
+  told operator()(std::monostate) const noexcept { return {}; }
+  told operator()(const to_entity& to) const noexcept { return {destination::entity, to.entity}; }
+  told operator()(const to_any& to) const noexcept { return {destination::any, to.service}; }
+  told operator()(const to_all& to) const noexcept { return {destination::all, to.service}; }
+  told operator()(const to_entities& to) const noexcept {
+    return {destination::entities, static_cast<std::uint32_t>(to.entities.size())};
   }
-  void operator()(std::monostate) const { kind(destination::none, 0); }
-  void operator()(const to_entity& to) const { kind(destination::entity, to.entity); }
-  void operator()(const to_any& to) const {
-    kind(destination::any, to.service);
-    head[k_has_key] = static_cast<std::byte>(to.key.has_value());
-    store_le(head + k_key, to.key.value_or(0));
-    store_le(head + k_zone, to.zone);
-  }
-  void operator()(const to_all& to) const {
-    kind(destination::all, to.service);
-    store_le(head + k_zone, to.zone);
-  }
-  void operator()(const to_entities& to) const {
-    kind(destination::entities, static_cast<std::uint32_t>(to.entities.size()));
-    std::byte* at = head + k_native_fixed_bytes;
-    for (const auto one : to.entities) {
-      store_le(at, static_cast<std::uint32_t>(one));
-      at += k_entity_bytes;
-    }
-  }
-  void operator()(const to_other_instance& to) const {
-    kind(destination::other_instance, static_cast<std::uint32_t>(to.pipe));
+  told operator()(const to_other_instance& to) const noexcept {
+    return {destination::other_instance, static_cast<std::uint32_t>(to.pipe)};
   }
 };
 
-/// How many bytes of lists and texts follow the fixed ones; each number is what the head says.
+std::uint32_t zone_of(const service_destination& to) noexcept {
+  if (const auto* any = std::get_if<to_any>(&to)) return any->zone;
+  const auto* all = std::get_if<to_all>(&to);
+  return all == nullptr ? 0 : all->zone;
+}
+std::optional<std::uint64_t> key_of(const service_destination& to) noexcept {
+  const auto* any = std::get_if<to_any>(&to);
+  return any == nullptr ? std::nullopt : any->key;
+}
+std::span<const std::int32_t> entities_of(const service_destination& to) noexcept {
+  const auto* several = std::get_if<to_entities>(&to);
+  return several == nullptr ? std::span<const std::int32_t>() : several->entities;
+}
+
+words words_of(const service_route& route, const service_package& package) noexcept {
+  words all{};
+  all[k_key] = key_of(route.to).value_or(0);
+  all[k_zone_and_code] = pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code));
+  all[k_from_set] = route.from_set_version;
+  all[k_to_set] = route.to_set_version;
+  all[k_sequences] = pair(package.server_sequence, package.client_sequence);
+  all[k_from_actor] = package.from_actor;
+  all[k_to_actor] = package.to_actor;
+  all[k_version] = static_cast<std::uint64_t>(package.client_version);
+  all[k_texts] = pair(route.message_id.size(), package.message_id.size());
+  return all;
+}
+
+/// A head, measured; each number is what the head says, and all that it has lies within it.
 struct extent {
-  std::size_t entities, notes, route_text, package_text;
-  [[nodiscard]] std::size_t notes_at() const noexcept { return k_native_fixed_bytes + entities * k_entity_bytes; }
-  [[nodiscard]] std::size_t texts_at() const noexcept { return notes_at() + notes * k_note_bytes; }
+  std::uint32_t which = 0;
+  words said{};
+  std::size_t notes = 0, entities = 0;
+  std::size_t notes_at = 0;
+  [[nodiscard]] std::size_t entities_at() const noexcept { return notes_at + notes * k_note_bytes; }
+  [[nodiscard]] std::size_t texts_at() const noexcept { return entities_at() + entities * k_entity_bytes; }
+  [[nodiscard]] std::size_t route_text() const noexcept { return low(said[k_texts]); }
+  [[nodiscard]] std::size_t package_text() const noexcept { return high(said[k_texts]); }
 };
 
-/// @return nothing but what lies within the head
 result<extent> extent_of(bytes head) {
-  if (head.size() < k_native_fixed_bytes || load_le<std::uint32_t>(head.data() + k_head_bytes) != head.size())
+  if (head.size() < k_native_fixed_bytes ||
+      (load_le<std::uint64_t>(head.data() + k_measure) >> k_measure_shift) * k_word_bytes != head.size())
     return bad("whose head is not of " + std::to_string(head.size()) + " bytes");
-  const bool is_list = head[k_destination] == static_cast<std::byte>(destination::entities);
-  const extent made{is_list ? load_le<std::uint32_t>(head.data() + k_to) : 0,
-                    load_le<std::uint32_t>(head.data() + k_notes), load_le<std::uint32_t>(head.data() + k_route_text),
-                    load_le<std::uint32_t>(head.data() + k_package_text)};
+  extent made;
+  made.which = load_le<std::uint32_t>(head.data() + k_which);
+  if (made.which >= 1u << k_words || head[k_spare] != std::byte{0})
+    return bad("with fields that are not known, of the bits " + std::to_string(made.which));
+  std::size_t at = k_native_fixed_bytes;
+  for (auto left = made.which; left != 0; left &= left - 1, at += k_word_bytes) {
+    if (at + k_word_bytes > head.size())
+      return bad("whose fields do not fit into its head of " + std::to_string(head.size()) + " bytes");
+    made.said[static_cast<std::size_t>(std::countr_zero(left))] = load_le<std::uint64_t>(head.data() + at);
+  }
+  made.notes_at = at;
+  made.notes = load_le<std::uint16_t>(head.data() + k_notes);
+  if (head[k_destination] == static_cast<std::byte>(destination::entities))
+    made.entities = load_le<std::uint32_t>(head.data() + k_to);
   if (made.entities > k_max_native_list || made.notes > k_max_native_list)
     return bad("with " + std::to_string(made.entities) + " entities and " + std::to_string(made.notes) +
                " notes, the limit is " + std::to_string(k_max_native_list));
-  if (made.texts_at() + made.route_text + made.package_text > head.size())
+  if (made.texts_at() + made.route_text() + made.package_text() > head.size())
     return bad("whose lists and texts do not fit into its head of " + std::to_string(head.size()) + " bytes");
   return made;
 }
@@ -84,75 +156,93 @@ std::string_view text_at(bytes head, std::size_t at, std::size_t size) noexcept 
 
 native_measure measure_native(bytes whole) noexcept {
   if (whole.size() < k_native_fixed_bytes) return {};
-  const auto head_bytes = load_le<std::uint32_t>(whole.data() + k_head_bytes);
-  const bool can_be = head_bytes >= k_native_fixed_bytes && head_bytes <= k_max_native_head &&
-                      head_bytes <= whole.size() && head_bytes % 8 == 0;
-  return {load_le<std::uint64_t>(whole.data() + k_time), can_be ? head_bytes : 0};
+  const auto both = load_le<std::uint64_t>(whole.data() + k_measure);
+  const auto head_bytes = static_cast<std::size_t>(both >> k_measure_shift) * k_word_bytes;
+  const bool can_be =
+      head_bytes >= k_native_fixed_bytes && head_bytes <= k_max_native_head && head_bytes <= whole.size();
+  return {both & k_max_native_time, can_be ? head_bytes : 0};
 }
 
 std::optional<native_way> native_way_of(bytes head) noexcept {
   const auto lies = extent_of(head);
   if (!lies || head[k_destination] != static_cast<std::byte>(destination::entity) ||
-      !is_text(text_at(head, lies->texts_at(), lies->route_text)))
+      !is_text(text_at(head, lies->texts_at(), lies->route_text())))
     return std::nullopt;
   return native_way{load_le<std::uint32_t>(head.data() + k_from), load_le<std::uint32_t>(head.data() + k_to),
-                    load_le<std::uint64_t>(head.data() + k_to_set)};
+                    lies->said[k_to_set]};
 }
 
-void native_head_writer::append(std::string_view text) noexcept {
-  if (!text.empty()) std::memcpy(at_, text.data(), text.size());
-  at_ += text.size();
-}
-
-result<bytes> native_head_writer::write(const service_route& route, const service_package& package,
-                                        std::uint64_t time_ms) {
+result<std::size_t> native_head_writer::measure(const service_route& route, const service_package& package) {
   if (std::holds_alternative<std::monostate>(route.to)) return error(errc::misuse, "a message without a destination");
-  const auto* several = std::get_if<to_entities>(&route.to);
-  const auto entities = several == nullptr ? 0 : several->entities.size();
+  const auto entities = entities_of(route.to).size();
   if (entities > k_max_native_list || package.notes.size() > k_max_native_list)
     return error(errc::misuse, "a message with " + std::to_string(entities) + " entities and " +
                                    std::to_string(package.notes.size()) + " notes, the limit is " +
                                    std::to_string(k_max_native_list));
-  const auto texts_at = k_native_fixed_bytes + entities * k_entity_bytes + package.notes.size() * k_note_bytes;
-  auto size = texts_at + route.message_id.size() + package.message_id.size();
+  const auto said = words_of(route, package);
+  words_ = key_of(route.to) ? bit(k_key) : 0;
+  for (std::size_t i = 0; i < said.size(); ++i) words_ |= said[i] != 0 ? 1u << i : 0;
+  auto size = k_native_fixed_bytes + static_cast<std::size_t>(std::popcount(words_)) * k_word_bytes +
+              package.notes.size() * k_note_bytes + entities * k_entity_bytes + route.message_id.size() +
+              package.message_id.size();
   bool all_texts = is_text(route.message_id) && is_text(package.message_id);
+  note_rows_.clear();
   for (const auto& note : package.notes) {
+    note_rows_.push_back(instance_row(note));
+    if (note_rows_.back() != 0) continue;
+    note_rows_.back() = pair(note.name.size(), note.value.size());
     size += note.name.size() + note.value.size();
     all_texts = all_texts && is_text(note.name) && is_text(note.value);
   }
   if (!all_texts) return error(errc::misuse, "a message with a text that is not UTF-8");
-  const auto head_bytes = (size + 7) & ~std::size_t{7};
-  if (head_bytes > k_max_native_head)
-    return error(errc::message_too_large, "a message head of " + std::to_string(head_bytes) + " bytes, the limit is " +
+  head_bytes_ = (size + k_word_bytes - 1) / k_word_bytes * k_word_bytes;
+  if (head_bytes_ > k_max_native_head)
+    return error(errc::message_too_large, "a message head of " + std::to_string(head_bytes_) + " bytes, the limit is " +
                                               std::to_string(k_max_native_head));
-  head_.assign(head_bytes, std::byte{0});
-  std::byte* const head = head_.data();
-  store_le(head + k_time, time_ms);
-  store_le(head + k_head_bytes, static_cast<std::uint32_t>(head_bytes));
-  store_le(head + k_from, route.from);
-  std::visit(destination_writer{head}, route.to);
-  store_le(head + k_return_code, static_cast<std::uint32_t>(package.return_code));
-  store_le(head + k_from_set, route.from_set_version);
-  store_le(head + k_to_set, route.to_set_version);
-  store_le(head + k_server, package.server_sequence);
-  store_le(head + k_client, package.client_sequence);
-  store_le(head + k_from_actor, package.from_actor);
-  store_le(head + k_to_actor, package.to_actor);
-  store_le(head + k_version, static_cast<std::uint64_t>(package.client_version));
-  store_le(head + k_route_text, static_cast<std::uint32_t>(route.message_id.size()));
-  store_le(head + k_package_text, static_cast<std::uint32_t>(package.message_id.size()));
-  store_le(head + k_notes, static_cast<std::uint32_t>(package.notes.size()));
-  at_ = head + texts_at;
+  return head_bytes_;
+}
+
+void native_head_writer::put(std::byte* to, const service_route& route, const service_package& package,
+                             std::uint64_t time_ms) const noexcept {
+  const auto where = std::visit(destination_of(), route.to);
+  store_le(to + k_measure, std::min(time_ms, k_max_native_time) | head_bytes_ / k_word_bytes << k_measure_shift);
+  store_le(to + k_from, route.from);
+  store_le(to + k_to, where.to);
+  store_le(to + k_destination, static_cast<std::uint32_t>(where.kind) | static_cast<std::uint32_t>(package.notes.size())
+                                                                            << 8 * (k_notes - k_destination));
+  store_le(to + k_which, words_);
+  std::byte* at = to + k_native_fixed_bytes;
+  const auto said = words_of(route, package);
+  for (auto left = words_; left != 0; left &= left - 1, at += k_word_bytes)
+    store_le(at, said[static_cast<std::size_t>(std::countr_zero(left))]);
+  for (const auto row : note_rows_) {
+    store_le(at, row);
+    at += k_note_bytes;
+  }
+  for (const auto entity : entities_of(route.to)) {
+    store_le(at, static_cast<std::uint32_t>(entity));
+    at += k_entity_bytes;
+  }
+  const auto append = [&](std::string_view text) {
+    if (!text.empty()) std::memcpy(at, text.data(), text.size());
+    at += text.size();
+  };
   append(route.message_id);
   append(package.message_id);
-  std::byte* row = head + texts_at - package.notes.size() * k_note_bytes;
-  for (const auto& note : package.notes) {
-    store_le(row, static_cast<std::uint32_t>(note.name.size()));
-    store_le(row + 4, static_cast<std::uint32_t>(note.value.size()));
-    row += k_note_bytes;
-    append(note.name);
-    append(note.value);
+  for (std::size_t i = 0; i < note_rows_.size(); ++i) {
+    if ((note_rows_[i] & k_is_instance) != 0) continue;
+    append(package.notes[i].name);
+    append(package.notes[i].value);
   }
+  std::fill(at, to + head_bytes_, std::byte{0});
+}
+
+result<bytes> native_head_writer::write(const service_route& route, const service_package& package,
+                                        std::uint64_t time_ms) {
+  const auto size = measure(route, package);
+  if (!size) return size.error();
+  head_.resize(*size);
+  put(head_.data(), route, package, time_ms);
   return bytes(head_);
 }
 
@@ -161,43 +251,61 @@ result<service_route> native_head_reader::route(bytes head) {
   if (!lies) return lies.error();
   service_route made;
   made.from = load_le<std::uint32_t>(head.data() + k_from);
-  made.message_id = text_at(head, lies->texts_at(), lies->route_text);
+  made.message_id = text_at(head, lies->texts_at(), lies->route_text());
   if (!is_text(made.message_id)) return bad("whose route has a text that is not UTF-8");
   const auto to = load_le<std::uint32_t>(head.data() + k_to);
-  const auto zone = load_le<std::uint32_t>(head.data() + k_zone);
+  const auto zone = low(lies->said[k_zone_and_code]);
   const auto kind = std::to_integer<std::uint8_t>(head[k_destination]);
   switch (static_cast<destination>(kind)) {
     case destination::none: break;
     case destination::entity: made.to = to_entity{to}; break;
     case destination::any: {
-      const bool by_key = head[k_has_key] != std::byte{0};
-      made.to = to_any{to, by_key ? std::optional(load_le<std::uint64_t>(head.data() + k_key)) : std::nullopt, zone};
+      const bool by_key = (lies->which & bit(k_key)) != 0;
+      made.to = to_any{to, by_key ? std::optional(lies->said[k_key]) : std::nullopt, zone};
       break;
     }
     case destination::all: made.to = to_all{to, zone}; break;
     case destination::entities:
-      made.to =
-          to_entities{{reinterpret_cast<const std::int32_t*>(head.data() + k_native_fixed_bytes), lies->entities}};
+      made.to = to_entities{{reinterpret_cast<const std::int32_t*>(head.data() + lies->entities_at()), lies->entities}};
       break;
     case destination::other_instance: made.to = to_other_instance{static_cast<std::int32_t>(to)}; break;
     default: return bad("with a destination of kind " + std::to_string(kind) + ", known are 0 .. 5");
   }
-  made.from_set_version = load_le<std::uint64_t>(head.data() + k_from_set);
-  made.to_set_version = load_le<std::uint64_t>(head.data() + k_to_set);
+  made.from_set_version = lies->said[k_from_set];
+  made.to_set_version = lies->said[k_to_set];
   return made;
+}
+
+// Most messages come from the same instances as those before.
+const service_note& native_head_reader::written_out(std::size_t place, std::uint64_t row) {
+  auto& one = instances_[place];
+  if (one.row == row) return one.note;
+  one.row = row;
+  auto* const digits = std::to_chars(one.name.data(), one.name.data() + one.name.size(), low(row)).ptr;
+  const auto* const name_end = std::copy(k_instance_note.begin(), k_instance_note.end(), digits);
+  const auto* const value_end =
+      std::to_chars(one.value.data(), one.value.data() + one.value.size(), high(row & ~k_is_instance)).ptr;
+  one.note = {{one.name.data(), static_cast<std::size_t>(name_end - one.name.data())},
+              {one.value.data(), static_cast<std::size_t>(value_end - one.value.data())}};
+  return one.note;
 }
 
 result<service_package> native_head_reader::package(bytes head) {
   const auto lies = extent_of(head);
   if (!lies) return lies.error();
-  auto at = lies->texts_at() + lies->route_text;
-  const auto message_id = text_at(head, at, lies->package_text);
-  at += lies->package_text;
+  auto at = lies->texts_at() + lies->route_text();
+  const auto message_id = text_at(head, at, lies->package_text());
+  at += lies->package_text();
   notes_.clear();
-  const std::byte* row = head.data() + lies->notes_at();
-  for (std::size_t i = 0; i < lies->notes; ++i, row += k_note_bytes) {
-    const std::size_t name = load_le<std::uint32_t>(row);
-    const std::size_t value = load_le<std::uint32_t>(row + 4);
+  if (instances_.size() < lies->notes) instances_ = std::vector<instance_note>(lies->notes);
+  for (std::size_t i = 0; i < lies->notes; ++i) {
+    const auto row = load_le<std::uint64_t>(head.data() + lies->notes_at + i * k_note_bytes);
+    if ((row & k_is_instance) != 0) {
+      if (high(row & ~k_is_instance) > k_most_pipe) return bad("with a note of an instance that cannot be");
+      notes_.push_back(written_out(i, row));
+      continue;
+    }
+    const std::size_t name = low(row), value = high(row);
     if (name + value > head.size() - at) return bad("with a note that does not fit into its head");
     notes_.push_back({text_at(head, at, name), text_at(head, at + name, value)});
     at += name + value;
@@ -206,12 +314,12 @@ result<service_package> native_head_reader::package(bytes head) {
   if (!is_text(message_id)) return bad("whose package has a text that is not UTF-8");
   service_package made;
   made.message_id = message_id;
-  made.return_code = static_cast<std::int32_t>(load_le<std::uint32_t>(head.data() + k_return_code));
-  made.server_sequence = load_le<std::uint32_t>(head.data() + k_server);
-  made.client_sequence = load_le<std::uint32_t>(head.data() + k_client);
-  made.from_actor = load_le<std::uint64_t>(head.data() + k_from_actor);
-  made.to_actor = load_le<std::uint64_t>(head.data() + k_to_actor);
-  made.client_version = static_cast<std::int64_t>(load_le<std::uint64_t>(head.data() + k_version));
+  made.return_code = static_cast<std::int32_t>(high(lies->said[k_zone_and_code]));
+  made.server_sequence = low(lies->said[k_sequences]);
+  made.client_sequence = high(lies->said[k_sequences]);
+  made.from_actor = lies->said[k_from_actor];
+  made.to_actor = lies->said[k_to_actor];
+  made.client_version = static_cast<std::int64_t>(lies->said[k_version]);
   made.notes = notes_;
   return made;
 }

@@ -1,6 +1,6 @@
 #pragma once
-/// The head of a message between services in a native ring: fixed places, then lists and texts. Sans-I/O: bytes in,
-/// views out. Source: docs/sidecar.md.
+/// The head of a message between services in a native ring: 24 bytes, a word for each of those fields that are set,
+/// then lists and texts. Sans-I/O: bytes in, views out. Source: docs/sidecar.md.
 ///
 /// Bytes may lie in memory that somebody else writes to: a head is measured there, copied, and only then read.
 
@@ -8,6 +8,7 @@
 #include <ferry/error.hpp>
 #include <ferry/service_message.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -15,16 +16,17 @@
 
 namespace ferry::codec::sidecar {
 
-inline constexpr std::size_t k_native_fixed_bytes = 104;
+inline constexpr std::size_t k_native_fixed_bytes = 24;
 inline constexpr std::size_t k_max_native_head = 256 * 1024;
-inline constexpr std::size_t k_max_native_list = 4096;  ///< entities, notes; of each
+inline constexpr std::size_t k_max_native_list = 4096;                ///< entities, notes; of each
+inline constexpr std::uint64_t k_max_native_time = (1ull << 48) - 1;  ///< in milliseconds since 1970
 
 /// What a head says before it is copied.
 struct native_measure {
   std::uint64_t time_ms = 0;   ///< when it was sent, since 1970
   std::size_t head_bytes = 0;  ///< 0: it cannot be a head
 };
-/// Reads the two fields once. @param whole  a message
+/// Reads one word once. @param whole  a message, 8-byte aligned
 [[nodiscard]] native_measure measure_native(bytes whole) noexcept;
 
 /// What most heads say of the way of a message.
@@ -37,17 +39,24 @@ struct native_way {
 /// native_head_reader::route() refuses it
 [[nodiscard]] std::optional<native_way> native_way_of(bytes head) noexcept;
 
-/// Writes heads in memory that it uses again and again.
+/// Writes heads: each is measured first, then written to where it shall lie.
 class native_head_writer {
  public:
-  /// A head, valid until the next call. @return misuse: a text is not UTF-8, there is no destination, or a list is
-  /// longer than k_max_native_list | message_too_large: with the limit
+  /// @return bytes of a head that says this: misuse: a text is not UTF-8, there is no destination, or a list is longer
+  /// than k_max_native_list | message_too_large: with the limit
+  [[nodiscard]] result<std::size_t> measure(const service_route& route, const service_package& package);
+  /// The head that was measured last, of the same values. @param to  so many bytes @param time_ms  since 1970; what is
+  /// above k_max_native_time counts as that
+  void put(std::byte* to, const service_route& route, const service_package& package,
+           std::uint64_t time_ms) const noexcept;
+  /// Both, into memory of its own that it uses again and again. @return valid until the next call
   [[nodiscard]] result<bytes> write(const service_route& route, const service_package& package, std::uint64_t time_ms);
 
  private:
-  void append(std::string_view text) noexcept;
+  std::size_t head_bytes_ = 0;
+  std::uint32_t words_ = 0;               // which of them there are
+  std::vector<std::uint64_t> note_rows_;  // of each note
   std::vector<std::byte> head_;
-  std::byte* at_ = nullptr;
 };
 
 /// Reads heads that were copied. What is returned refers to the head, and to lists that the next call uses again.
@@ -58,7 +67,17 @@ class native_head_reader {
   [[nodiscard]] result<service_package> package(bytes head);
 
  private:
+  /// The texts of a note that says which instance, as they were written out last in this place.
+  struct instance_note {
+    std::uint64_t row = 0;
+    std::array<char, 20> name{};
+    std::array<char, 5> value{};
+    service_note note{};
+  };
+  [[nodiscard]] const service_note& written_out(std::size_t place, std::uint64_t row);
+
   std::vector<service_note> notes_;
+  std::vector<instance_note> instances_;
 };
 
 }  // namespace ferry::codec::sidecar

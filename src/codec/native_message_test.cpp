@@ -30,7 +30,7 @@ struct example {
 
 TEST(native_message, lies_in_bytes_as_its_page_says) {
   native_head_writer writer;
-  const std::vector<service_note> notes{{"n", "vw"}};
+  const std::vector<service_note> notes{{"n", "vw"}, {"3ShmPipeIdx", "1"}};
   const auto head = writer.write(
       {.from = 0x11, .message_id = "ab", .to = to_any{0x22, 0x33, 0x44}, .from_set_version = 5, .to_set_version = 6},
       {.message_id = "c",
@@ -41,21 +41,70 @@ TEST(native_message, lies_in_bytes_as_its_page_says) {
        .to_actor = 10,
        .client_version = 11,
        .notes = notes},
-      0x0102030405060708);
+      0x010203040506);
   ASSERT_TRUE(head);
   EXPECT_EQ(test::to_hex(*head),
-            "0807060504030201"  // time
-            "7800000011000000"  // bytes of the head, from
-            "0201000022000000"  // any, with a key; the service
-            "44000000feffffff"  // zone, return code
+            "0605040302010f00"  // time, words of the head
+            "1100000022000000"  // from, the service
+            "02000200ff010000"  // any, two notes, all words
             "3300000000000000"  // key
+            "44000000feffffff"  // zone, return code
             "05000000000000000600000000000000"
             "0700000008000000"
             "09000000000000000a000000000000000b00000000000000"
             "0200000001000000"  // bytes of both message ids
-            "0100000000000000"  // one note
-            "0100000002000000"  // its bytes
+            "0100000002000000"  // of the first note
+            "0300000001000080"  // pipe 1 of entity 3
             "6162636e76770000");
+}
+
+TEST(native_message, has_words_for_what_is_set_alone) {
+  native_head_writer writer;
+  const std::vector<service_note> notes{{"1001ShmPipeIdx", "0"}};
+  EXPECT_EQ(test::to_hex(*writer.write({.from = 1001, .to = to_entity{201}}, {.notes = notes}, 1)),
+            "0100000000000400"
+            "e9030000c9000000"
+            "0100010000000000"
+            "e903000000000080");
+  EXPECT_EQ(test::to_hex(*writer.write({.to = to_entities{std::vector<std::int32_t>{7, -1}}}, {.to_actor = 5},
+                                       ~std::uint64_t{0})),
+            "ffffffffffff0500"
+            "0000000002000000"
+            "0400000040000000"
+            "0500000000000000"
+            "07000000ffffffff");
+  EXPECT_EQ(writer.write({.to = to_any{1, 0}}, {}, 1)->size(), 32u) << "a key of 0 is one";
+  EXPECT_EQ(writer.write({.to = to_any{1}}, {}, 1)->size(), 24u);
+}
+
+// What is not as it would be written out again is a text as any other.
+TEST(native_message, keeps_every_note_as_it_was_and_in_its_order) {
+  native_head_writer writer;
+  native_head_reader reader;
+  const std::vector<service_note> notes{
+      {"1001ShmPipeIdx", "0"},       {"1001ShmPipeIdx", "01"}, {"01ShmPipeIdx", "1"},
+      {"ShmPipeIdx", "1"},           {"0ShmPipeIdx", "65535"}, {"4294967295ShmPipeIdx", "7"},
+      {"7ShmPipeIdx", ""},           {"7ShmPipeIdx", "-1"},    {"-7ShmPipeIdx", "1"},
+      {"4294967296ShmPipeIdx", "7"}, {"7ShmPipeIdx", "x"},     {"7ShmPipeIdx", "65536"},
+      {"7ShmPipeIdx ", "1"},         {"7shmPipeIdx", "1"},     {"", ""},
+      {"1001ShmPipeIdx", "2"},
+  };
+  for (std::size_t first = 0; first < notes.size(); ++first) {
+    const auto some = std::span(notes).subspan(first);
+    const auto head = copy_of(writer.write({.to = to_entity{1}}, {.notes = some}, 1).value());
+    for (int again = 0; again < 2; ++again) {
+      const auto read = reader.package(head).value().notes;
+      ASSERT_EQ(read.size(), some.size());
+      for (std::size_t i = 0; i < read.size(); ++i) EXPECT_TRUE(read[i] == some[i]) << some[i].name << some[i].value;
+    }
+  }
+}
+
+TEST(native_message, of_the_earlier_layout_is_none) {
+  std::array<std::byte, 160> head{};  // a time below 2^48, then the bytes of its head
+  store_le(head.data(), std::uint64_t{1'700'000'000'000});
+  store_le(head.data() + 8, std::uint32_t{104});
+  EXPECT_EQ(measure_native(head).head_bytes, 0u);
 }
 
 TEST(native_message, says_the_same_when_it_is_read_whatever_it_is_for) {
@@ -146,7 +195,9 @@ TEST(native_message, survives_every_change_of_a_byte_and_every_cut) {
       if (const auto package = reader.package(part)) {
         ASSERT_TRUE(lies_within(package->message_id, part)) << at;
         for (const auto& note : package->notes)
-          ASSERT_TRUE(lies_within(note.name, part) && lies_within(note.value, part)) << at;
+          ASSERT_TRUE(note.name.ends_with("ShmPipeIdx") ||
+                      (lies_within(note.name, part) && lies_within(note.value, part)))
+              << at;
       }
     }
   for (std::size_t cut = 0; cut < whole.size(); ++cut) {

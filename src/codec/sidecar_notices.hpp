@@ -30,7 +30,8 @@ enum class control_id : std::int32_t {
 };
 
 /// Bits of `rings`, which is a field of our own, and passed over by others.
-inline constexpr std::uint32_t k_native_rings = 1;   ///< asked for; agreed on
+/// Bit 0 is not given again: in rings of that name messages had other heads.
+inline constexpr std::uint32_t k_native_rings = 8;   ///< asked for; agreed on
 inline constexpr std::uint32_t k_ring_barriers = 2;  ///< whoever sleeps pays for the order of the doorbell: membarrier
 inline constexpr std::uint32_t k_native_in_use = 4;  ///< of one that comes again: what is compatible is the older part
 

@@ -20,10 +20,7 @@ void expect(const ring_record& first) noexcept {
 
 // Null: it is not one.
 bytes whole_in(const ring_record& record) noexcept {
-  if (!has(record.marks, ring_marks::tagged) || has(record.marks, ring_marks::more)) return {};
-  ring_tag tag;
-  std::memcpy(&tag, record.data, k_tag);
-  return tag.remaining == record.size - k_tag ? record.body().subspan(k_tag) : bytes();
+  return record.marks == ring_marks::text ? record.body() : bytes();
 }
 
 // Copies `size` bytes from where the parts were left.
@@ -76,23 +73,18 @@ bool message_ring_producer::has_room(std::size_t total) noexcept {
 }
 
 std::byte* message_ring_producer::reserve(std::size_t size) noexcept {
-  if (k_tag + size > out_.max_body()) return nullptr;
-  std::byte* const room = out_.reserve(k_tag + size);
-  if (room == nullptr) return nullptr;
-  const ring_tag tag{0, 0, static_cast<std::uint32_t>(size)};
-  std::memcpy(room, &tag, k_tag);
-  reserved_ = k_tag + size;
-  return room + k_tag;
+  if (size > out_.max_body()) return nullptr;
+  reserved_ = size;
+  return out_.reserve(size);
 }
 
-void message_ring_producer::publish() noexcept { out_.publish(reserved_, ring_marks::tagged); }
+void message_ring_producer::publish() noexcept { out_.publish(reserved_, ring_marks::text); }
 
 bool message_ring_producer::write(std::span<const bytes> parts) noexcept {
   std::size_t size = 0;
   for (const auto& part : parts) size += part.size();
-  auto left = k_tag + size;
   parts_reader from(parts);
-  if (left <= out_.max_body()) {
+  if (size <= out_.max_body()) {
     std::byte* const room = reserve(size);
     if (room == nullptr) return false;
     from.copy(room, size);
@@ -100,6 +92,7 @@ bool message_ring_producer::write(std::span<const bytes> parts) noexcept {
     return true;
   }
   const ring_tag tag{0, 0, static_cast<std::uint32_t>(size)};
+  auto left = k_tag + size;
   if (!has_room(left)) return false;
   for (bool is_first = true; left != 0; is_first = false) {
     const auto piece = std::min(left, piece_of(out_.ring_bytes()));
@@ -139,8 +132,8 @@ bool message_ring_consumer::gather(const ring_record& first, std::size_t whole) 
       awaited_ = walker.position();
       return false;
     }
-    const bool goes_on = next && !has(next.marks, ring_marks::tagged) && next.size <= whole - gathered_.size() &&
-                         walker.position() - in_.position() < data_.size();
+    const bool goes_on = next && !has(next.marks, ring_marks::tagged | ring_marks::text) &&
+                         next.size <= whole - gathered_.size() && walker.position() - in_.position() < data_.size();
     if (!goes_on) {
       torn_ += records;
       drop(records);

@@ -3,8 +3,8 @@
 /// message become visible one after the other, but only if there is room for all of them. Dry: the memory is given.
 /// Source: docs/sidecar.md.
 ///
-/// The first record of a message is tagged with the bytes of the whole message (in `remaining`); those that follow it
-/// are not tagged, and the last one is the one without `more`.
+/// A message in one record is marked `text`. Of several the first one is tagged with the bytes of the whole message (in
+/// `remaining`); those that follow it have neither mark, and the last one is the one without `more`.
 
 #include <ferry/bytes.hpp>
 #include <ferry/detail/ring_core.hpp>

@@ -73,7 +73,7 @@ TEST(message_ring, gives_room_for_a_message_that_is_written_in_place_if_one_reco
   world w;
   EXPECT_NE(w.out.reserve(100), nullptr);
   EXPECT_EQ(w.take(), "nothing") << "nothing was published";
-  for (std::size_t size = 0; size <= k_ring / 4 + 8; size += 61) {
+  for (std::size_t size = 0; size <= k_ring / 4 + 16; size += 61) {
     const auto text = text_of(size, size);
     std::byte* const room = w.out.reserve(size);
     ASSERT_NE(room, nullptr) << size;
@@ -86,7 +86,7 @@ TEST(message_ring, gives_room_for_a_message_that_is_written_in_place_if_one_reco
     EXPECT_EQ(w.in.front_of_one().data(), nullptr);
     EXPECT_EQ(w.out.unread_bytes(), 0u) << "its room is the writer's at once";
   }
-  EXPECT_EQ(w.out.reserve(k_ring / 4 + 9), nullptr) << "which needs two";
+  EXPECT_EQ(w.out.reserve(k_ring / 4 + 17), nullptr) << "which needs two";
   while (std::byte* const room = w.out.reserve(1000)) {
     std::memset(room, 'x', 1000);
     w.out.publish();
@@ -157,9 +157,11 @@ TEST(message_ring, drops_and_counts_records_that_are_no_whole_message_and_goes_o
     std::uint64_t torn;
   } cases[] = {
       {{{tag_of(900) + std::string(400, 'x'), marks::tagged | marks::more}}, 1},
+      {{{tag_of(900) + std::string(400, 'x'), marks::tagged | marks::more | marks::text}}, 1},
       {{{"a piece", marks::none}}, 1},
       {{{"a piece", marks::more}, {"its end", marks::none}}, 2},
-      {{{tag_of(3) + "four", marks::tagged}}, 1},
+      {{{"text that goes on", marks::text | marks::more}, {"its end", marks::none}}, 2},
+      {{{tag_of(4) + "four", marks::tagged}}, 1},
       {{{tag_of(5) + "four", marks::tagged}}, 1},
       {{{tag_of(9) + "four", marks::tagged | marks::more}, {"four", marks::none}}, 2},
       {{{tag_of(7) + "four", marks::tagged | marks::more}, {"four", marks::none}}, 2},
@@ -170,7 +172,7 @@ TEST(message_ring, drops_and_counts_records_that_are_no_whole_message_and_goes_o
     world w;
     ring_producer by_hand(w.data, w.line);
     for (const auto& [body, with] : one.records) ASSERT_TRUE(by_hand.try_push(as_bytes(body), with));
-    ASSERT_TRUE(by_hand.try_push(as_bytes(tag_of(5) + "after"), marks::tagged));
+    ASSERT_TRUE(by_hand.try_push(as_bytes("after"), marks::text));
     EXPECT_EQ(w.take(), "after");
     EXPECT_EQ(w.in.take_torn(), one.torn) << one.records[0].first;
   }
@@ -181,10 +183,7 @@ TEST(message_ring, looks_at_no_more_records_in_one_call_than_it_says) {
   world w;
   ring_producer by_hand(w.data, w.line);
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(by_hand.try_push(as_bytes("no message")));
-  const ring_tag tag{0, 0, 5};
-  std::string after("12345678after");
-  std::memcpy(after.data(), &tag, sizeof tag);
-  ASSERT_TRUE(by_hand.try_push(as_bytes(after), ring_marks::tagged));
+  ASSERT_TRUE(by_hand.try_push(as_bytes("after"), ring_marks::text));
   EXPECT_EQ(w.in.front().data(), nullptr);
   EXPECT_EQ(w.in.take_torn(), 64u);
   EXPECT_TRUE(w.in.something());

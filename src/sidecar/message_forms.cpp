@@ -1,6 +1,7 @@
 #include "sidecar/message_forms.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "base/endian.hpp"
@@ -24,17 +25,34 @@ void assign_route(std::vector<std::byte>& to, bytes head, std::size_t rest) {
   std::copy(head.begin(), head.end(), to.begin() + k_pre_head);
 }
 
+result<void> check_body(bytes body) {
+  constexpr auto k_most = codec::sidecar::k_max_payload;
+  if (body.size() <= k_most) return {};
+  return error(errc::message_too_large,
+               "a message body of " + std::to_string(body.size()) + " bytes, the limit is " + std::to_string(k_most));
+}
+
 }  // namespace
+
+result<bool> message_former::write_in_place(plane_writer& out, const service_route& route,
+                                            const service_package& package, bytes body, std::uint64_t time_ms) {
+  const auto head_bytes = native_.measure(route, package);
+  if (!head_bytes) return head_bytes.error();
+  if (const auto good = check_body(body); !good) return good.error();
+  std::byte* const room = out.reserve(*head_bytes + body.size());
+  if (room == nullptr) return false;
+  native_.put(room, route, package, time_ms);
+  if (!body.empty()) std::memcpy(room + *head_bytes, body.data(), body.size());
+  out.publish();
+  return true;
+}
 
 result<formed_message> message_former::form(service_rings as, const service_route& route,
                                             const service_package& package, bytes body, std::uint64_t time_ms) {
   if (as == service_rings::native) {
     const auto head = native_.write(route, package, time_ms);
     if (!head) return head.error();
-    if (body.size() > codec::sidecar::k_max_payload)
-      return error(errc::message_too_large, "a message body of " + std::to_string(body.size()) +
-                                                " bytes, the limit is " +
-                                                std::to_string(codec::sidecar::k_max_payload));
+    if (const auto good = check_body(body); !good) return good.error();
     return formed_message{{*head, body, {}, {}}, 2, head->size()};
   }
   const auto route_head = writer_.route(route);

@@ -255,6 +255,14 @@ result<void> service_parts::put(const service_route& route, service_package pack
     return error(errc::closed, "the service has no pipe: it is not started, or waits for it, or is stopped");
   package.notes = notes_;
   const auto sent_at = os::coarse_unix_milliseconds();
+  if (pipe_->writes() == service_rings::native) {
+    const auto written = former_.write_in_place(pipe_->out(), route, package, body, sent_at);
+    if (!written) return written.error();
+    if (*written) {
+      sent_ += 1;
+      return {};
+    }
+  }
   const auto formed = former_.form(pipe_->writes(), route, package, body, sent_at);
   if (!formed) return formed.error();
   if (!pipe_->out().write(formed->parts(), formed->head_bytes, sent_at)) return no_room(formed->total());

@@ -302,7 +302,7 @@ TEST_P(service_over, tells_full_and_too_large_apart) {
   while ((sent = one.send({.to = to_entity{1}}, {}, as_bytes(body)))) count += 1;
   EXPECT_EQ(sent.error(), errc::full) << sent.error().text();
   EXPECT_EQ(count, 5u);
-  EXPECT_EQ(one.take_usage().send_percent, GetParam() == service_rings::native ? 95u : 94u);
+  EXPECT_EQ(one.take_usage().send_percent, GetParam() == service_rings::native ? 92u : 94u);
   while (w.sidecar.take()) {
   }
   EXPECT_EQ(one.send({.to = to_entity{1}}, {}, as_bytes(std::string(20'000, 'x'))).error(), errc::message_too_large);
