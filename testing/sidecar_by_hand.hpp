@@ -160,6 +160,11 @@ class sidecar_by_hand {
     const bytes part = as_bytes(what);
     ASSERT_TRUE(to_service(pipe).write({&part, 1}, what.size() / 2, 1));
   }
+  /// As one that has no native rings.
+  void forget_native(std::uint32_t pipe = 0) {
+    rings_[pipe].native_from = nullptr;
+    rings_[pipe].native_to = nullptr;
+  }
   /// The next message that the service wrote, if there is one: natively only after all that is compatible.
   [[nodiscard]] std::optional<kept_message> take(std::uint32_t pipe = 0) {
     auto& of = rings_[pipe];

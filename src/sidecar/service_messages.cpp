@@ -140,7 +140,8 @@ void service_parts::look_once_more() {
   looking_ = looking::resting;
   if (pipe_state_ != pipe_state::usable || !receives_) return;
   auto& in = pipe_->in();
-  if (!in.something()) return fall_asleep();
+  // An answer of the sidecar may have named other rings since it was tired.
+  if (!in.something() && !pipe_->go_on_to_next()) return fall_asleep();
   in.awake();
   look_soon();
 }

@@ -257,6 +257,31 @@ TEST_P(service_over, registers_again_when_the_sidecar_comes_again_and_keeps_what
   EXPECT_EQ(one.stats().registrations, 2u);
 }
 
+// The sidecar that comes again has compatible rings only, and says so while the service is about to fall asleep.
+TEST(native_service, that_falls_asleep_as_its_rings_change_reads_the_other_ones) {
+  world w(service_rings::native);
+  auto one = w.registered();
+  std::vector<std::string> got;
+  one.on_message([&](const service_message& what) {
+    got.emplace_back(as_text(what.body));
+    if (got.size() == 1) w.sidecar.say(registration_answer{});
+  });
+  one.on_registered([](const service_registration&) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
+    while (std::chrono::steady_clock::now() < end) continue;  // nothing has come for so long
+  });
+  w.sidecar.die();
+  w.sidecar.listen();
+  w.sidecar.accept();
+  (void)w.sidecar.hear_one<registration>();
+  w.sidecar.put({.to = to_entity{1001}}, {}, "before");
+  ASSERT_TRUE(w.until([&] { return one.rings() == service_rings::compatible; }, "the answer"));
+  test::run_ready(w.io);
+  w.sidecar.forget_native();
+  w.sidecar.put({.to = to_entity{1001}}, {}, "behind");
+  EXPECT_TRUE(w.until([&] { return got.size() == 2; }, "the message"));
+}
+
 TEST_P(service_over, ends_a_connection_on_which_the_sidecar_breaks_the_protocol_and_makes_another) {
   world w(GetParam());
   auto one = w.registered();
