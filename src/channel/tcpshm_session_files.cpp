@@ -1,7 +1,5 @@
 #include "channel/tcpshm_session_files.hpp"
 
-#include <unistd.h>
-
 #include <memory>
 #include <utility>
 
@@ -39,7 +37,7 @@ void bring_to_disk(const held_queue& queue) {
   if (queue.file.torn()) fail(error(errc::truncated, queue.path + " was cut off"));
 }
 
-void forget_mismatch(const std::string& queue_path) { ::unlink(os::tcpshm::note_path(queue_path).c_str()); }
+void forget_mismatch(const std::string& queue_path) { os::remove_note(os::tcpshm::note_path(queue_path)); }
 
 // How far it is from one number to another, forwards; less than 2^31 if that is shorter than backwards.
 std::int32_t distance(std::uint32_t from, std::uint32_t to) { return static_cast<std::int32_t>(to - from); }

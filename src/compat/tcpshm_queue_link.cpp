@@ -1,7 +1,5 @@
 #include "compat/tcpshm_queue_link.hpp"
 
-#include <unistd.h>
-
 #include <cstring>
 
 #include "os/session_note.hpp"
@@ -229,7 +227,7 @@ join_outcome queue_link::join_queue() {
   }
   if (const auto resumed = queue_->at.resume(request_.begins ? 0 : remote.ack); !resumed)
     return failed(resumed.error().in("the queue of " + remote_name_ + " is damaged"));
-  ::unlink(os::tcpshm::note_path(path_of_queue()).c_str());
+  os::remove_note(os::tcpshm::note_path(path_of_queue()));
   return made;
 }
 

@@ -44,6 +44,8 @@ std::uint64_t sum_of(const note_file& note) noexcept {
 
 }  // namespace
 
+std::string note_aside(const std::string& path) { return path + ".new"; }
+
 result<void> write_note(const std::string& path, const mismatch_note& note) {
   note_file file;
   file.session = note.session;
@@ -51,7 +53,7 @@ result<void> write_note(const std::string& path, const mismatch_note& note) {
   file.local = note.numbers.local;
   file.remote = note.numbers.remote;
   file.checksum = sum_of(file);
-  const std::string aside = path + ".new";
+  const std::string aside = note_aside(path);
   ::unlink(aside.c_str());  // of somebody who died here
   const auto fd = create_file(aside, sizeof file);
   if (!fd) return fd.error();
@@ -67,6 +69,11 @@ void note_mismatch(const std::string& path, std::uint64_t session, const session
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
   const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
   (void)write_note(path, {session, static_cast<std::uint64_t>(now), numbers});
+}
+
+void remove_note(const std::string& path) noexcept {
+  ::unlink(note_aside(path).c_str());
+  ::unlink(path.c_str());
 }
 
 result<mismatch_note> read_note(const std::string& path) {

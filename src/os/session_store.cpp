@@ -211,6 +211,7 @@ result<void> session_store::map(bool prefault) {
   // What was about to take a place when its maker died.
   ::unlink(paths_.new_file().c_str());
   ::unlink(paths_.new_ring().c_str());
+  ::unlink(note_aside(paths_.mismatch()).c_str());
   if (names_.peer.empty()) (void)make_spare(paths_);
   if (auto mapped = map_file(); !mapped) return mapped;
   return map_ring(prefault);
@@ -299,7 +300,7 @@ void session_store::note_mismatch(const session::mismatch& numbers, std::uint64_
   os::note_mismatch(paths_.mismatch(), peer_session == 0 ? session_->session() : peer_session, numbers);
 }
 
-void session_store::forget_mismatch() noexcept { ::unlink(paths_.mismatch().c_str()); }
+void session_store::forget_mismatch() noexcept { remove_note(paths_.mismatch()); }
 
 result<void> session_store::remove(const std::string& dir, const session_names& names) {
   if (auto checked = check_names(names); !checked) return checked;
@@ -308,8 +309,9 @@ result<void> session_store::remove(const std::string& dir, const session_names& 
   if (!making) return making.error();
   const auto lock = owner_lock::acquire(at.ring(), k_writer_byte);
   if (!lock && lock.error() != errc::not_found) return lock.error();
+  remove_note(at.mismatch());
   // The ring last: as long as it is there nobody makes another one.
-  for (const std::string& path : {at.new_file(), at.new_ring(), at.spare(), at.mismatch(), at.file(), at.ring()})
+  for (const std::string& path : {at.new_file(), at.new_ring(), at.spare(), at.file(), at.ring()})
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return error::from_errno(errno, "remove " + path);
   return sync_directory(at.directory);
 }
