@@ -3,7 +3,7 @@
 /// programs that work in their place; `ferry session` does the same. Includes no Boost. Source: docs/sessions.md.
 ///
 /// Looking disturbs nobody. Mending refuses while a process has the session; what it does is on disk when it returns,
-/// and a death in between leaves the session as it was.
+/// and a death in between leaves the session as it was, or mended.
 ///
 /// The queue files of connections that speak tcpshm's protocol (`compat=tcpshm`, or <ferry/compat/tcpshm.hpp>) are
 /// looked at and mended by the same functions. They have no more than 32-bit numbers and messages, and programs of
