@@ -286,6 +286,55 @@ TEST_P(tcpshm_channel, counts_what_is_discarded_where_a_client_that_has_lost_its
   EXPECT_EQ(where_.totals().messages_maybe_lost.value(), 2u);
 }
 
+TEST_P(tcpshm_channel, looks_a_name_up_where_blocking_is_allowed_and_what_is_sent_meanwhile_arrives) {
+  join();
+  client_.cut();
+  client_ = {};
+  ASSERT_TRUE(turn([&] { return server_.state() == channel_state::waiting; }, "the news"));
+  boost::asio::io_context names;
+  context elsewhere{io_, {.blocking_executor = names.get_executor()}};
+  const auto open = [&](const std::string& host) {
+    const std::string url = std::string(GetParam()) + "://" + host + ":" + std::to_string(port());
+    return turn(
+        [&] {
+          auto made = channel::open(elsewhere, url, settings(client_name_));
+          if (made) client_ = *made;
+          return made.has_value();
+        },
+        "the files");
+  };
+  const auto look_up = [&] {
+    names.restart();
+    return names.poll() != 0;
+  };
+  ASSERT_TRUE(open("localhost"));
+  // One that is given up before its name is found.
+  client_.cut();
+  ASSERT_TRUE(turn(look_up, "the lookup of a channel that has gone"));
+  client_ = {};
+  run_ready(io_);
+  ASSERT_TRUE(open("localhost"));
+  run_ready(io_);
+  EXPECT_EQ(client_.state(), channel_state::connecting);
+  if (!is_shm()) {
+    EXPECT_TRUE(client_.try_send("before its name is found"));
+  }
+  ASSERT_TRUE(look_up());
+  ASSERT_TRUE(turn([&] { return client_.state() == channel_state::up; }, "the login"));
+  if (!is_shm()) {
+    ASSERT_TRUE(turn([&] { return !received_.empty(); }, "the message"));
+  }
+  client_.cut();
+  client_ = {};
+  run_ready(io_);
+
+  change_ = [](options& o) { o.reconnect = false; };
+  ASSERT_TRUE(open("no-such-host.invalid"));
+  ASSERT_TRUE(turn([&] { return look_up() || client_.state() == channel_state::closed; }, "another lookup"));
+  ASSERT_TRUE(turn([&] { return client_.state() == channel_state::closed; }, "that there is none"));
+  EXPECT_EQ(client_.last_error(), errc::not_found) << client_.last_error().text();
+}
+
 TEST_P(tcpshm_channel, takes_up_what_a_program_with_the_originals_sizes_has_left) {
   change_ = [this](options& o) { o.tcpshm_queue_bytes = is_shm() ? 2048 : 2000; };
   listen();

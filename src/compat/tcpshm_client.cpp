@@ -20,19 +20,25 @@ constexpr int k_most_restarts = 2;
 }  // namespace
 
 struct client::parts {
-  ///     idle --begin--> dialing --connected: login--> asking --answer--> joining --files are there--> up --over-->
-  ///     idle
-  ///                                                   asking --answer of another server--> leaving --> joining
+  ///     idle --begin--> finding --addresses--> dialing --connected: login--> asking --answer--> joining
+  ///                                            asking --answer of another server--> leaving --> joining
+  ///     joining --files are there--> up --over--> idle
   ///     any --fail--> idle
   /// With protocol::ferry
-  ///     idle --begin--> preparing --files are there--> dialing; joining --a new session begins--> preparing
+  ///     finding --addresses--> preparing --files are there--> dialing; joining --a new session begins--> preparing
   /// Preparing, leaving and joining are the work of whoever polls the shared memory, if anybody does.
-  enum class phase : std::uint8_t { idle, preparing, dialing, asking, leaving, joining, up };
+  enum class phase : std::uint8_t { idle, finding, preparing, dialing, asking, leaving, joining, up };
 
   parts(client& of, settings with)
       : owner(of), how(std::move(with)), conn(link::make(how, std::string())), at(*conn.link_) {}
 
-  [[nodiscard]] bool begin(bool use_shm, const std::string& host, std::uint16_t port, bytes data);
+  using addresses = std::vector<os::socket_address>;
+  [[nodiscard]] bool begin(bool use_shm, bytes data);
+  /// Looks the host up, if anybody needs it.
+  [[nodiscard]] result<addresses> find(const std::string& host, std::uint16_t port) const;
+  [[nodiscard]] result<addresses> parse(std::span<const std::string> digits, std::uint16_t port) const;
+  /// The second step.
+  [[nodiscard]] bool connect_to(result<addresses> found);
   [[nodiscard]] bool wait(std::chrono::milliseconds within);
   void advance();
   void poll_tcp(std::int64_t now);
@@ -53,7 +59,8 @@ struct client::parts {
   [[nodiscard]] bool is_expected(const std::string& server) const noexcept {
     return how.with.peer.empty() || how.with.peer == server;
   }
-  [[nodiscard]] result<void> find(const std::string& host, std::uint16_t port);
+  [[nodiscard]] bool asks_for_hosts() const noexcept { return !speaks_ferry() || !request_.use_shm; }
+  [[nodiscard]] result<addresses> path_in_memory(std::uint16_t port) const;
   [[nodiscard]] result<void> read_last_server();
   void prepare();
   void on_prepared();
@@ -72,7 +79,7 @@ struct client::parts {
 
   bool blocking_ = false;
   os::unique_fd fd_;
-  std::vector<os::socket_address> peers_;
+  addresses peers_;
   std::size_t tried_ = 0;
   os::socket_address peer_;
   wire::login request_;
@@ -86,7 +93,7 @@ struct client::parts {
 
 // Login ---------------------------------------------------------------------------------------------------------------
 
-bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t port, bytes data) {
+bool client::parts::begin(bool use_shm, bytes data) {
   check_end();
   if (now_in != phase::idle) {
     owner.on_system_error("this client is connected already", EISCONN);
@@ -100,8 +107,19 @@ bool client::parts::begin(bool use_shm, const std::string& host, std::uint16_t p
   auto ready = check_data(data);
   if (ready) ready = os::tcpshm::require_directory(how.directory);
   if (ready && !speaks_ferry()) ready = read_last_server();
-  if (ready) ready = find(host, port);
   if (!ready) return fail(ready.error());
+  enter(phase::finding);
+  return true;
+}
+
+bool client::parts::connect_to(result<addresses> found) {
+  if (now_in != phase::finding) {
+    owner.on_system_error("no begin_connect() waits for addresses", EINVAL);
+    return false;
+  }
+  if (!found) return fail(found.error());
+  peers_ = std::move(*found);
+  tried_ = 0;
   if (speaks_ferry()) {
     restarts_ = 0;
     prepare();
@@ -120,21 +138,29 @@ result<void> client::parts::check_data(bytes data) const {
                EINVAL);
 }
 
-result<void> client::parts::find(const std::string& host, std::uint16_t port) {
-  tried_ = 0;
-  peers_.clear();
-  if (speaks_ferry() && request_.use_shm) {
-    const auto path = shm_socket_path(how, port, false);
-    if (!path) return path.error();
-    auto address = os::unix_address(*path);
-    if (!address) return address.error();
-    peers_.push_back(*address);
-    return {};
+auto client::parts::find(const std::string& host, std::uint16_t port) const -> result<addresses> {
+  return asks_for_hosts() ? os::resolve(host, port, false) : path_in_memory(port);
+}
+
+auto client::parts::parse(std::span<const std::string> digits, std::uint16_t port) const -> result<addresses> {
+  if (!asks_for_hosts()) return path_in_memory(port);
+  addresses all;
+  for (const std::string& one : digits) {
+    if (!os::is_literal(one)) return error(errc::misuse, "'" + one + "' is not an address in digits", EINVAL);
+    const auto found = os::resolve(one, port, false);
+    if (!found) return found.error();
+    all.insert(all.end(), found->begin(), found->end());
   }
-  auto found = os::resolve(host, port, false);
-  if (!found) return found.error();
-  peers_ = std::move(*found);
-  return {};
+  if (all.empty()) return error(errc::misuse, "no address to connect to", EINVAL);
+  return all;
+}
+
+auto client::parts::path_in_memory(std::uint16_t port) const -> result<addresses> {
+  const auto path = shm_socket_path(how, port, false);
+  if (!path) return path.error();
+  auto address = os::unix_address(*path);
+  if (!address) return address.error();
+  return addresses{*address};
 }
 
 result<void> client::parts::read_last_server() {
@@ -177,7 +203,10 @@ result<void> client::parts::dial() {
     if (tried_ == peers_.size()) return why;
     peer_ = peers_[tried_++];
     auto made = os::open_stream_socket(peer_.family(), with);
-    if (!made) return made.error();
+    if (!made) {
+      why = made.error();
+      continue;
+    }
     fd_ = std::move(*made);
     os::tune_connected(fd_.get(), peer_.family(), with);
     const auto started = os::start_connect(fd_.get(), peer_);
@@ -192,6 +221,7 @@ result<void> client::parts::dial() {
 void client::parts::advance() {
   switch (now_in) {
     case phase::idle:
+    case phase::finding:
     case phase::up: return;
     case phase::preparing:
       if (at.where_in_life() == link::state::prepared) on_prepared();
@@ -391,9 +421,12 @@ void client::parts::poll_tcp(std::int64_t now) {
   if (now_in != phase::idle && now_in != phase::up) {
     if (!waiting_) waiting_ = user_time(now);
     advance();
-    if ((now_in == phase::dialing || now_in == phase::asking) &&
-        has_passed(0, waiting_->passed(now), how.with.connection_timeout))
-      (void)fail(error(errc::timeout, "no login at " + peer_.text() + " within the connection timeout", ETIMEDOUT));
+    const bool waits_for_others = now_in == phase::finding || now_in == phase::dialing || now_in == phase::asking;
+    if (waits_for_others && has_passed(0, waiting_->passed(now), how.with.connection_timeout))
+      (void)fail(error(errc::timeout,
+                       (now_in == phase::finding ? "no addresses" : "no login at " + peer_.text()) +
+                           " within the connection timeout",
+                       ETIMEDOUT));
     if (now_in != phase::up) return;
     now = logged_in_at_;  // which may be newer
   }
@@ -426,12 +459,17 @@ client::~client() = default;
 
 bool client::connect(bool use_shm, const std::string& host, std::uint16_t port, bytes login_user_data,
                      std::chrono::milliseconds within) {
-  const bool begun = parts_->begin(use_shm, host, port, login_user_data);
-  return begun && parts_->wait(within);
+  return start_connect(use_shm, host, port, login_user_data) && parts_->wait(within);
 }
 
 bool client::start_connect(bool use_shm, const std::string& host, std::uint16_t port, bytes login_user_data) {
-  return parts_->begin(use_shm, host, port, login_user_data);
+  return parts_->begin(use_shm, login_user_data) && parts_->connect_to(parts_->find(host, port));
+}
+
+bool client::begin_connect(bool use_shm, bytes login_user_data) { return parts_->begin(use_shm, login_user_data); }
+
+bool client::connect_to(std::span<const std::string> addresses, std::uint16_t port) {
+  return parts_->connect_to(parts_->parse(addresses, port));
 }
 
 bool client::connecting() const noexcept {

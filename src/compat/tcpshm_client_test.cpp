@@ -83,6 +83,38 @@ TEST_F(tcpshm_client, gives_up_an_asynchronous_connect_after_the_connection_time
   EXPECT_TRUE(server.ended());
 }
 
+TEST_F(tcpshm_client, connects_to_the_first_address_that_answers_of_those_that_its_owner_has_found) {
+  EXPECT_FALSE(client.connect_to(std::array<std::string, 1>{"127.0.0.1"}, at.port())) << "nothing was begun";
+  ASSERT_TRUE(client.begin_connect(false));
+  client.poll_tcp(now);
+  EXPECT_TRUE(client.connecting());
+  ASSERT_TRUE(client.connect_to(std::array<std::string, 2>{"127.0.0.2", "127.0.0.1"}, at.port()));
+  os::unique_fd came;
+  ASSERT_TRUE(until([&] { return static_cast<bool>(came = at.try_accept()); }, "a connection"));
+  raw_tcp server(std::move(came));
+  (void)login_at(server);
+  answer(server, good());
+  ASSERT_TRUE(until([&] { return !client.connecting(); }, "the login"));
+  EXPECT_EQ(client.notes, (told{"system error 22: no begin_connect() waits for addresses", "success: srv"}));
+}
+
+TEST_F(tcpshm_client, takes_no_name_for_an_address_and_waits_for_addresses_no_longer_than_for_a_login) {
+  for (const auto& wrong : {std::vector<std::string>{"127.0.0.1", "localhost"}, std::vector<std::string>{}}) {
+    ASSERT_TRUE(client.begin_connect(false));
+    EXPECT_FALSE(client.connect_to(wrong, at.port()));
+    EXPECT_TRUE(client.notes.back().starts_with("system error 22: ")) << client.notes.back();
+    EXPECT_FALSE(client.connecting());
+  }
+  ASSERT_TRUE(client.begin_connect(false));
+  client.poll_tcp(now);
+  client.poll_tcp(now + 9);
+  EXPECT_TRUE(client.connecting());
+  client.poll_tcp(now + 10);
+  EXPECT_FALSE(client.connecting());
+  EXPECT_EQ(client.notes.back(),
+            "system error " + std::to_string(ETIMEDOUT) + ": no addresses within the connection timeout");
+}
+
 TEST_F(tcpshm_client, blocks_until_it_is_logged_in_at_a_server_that_another_thread_polls) {
   temp_dir other;
   noting_server server(other.path().string(), "srv", {});

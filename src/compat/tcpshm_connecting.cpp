@@ -1,8 +1,10 @@
 // The connecting end of a channel with compat=tcpshm.
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include "channel/tcpshm_channel.hpp"
 #include "compat/tcpshm_carrier.hpp"
+#include "os/socket.hpp"
 
 namespace ferry::compat::tcpshm {
 namespace asio = boost::asio;
@@ -88,8 +90,35 @@ class connecting_end final : public carrier {
         return;
       }
     }
-    (void)talk_.start_connect(how_.shm, how_.host, how_.port, login_data(*options_, how_.with.login_data_bytes));
+    if (talk_.begin_connect(how_.shm, login_data(*options_, how_.with.login_data_bytes))) find_host();
     poke();
+  }
+  // Looks it up where blocking is allowed, if it can block.
+  void find_host() {
+    if (os::is_literal(how_.host) || !where_.blocking_executor()) return found(os::resolve(how_.host, 0, false));
+    lookup_ += 1;
+    // The io_context must not run dry while another executor looks the name up.
+    asio::post(where_.blocking_executor(), [weak = std::weak_ptr(self_as<connecting_end>()), &io = where_.io(),
+                                            host = how_.host, which = lookup_,
+                                            work = asio::make_work_guard(where_.io())]() mutable {
+      auto addresses = os::resolve(host, 0, false);
+      asio::post(io,
+                 [weak = std::move(weak), which, addresses = std::move(addresses), work = std::move(work)]() mutable {
+                   const auto self = weak.lock();
+                   if (!self || !self->attempting_ || which != self->lookup_) return;
+                   self->found(std::move(addresses));
+                   self->poke();
+                 });
+    });
+  }
+  void found(result<std::vector<os::socket_address>> addresses) {
+    if (!addresses) {
+      failure_ = addresses.error();
+      return talk_.disconnect();
+    }
+    std::vector<std::string> digits;
+    for (const auto& one : *addresses) digits.push_back(one.host());
+    (void)talk_.connect_to(digits, how_.port);
   }
   void end_attempt() noexcept override {
     if (!std::exchange(attempting_, false)) return;
@@ -134,6 +163,7 @@ class connecting_end final : public carrier {
   const std::shared_ptr<turns> turns_;
   talker talk_;
   bool attempting_ = false;
+  std::uint64_t lookup_ = 0;  // number of the newest one; what an older one finds comes too late
   // What was told since the last turn.
   std::optional<error> failure_;
   std::optional<login_answer> answer_;

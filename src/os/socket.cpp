@@ -69,6 +69,13 @@ error plain(int system_errno) noexcept {
 
 }  // namespace
 
+std::string socket_address::host() const {
+  if (family() == AF_UNIX) return {};
+  const std::string all = inet_text(storage);
+  const std::string host = all.substr(0, all.rfind(':'));
+  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+}
+
 std::string socket_address::text() const {
   if (family() == AF_UNIX) return unix_text(reinterpret_cast<const sockaddr_un&>(storage), size);
   return inet_text(storage);

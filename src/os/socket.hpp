@@ -27,6 +27,8 @@ struct socket_address {
   [[nodiscard]] int family() const noexcept { return storage.ss_family; }
   /// "127.0.0.1:80", "[::1]:80", "/run/a.sock", "@name"; empty for an unnamed Unix socket.
   [[nodiscard]] std::string text() const;
+  /// In digits and without the port, as resolve() takes it without blocking; empty for a Unix socket.
+  [[nodiscard]] std::string host() const;
 };
 
 /// "/path" or "@abstract"; @return errc::bad_address with the limit (107 bytes) if it is too long or empty.

@@ -48,6 +48,15 @@ TEST(resolve, knows_literals_without_asking_and_names_what_it_does_not_find) {
   EXPECT_NE(none.error().text().find("no-such-host.invalid"), std::string::npos);
 }
 
+TEST(socket_address, has_a_host_that_is_found_again_without_asking) {
+  for (const char* host : {"127.0.0.1", "::1", "fe80::1%lo"}) {
+    const auto found = resolve(host, 80, false);
+    ASSERT_TRUE(found) << found.error().text();
+    EXPECT_EQ(found->front().host(), host);
+  }
+  EXPECT_EQ(unix_address("/tmp/a")->host(), "");
+}
+
 TEST(resolve, knows_localhost_even_where_no_file_names_it) {
   const auto here = resolve("localhost", 80, false);
   ASSERT_TRUE(here) << here.error().text();

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -185,7 +186,8 @@ class connection {
   /// Of what was pushed, as it lies in the queue file or the ring: what the peer is not known to have consumed. 0
   /// before a login has opened them.
   [[nodiscard]] std::size_t unacknowledged_bytes() const noexcept;
-  /// Messages that were queued and thrown away, as the peer began anew; counted since the object was made.
+  /// Messages that were queued and thrown away, as the peer began anew; counted since the object was made. Not those
+  /// that a client had in shared memory with protocol::tcpshm: the server empties both rings before it answers.
   [[nodiscard]] std::uint64_t discarded() const noexcept;
 
   std::any user_data;  ///< the application's; see which thread uses it
@@ -219,10 +221,18 @@ class client {
                              std::chrono::milliseconds within = std::chrono::seconds(10));
   /// The same without blocking: poll_tcp(), and in shared memory poll_shm() too, go on with it, and its callbacks come
   /// from there. It fails after connection_timeout. With another use_shm than before no other thread polls meanwhile.
-  /// @param host  an address in digits; a name may block. In shared memory with protocol::ferry nobody asks for it
+  /// @param host  an address in digits; a name is looked up here, which may block. In shared memory with
+  /// protocol::ferry nobody asks for it
   /// @return false: failed already, after a callback; or misuse: it is connected
   [[nodiscard]] bool start_connect(bool use_shm, const std::string& host, std::uint16_t port,
                                    bytes login_user_data = {});
+  /// The same in two steps, for who looks a name up elsewhere, as there is no thread in here. From this one on the
+  /// queue of a name that has logged in before takes messages, with protocol::tcpshm over TCP; connection_timeout is
+  /// for both.
+  [[nodiscard]] bool begin_connect(bool use_shm, bytes login_user_data = {});
+  /// The second one. @param addresses  in digits; tried one after the other
+  /// @return false: failed already, after a callback; or misuse: no begin_connect() waits for addresses
+  [[nodiscard]] bool connect_to(std::span<const std::string> addresses, std::uint16_t port);
   /// A start_connect() that has not ended yet.
   [[nodiscard]] bool connecting() const noexcept;
 
