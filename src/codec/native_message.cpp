@@ -65,19 +65,19 @@ std::uint64_t instance_row(const service_note& note) noexcept {
   return pipe && *pipe <= k_most_pipe ? k_is_instance | pair(*entity, *pipe) : 0;
 }
 
-struct told {
+struct said_of {
   destination kind = destination::none;
   std::uint32_t to = 0;
 };
 struct destination_of {
-  told operator()(std::monostate) const noexcept { return {}; }
-  told operator()(const to_entity& to) const noexcept { return {destination::entity, to.entity}; }
-  told operator()(const to_any& to) const noexcept { return {destination::any, to.service}; }
-  told operator()(const to_all& to) const noexcept { return {destination::all, to.service}; }
-  told operator()(const to_entities& to) const noexcept {
+  said_of operator()(std::monostate) const noexcept { return {}; }
+  said_of operator()(const to_entity& to) const noexcept { return {destination::entity, to.entity}; }
+  said_of operator()(const to_any& to) const noexcept { return {destination::any, to.service}; }
+  said_of operator()(const to_all& to) const noexcept { return {destination::all, to.service}; }
+  said_of operator()(const to_entities& to) const noexcept {
     return {destination::entities, static_cast<std::uint32_t>(to.entities.size())};
   }
-  told operator()(const to_other_instance& to) const noexcept {
+  said_of operator()(const to_other_instance& to) const noexcept {
     return {destination::other_instance, static_cast<std::uint32_t>(to.pipe)};
   }
 };
@@ -110,8 +110,10 @@ words words_of(const service_route& route, const service_package& package) noexc
   return all;
 }
 
+}  // namespace
+
 /// A head, measured; each number is what the head says, and all that it has lies within it.
-struct extent {
+struct native_extent {
   std::uint32_t which = 0;
   words said{};
   std::size_t notes = 0, entities = 0;
@@ -122,30 +124,43 @@ struct extent {
   [[nodiscard]] std::size_t package_text() const noexcept { return high(said[k_texts]); }
 };
 
-result<extent> extent_of(bytes head) {
+namespace {
+
+/// Why it is none.
+enum class flaw : std::uint8_t { none, size, unknown, fields, lists, texts };
+
+flaw measure(bytes head, native_extent& made) noexcept {
   if (head.size() < k_native_fixed_bytes ||
       (load_le<std::uint64_t>(head.data() + k_measure) >> k_measure_shift) * k_word_bytes != head.size())
-    return bad("whose head is not of " + std::to_string(head.size()) + " bytes");
-  extent made;
+    return flaw::size;
   made.which = load_le<std::uint32_t>(head.data() + k_which);
-  if (made.which >= 1u << k_words || head[k_spare] != std::byte{0})
-    return bad("with fields that are not known, of the bits " + std::to_string(made.which));
+  if (made.which >= 1u << k_words || head[k_spare] != std::byte{0}) return flaw::unknown;
   std::size_t at = k_native_fixed_bytes;
   for (auto left = made.which; left != 0; left &= left - 1, at += k_word_bytes) {
-    if (at + k_word_bytes > head.size())
-      return bad("whose fields do not fit into its head of " + std::to_string(head.size()) + " bytes");
+    if (at + k_word_bytes > head.size()) return flaw::fields;
     made.said[static_cast<std::size_t>(std::countr_zero(left))] = load_le<std::uint64_t>(head.data() + at);
   }
   made.notes_at = at;
   made.notes = load_le<std::uint16_t>(head.data() + k_notes);
   if (head[k_destination] == static_cast<std::byte>(destination::entities))
     made.entities = load_le<std::uint32_t>(head.data() + k_to);
-  if (made.entities > k_max_native_list || made.notes > k_max_native_list)
-    return bad("with " + std::to_string(made.entities) + " entities and " + std::to_string(made.notes) +
-               " notes, the limit is " + std::to_string(k_max_native_list));
-  if (made.texts_at() + made.route_text() + made.package_text() > head.size())
-    return bad("whose lists and texts do not fit into its head of " + std::to_string(head.size()) + " bytes");
-  return made;
+  if (made.entities > k_max_native_list || made.notes > k_max_native_list) return flaw::lists;
+  return made.texts_at() + made.route_text() + made.package_text() > head.size() ? flaw::texts : flaw::none;
+}
+
+error told(flaw what, bytes head, const native_extent& found) {
+  const auto in_head = " its head of " + std::to_string(head.size()) + " bytes";
+  switch (what) {
+    case flaw::none: break;
+    case flaw::size: return bad("whose head is not of " + std::to_string(head.size()) + " bytes");
+    case flaw::unknown: return bad("with fields that are not known, of the bits " + std::to_string(found.which));
+    case flaw::fields: return bad("whose fields do not fit into" + in_head);
+    case flaw::lists:
+      return bad("with " + std::to_string(found.entities) + " entities and " + std::to_string(found.notes) +
+                 " notes, the limit is " + std::to_string(k_max_native_list));
+    case flaw::texts: return bad("whose lists and texts do not fit into" + in_head);
+  }
+  __builtin_unreachable();  // none is not told
 }
 
 std::string_view text_at(bytes head, std::size_t at, std::size_t size) noexcept {
@@ -164,12 +179,12 @@ native_measure measure_native(bytes whole) noexcept {
 }
 
 std::optional<native_way> native_way_of(bytes head) noexcept {
-  const auto lies = extent_of(head);
-  if (!lies || head[k_destination] != static_cast<std::byte>(destination::entity) ||
-      !is_text(text_at(head, lies->texts_at(), lies->route_text())))
+  native_extent lies;
+  if (measure(head, lies) != flaw::none || head[k_destination] != static_cast<std::byte>(destination::entity) ||
+      !is_text(text_at(head, lies.texts_at(), lies.route_text())))
     return std::nullopt;
   return native_way{load_le<std::uint32_t>(head.data() + k_from), load_le<std::uint32_t>(head.data() + k_to),
-                    lies->said[k_to_set]};
+                    lies.said[k_to_set]};
 }
 
 result<std::size_t> native_head_writer::measure(const service_route& route, const service_package& package) {
@@ -181,10 +196,13 @@ result<std::size_t> native_head_writer::measure(const service_route& route, cons
                                    std::to_string(k_max_native_list));
   const auto said = words_of(route, package);
   words_ = key_of(route.to) ? bit(k_key) : 0;
-  for (std::size_t i = 0; i < said.size(); ++i) words_ |= said[i] != 0 ? 1u << i : 0;
-  auto size = k_native_fixed_bytes + static_cast<std::size_t>(std::popcount(words_)) * k_word_bytes +
-              package.notes.size() * k_note_bytes + entities * k_entity_bytes + route.message_id.size() +
-              package.message_id.size();
+  std::size_t words = 0;
+  for (std::size_t i = 0; i < said.size(); ++i) {
+    words_ |= said[i] != 0 ? 1u << i : 0;
+    words += words_ >> i & 1;
+  }
+  auto size = k_native_fixed_bytes + words * k_word_bytes + package.notes.size() * k_note_bytes +
+              entities * k_entity_bytes + route.message_id.size() + package.message_id.size();
   bool all_texts = is_text(route.message_id) && is_text(package.message_id);
   note_rows_.clear();
   for (const auto& note : package.notes) {
@@ -246,33 +264,42 @@ result<bytes> native_head_writer::write(const service_route& route, const servic
   return bytes(head_);
 }
 
-result<service_route> native_head_reader::route(bytes head) {
-  const auto lies = extent_of(head);
-  if (!lies) return lies.error();
-  service_route made;
+namespace {
+
+// What is wrong with it, in words; null: nothing.
+const char* read_route(bytes head, const native_extent& lies, service_route& made) noexcept {
   made.from = load_le<std::uint32_t>(head.data() + k_from);
-  made.message_id = text_at(head, lies->texts_at(), lies->route_text());
-  if (!is_text(made.message_id)) return bad("whose route has a text that is not UTF-8");
+  made.message_id = text_at(head, lies.texts_at(), lies.route_text());
+  if (!is_text(made.message_id)) return "whose route has a text that is not UTF-8";
   const auto to = load_le<std::uint32_t>(head.data() + k_to);
-  const auto zone = low(lies->said[k_zone_and_code]);
-  const auto kind = std::to_integer<std::uint8_t>(head[k_destination]);
-  switch (static_cast<destination>(kind)) {
-    case destination::none: break;
+  const auto zone = low(lies.said[k_zone_and_code]);
+  switch (static_cast<destination>(head[k_destination])) {
+    case destination::none: made.to = std::monostate(); break;
     case destination::entity: made.to = to_entity{to}; break;
     case destination::any: {
-      const bool by_key = (lies->which & bit(k_key)) != 0;
-      made.to = to_any{to, by_key ? std::optional(lies->said[k_key]) : std::nullopt, zone};
+      const bool by_key = (lies.which & bit(k_key)) != 0;
+      made.to = to_any{to, by_key ? std::optional(lies.said[k_key]) : std::nullopt, zone};
       break;
     }
     case destination::all: made.to = to_all{to, zone}; break;
     case destination::entities:
-      made.to = to_entities{{reinterpret_cast<const std::int32_t*>(head.data() + lies->entities_at()), lies->entities}};
+      made.to = to_entities{{reinterpret_cast<const std::int32_t*>(head.data() + lies.entities_at()), lies.entities}};
       break;
     case destination::other_instance: made.to = to_other_instance{static_cast<std::int32_t>(to)}; break;
-    default: return bad("with a destination of kind " + std::to_string(kind) + ", known are 0 .. 5");
+    default: return "with a destination of a kind that is not known";
   }
-  made.from_set_version = lies->said[k_from_set];
-  made.to_set_version = lies->said[k_to_set];
+  made.from_set_version = lies.said[k_from_set];
+  made.to_set_version = lies.said[k_to_set];
+  return nullptr;
+}
+
+}  // namespace
+
+result<service_route> native_head_reader::route(bytes head) {
+  native_extent lies;
+  if (const auto why = measure(head, lies); why != flaw::none) return told(why, head, lies);
+  service_route made;
+  if (const auto* why = read_route(head, lies, made); why != nullptr) return bad(why);
   return made;
 }
 
@@ -291,37 +318,50 @@ const service_note& native_head_reader::written_out(std::size_t place, std::uint
 }
 
 result<service_package> native_head_reader::package(bytes head) {
-  const auto lies = extent_of(head);
-  if (!lies) return lies.error();
-  auto at = lies->texts_at() + lies->route_text();
-  const auto message_id = text_at(head, at, lies->package_text());
-  at += lies->package_text();
+  native_extent lies;
+  if (const auto why = measure(head, lies); why != flaw::none) return told(why, head, lies);
+  service_package made;
+  if (const auto* why = read_package(head, lies, made); why != nullptr) return bad(why);
+  return made;
+}
+
+result<void> native_head_reader::read(bytes head, service_route& route, service_package& package) {
+  native_extent lies;
+  if (const auto why = measure(head, lies); why != flaw::none) return told(why, head, lies);
+  const auto* why = read_route(head, lies, route);
+  if (why == nullptr) why = read_package(head, lies, package);
+  return why == nullptr ? result<void>() : result<void>(bad(why));
+}
+
+// As read_route().
+const char* native_head_reader::read_package(bytes head, const native_extent& lies, service_package& made) {
+  auto at = lies.texts_at() + lies.route_text();
+  made.message_id = text_at(head, at, lies.package_text());
+  at += lies.package_text();
   notes_.clear();
-  if (instances_.size() < lies->notes) instances_ = std::vector<instance_note>(lies->notes);
-  for (std::size_t i = 0; i < lies->notes; ++i) {
-    const auto row = load_le<std::uint64_t>(head.data() + lies->notes_at + i * k_note_bytes);
+  if (instances_.size() < lies.notes) instances_ = std::vector<instance_note>(lies.notes);
+  for (std::size_t i = 0; i < lies.notes; ++i) {
+    const auto row = load_le<std::uint64_t>(head.data() + lies.notes_at + i * k_note_bytes);
     if ((row & k_is_instance) != 0) {
-      if (high(row & ~k_is_instance) > k_most_pipe) return bad("with a note of an instance that cannot be");
+      if (high(row & ~k_is_instance) > k_most_pipe) return "with a note of an instance that cannot be";
       notes_.push_back(written_out(i, row));
       continue;
     }
     const std::size_t name = low(row), value = high(row);
-    if (name + value > head.size() - at) return bad("with a note that does not fit into its head");
+    if (name + value > head.size() - at) return "with a note that does not fit into its head";
     notes_.push_back({text_at(head, at, name), text_at(head, at + name, value)});
     at += name + value;
-    if (!is_text(notes_.back().name) || !is_text(notes_.back().value)) return bad("with a note that is not UTF-8");
+    if (!is_text(notes_.back().name) || !is_text(notes_.back().value)) return "with a note that is not UTF-8";
   }
-  if (!is_text(message_id)) return bad("whose package has a text that is not UTF-8");
-  service_package made;
-  made.message_id = message_id;
-  made.return_code = static_cast<std::int32_t>(high(lies->said[k_zone_and_code]));
-  made.server_sequence = low(lies->said[k_sequences]);
-  made.client_sequence = high(lies->said[k_sequences]);
-  made.from_actor = lies->said[k_from_actor];
-  made.to_actor = lies->said[k_to_actor];
-  made.client_version = static_cast<std::int64_t>(lies->said[k_version]);
+  if (!is_text(made.message_id)) return "whose package has a text that is not UTF-8";
+  made.return_code = static_cast<std::int32_t>(high(lies.said[k_zone_and_code]));
+  made.server_sequence = low(lies.said[k_sequences]);
+  made.client_sequence = high(lies.said[k_sequences]);
+  made.from_actor = lies.said[k_from_actor];
+  made.to_actor = lies.said[k_to_actor];
+  made.client_version = static_cast<std::int64_t>(lies.said[k_version]);
   made.notes = notes_;
-  return made;
+  return nullptr;
 }
 
 }  // namespace ferry::codec::sidecar

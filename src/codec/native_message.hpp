@@ -21,6 +21,8 @@ inline constexpr std::size_t k_max_native_head = 256 * 1024;
 inline constexpr std::size_t k_max_native_list = 4096;                ///< entities, notes; of each
 inline constexpr std::uint64_t k_max_native_time = (1ull << 48) - 1;  ///< in milliseconds since 1970
 
+struct native_extent;  // where the parts of a head lie
+
 /// What a head says before it is copied.
 struct native_measure {
   std::uint64_t time_ms = 0;   ///< when it was sent, since 1970
@@ -65,6 +67,8 @@ class native_head_reader {
   /// @param head  8-byte aligned; what measure_native() said, exactly @return protocol: with what is wrong
   [[nodiscard]] result<service_route> route(bytes head);
   [[nodiscard]] result<service_package> package(bytes head);
+  /// Both at once. @return as they do; what is given is of no use then
+  [[nodiscard]] result<void> read(bytes head, service_route& route, service_package& package);
 
  private:
   /// The texts of a note that says which instance, as they were written out last in this place.
@@ -74,6 +78,7 @@ class native_head_reader {
     std::array<char, 5> value{};
     service_note note{};
   };
+  [[nodiscard]] const char* read_package(bytes head, const native_extent& lies, service_package& made);
   [[nodiscard]] const service_note& written_out(std::size_t place, std::uint64_t row);
 
   std::vector<service_note> notes_;

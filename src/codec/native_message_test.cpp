@@ -131,6 +131,12 @@ TEST(native_message, says_the_same_when_it_is_read_whatever_it_is_for) {
     EXPECT_TRUE(std::equal(
         package.notes.begin(), package.notes.end(), e.notes.begin(), e.notes.end(),
         [](const service_note& a, const service_note& b) { return a.name == b.name && a.value == b.value; }));
+    service_message both;
+    ASSERT_TRUE(reader.read(head, both.route, both.package));
+    EXPECT_TRUE(both.route == route) << to.index();
+    EXPECT_EQ(both.package.message_id, "Say");
+    EXPECT_EQ(both.package.client_version, -10);
+    EXPECT_EQ(both.package.notes.size(), e.notes.size());
   }
 }
 
@@ -185,6 +191,9 @@ TEST(native_message, survives_every_change_of_a_byte_and_every_cut) {
       ASSERT_LE(measured.head_bytes, head.size());
       if (measured.head_bytes == 0) continue;
       const auto part = copy_of(bytes(head).first(measured.head_bytes));
+      service_message both;
+      const bool can_be = reader.route(part).has_value() && reader.package(part).has_value();
+      ASSERT_EQ(reader.read(part, both.route, both.package).has_value(), can_be) << at;
       if (const auto route = reader.route(part)) {
         ASSERT_TRUE(lies_within(route->message_id, part)) << at;
         if (const auto* to = std::get_if<to_entities>(&route->to)) {

@@ -195,9 +195,7 @@ bytes message_ring_consumer::front() {
   return {};
 }
 
-bool message_ring_consumer::something() const noexcept {
-  if (data_.empty() || in_.corrupt()) return false;
-  if (awaited_ == k_nothing_awaited) return in_.something();
+bool message_ring_consumer::more_came() const noexcept {
   ring_line nobodys;
   return ring_consumer(data_, nobodys, awaited_).something();
 }

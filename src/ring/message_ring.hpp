@@ -72,7 +72,10 @@ class message_ring_consumer {
   [[nodiscard]] std::uint64_t take_torn() noexcept { return std::exchange(torn_, 0); }
   /// Whether there is something that front() has not seen, without taking notice of it: before sleeping. Of a message
   /// that is not whole: whether more of it came.
-  [[nodiscard]] bool something() const noexcept;
+  [[nodiscard]] bool something() const noexcept {
+    if (data_.empty() || in_.corrupt()) return false;
+    return awaited_ == k_nothing_awaited ? in_.something() : more_came();
+  }
   /// Tells the writer what is free. pop() does so itself, but for what front() passed over.
   void publish_position() noexcept { in_.publish_position(); }
   /// Where the next record is read, and its number: bytes and records ever taken.
@@ -84,6 +87,7 @@ class message_ring_consumer {
 
  private:
   static constexpr std::uint64_t k_nothing_awaited = ~std::uint64_t{0};
+  [[nodiscard]] bool more_came() const noexcept;
   [[nodiscard]] bool gather(const ring_record& first, std::size_t whole);
   void drop(std::uint64_t records) noexcept;
 

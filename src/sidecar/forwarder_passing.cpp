@@ -57,8 +57,10 @@ int forwarder::pass_on(lane& from, int most, std::uint64_t now_ms) {
     const auto body = what.whole.subspan(what.head_bytes);
     if (!body.empty()) std::memcpy(room + what.head_bytes, body.data(), body.size());
     to->out->publish();
-    in->pop_short(what.time_ms, now_ms);
+    in->take_short(what.time_ms, now_ms);
+    in->pop();
     from.faults = 0;
+    from.quiet_since = {};
     ++counts.received;
     counts.received_bytes += what.whole.size();
     to->there->is_full = false;
@@ -68,6 +70,15 @@ int forwarder::pass_on(lane& from, int most, std::uint64_t now_ms) {
     ++counts_.passed_on;
   }
   return passed;
+}
+
+bool forwarder::short_turn(std::uint64_t now_ms) {
+  int passed = 0;
+  for (auto* one : active_) {
+    const auto* const in = one->files->native_from();
+    if (in != nullptr && in->something()) passed += pass_on(*one, k_messages_a_turn, now_ms);
+  }
+  return passed != 0;
 }
 
 }  // namespace ferry::sidecar

@@ -100,6 +100,18 @@ const result<service_package>& message_reader::package() {
   return package_said_.emplace(heads_.package(package_));
 }
 
+result<void> message_reader::read(const ring_message& what, service_message& to) {
+  if (const auto good = take(what); !good) return good;
+  to.body = body_;
+  if (kind_ == service_rings::native) return native_.read(head_, to.route, to.package);
+  const auto said = route();
+  if (!said) return said.error();
+  to.route = *said;
+  if (!package()) return package().error();
+  to.package = *package();
+  return {};
+}
+
 formed_message message_reader::as_it_is() const noexcept { return {{head_, rest_, {}, {}}, 2, head_.size()}; }
 
 }  // namespace ferry::sidecar

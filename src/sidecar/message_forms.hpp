@@ -65,6 +65,9 @@ class message_reader {
   [[nodiscard]] const result<service_package>& package();
   [[nodiscard]] bytes body() const noexcept { return body_; }
 
+  /// take(), route() and package() in one. @return as they do
+  [[nodiscard]] result<void> read(const ring_message& what, service_message& to);
+
   /// The message as it is, but with the copy of what says where it goes.
   [[nodiscard]] formed_message as_it_is() const noexcept;
 

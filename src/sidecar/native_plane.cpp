@@ -155,12 +155,6 @@ ring_message native_reader::short_front(std::uint64_t now_ms) noexcept {
   return {service_rings::native, whole, measured.head_bytes, measured.time_ms, true};
 }
 
-void native_reader::pop_short(std::uint64_t time_ms, std::uint64_t now_ms) noexcept {
-  stats_.messages += 1;
-  stats_.count_delay(time_ms, now_ms);
-  in_.pop();
-}
-
 result<ring_message> native_reader::front(std::uint64_t now_ms) {
   if (front_) return front_;
   skips_ = false;

@@ -63,8 +63,11 @@ class native_reader final : public plane_reader {
   /// The oldest message where it lies, if it is in one record, its head can be and it is not too old; front() has not
   /// given it. Else none, and front() says what there is.
   [[nodiscard]] ring_message short_front(std::uint64_t now_ms) noexcept;
-  /// Done with what short_front() gave; counted as what front() and pop() give. @param time_ms  of it
-  void pop_short(std::uint64_t time_ms, std::uint64_t now_ms) noexcept;
+  /// What short_front() gave is taken, and counted as what front() gives; pop() follows. @param time_ms  of it
+  void take_short(std::uint64_t time_ms, std::uint64_t now_ms) noexcept {
+    stats_.messages += 1;
+    stats_.count_delay(time_ms, now_ms);
+  }
   [[nodiscard]] bool skips() const noexcept override { return skips_; }
   [[nodiscard]] bool corrupt() const noexcept override { return in_.corrupt(); }
   [[nodiscard]] const ring::sidecar_ring_stats& stats() const noexcept override { return stats_; }

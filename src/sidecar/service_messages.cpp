@@ -93,8 +93,10 @@ void service_parts::turn() {
 }
 
 std::size_t service_parts::take_some(sidecar::service_pipe& pipe) {
+  const auto now_ms = os::coarse_unix_milliseconds();
   std::size_t taken = 0;
-  while (taken < with_.batch && receives_ && message_handler_ && pipe_state_ == pipe_state::usable && take_one(pipe))
+  while (taken < with_.batch && receives_ && message_handler_ && pipe_state_ == pipe_state::usable &&
+         take_one(pipe, now_ms))
     ++taken;
   return taken;
 }
@@ -179,9 +181,17 @@ void service_parts::use_rings(std::uint32_t agreed) {
   look_soon();
 }
 
-bool service_parts::take_one(sidecar::service_pipe& pipe) {
+bool service_parts::take_one(sidecar::service_pipe& pipe, std::uint64_t now_ms) {
+  if (auto* const native = pipe.native_in(); native != nullptr) {
+    if (const auto what = native->short_front(now_ms)) {
+      native->take_short(what.time_ms, now_ms);
+      hand_on(what);
+      native->pop();
+      return true;
+    }
+  }
   auto& in = pipe.in();
-  const auto found = in.front(os::coarse_unix_milliseconds());
+  const auto found = in.front(now_ms);
   if (!found) {
     in.corrupt() ? fail(found.error()) : fault(found.error());
     return false;
@@ -193,17 +203,15 @@ bool service_parts::take_one(sidecar::service_pipe& pipe) {
 }
 
 void service_parts::hand_on(const sidecar::ring_message& record) {
-  const auto good = reader_.take(record);
-  const auto route = good ? reader_.route() : good.error();
-  const auto package = good ? reader_.package() : good.error();
-  if (!route || !package) {
+  service_message what;
+  if (const auto good = reader_.read(record, what); !good) {
     stats_.malformed += 1;
-    return fault(route ? package.error() : route.error());
+    return fault(good.error());
   }
   stats_.received += 1;
   // What it throws leaves the event loop, later: the message was taken all the same.
   try {
-    (*message_handler_)({*route, *package, reader_.body()});
+    (*message_handler_)(what);
   } catch (...) {
     rethrow_from(where_.io(), std::current_exception());
   }

@@ -42,6 +42,10 @@ class service_pipe {
   bool go_on_to_next() noexcept { return in_->skips() || std::exchange(in_, next_in_) != next_in_; }
 
   [[nodiscard]] plane_reader& in() const noexcept { return *in_; }
+  /// in(), if it is native; else null.
+  [[nodiscard]] native_reader* native_in() const noexcept {
+    return in_ == native_in_.get() ? native_in_.get() : nullptr;
+  }
   [[nodiscard]] plane_writer& out() const noexcept { return *out_; }
   [[nodiscard]] service_rings writes() const noexcept {
     return out_ != nullptr && out_ == native_out_.get() ? service_rings::native : service_rings::compatible;

@@ -21,7 +21,7 @@ using session::service_routes;
 
 constexpr int k_looks_a_turn = 64;                             // in vain, some microseconds
 constexpr int k_turns_a_reading = 16;                          // of the clock; in vain: the event loop has its turn
-constexpr auto k_look = std::chrono::microseconds(100);        // then it has its turn, too
+constexpr auto k_look = std::chrono::microseconds(25);         // then it has its turn, too: others may be waiting
 constexpr auto k_held_sleep = std::chrono::microseconds(100);  // between two tries of messages that wait
 constexpr auto k_pipes_are_looked_after_every = std::chrono::seconds(1);
 constexpr auto k_missing_is_tried_every = std::chrono::seconds(5);
@@ -296,6 +296,11 @@ void daemon::parts::look() {
       now = now_of();
       if (now - begin >= k_look) break;
       now_ms = os::coarse_unix_milliseconds();
+    } else if (forward_.short_turn(now_ms)) {
+      last = forwarder::outcome::busy;
+      busy_at_ = now;
+      idle = 0;
+      continue;
     }
     last = forward_.turn(now, now_ms);
     if (last == forwarder::outcome::busy)
