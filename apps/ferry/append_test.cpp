@@ -164,6 +164,20 @@ TEST_P(copied_file, takes_one_sender) {
   EXPECT_EQ(copy(), "one\n");
 }
 
+TEST_P(copied_file, gets_nothing_from_who_forgets_to_continue) {
+  const auto listener = listen();
+  write("one\n");
+  EXPECT_EQ(run_ferry(send_words()).status, 0);
+  auto forgets = send_words();
+  forgets.erase(std::find(forgets.begin(), forgets.end(), "--continue"));
+  const auto refused = run_ferry(forgets);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("this session copies a file with --continue"), std::string::npos) << refused.err;
+  write("one\ntwo\n");
+  EXPECT_EQ(run_ferry(send_words()).status, 0);
+  EXPECT_EQ(copy(), "one\ntwo\n");
+}
+
 TEST_P(copied_file, is_not_begun_where_somebody_else_has_written) {
   write_file(file("copy"), "mine\n");
   write("one\n");

@@ -1,4 +1,6 @@
 // ferry send: messages from the command line, a file or standard input into one channel.
+#include <ferry/session.hpp>
+
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdio>
@@ -10,6 +12,7 @@
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/echo_check.hpp"
 #include "apps/ferry/feeder.hpp"
+#include "apps/ferry/file_position.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/host.hpp"
 #include "apps/ferry/message_flags.hpp"
@@ -51,6 +54,7 @@ class sending {
     auto opened = channel::open(host_.channels(), flags_.url, with);
     if (!opened) return complain(opened.error());
     link_ = *opened;
+    if (const auto fits = check_session(); !fits) return complain(fits.error());
     auto messages = make_source();
     if (!messages) return complain(messages.error());
     bar_.emplace("sending", (*messages)->bytes_in_all());
@@ -69,6 +73,17 @@ class sending {
 
  private:
   enum class state { feeding, draining, echoing, closing };
+
+  // Messages of ours would lie between the bytes of the file that somebody copies.
+  [[nodiscard]] result<void> check_session() const {
+    const auto session = persistent_session::of(link_);
+    if (!session) return {};
+    const auto copies = decode_position(session->state(), position_of::sender);
+    if (!copies || !*copies) return {};
+    return error(errc::unsupported,
+                 "this session copies a file with --continue: write that too, or give this one a name (as) or a "
+                 "directory (dir) of its own");
+  }
 
   [[nodiscard]] result<std::unique_ptr<source>> make_source() {
     std::vector<std::unique_ptr<source>> parts;
