@@ -10,6 +10,7 @@
 #include <cstring>
 #include <iostream>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -25,6 +26,7 @@ class client {
 
   void start() {
     exchange_.on_message([this](const ferry::message_view& answer) { take(answer); });
+    exchange_.on_connect_failure([this](const ferry::error& why) { tell(why.text()); });
     while (something_to_send()) {
       auto step = session_.begin().value();
       step.send(next_order()).value();
@@ -42,6 +44,11 @@ class client {
     std::uint64_t sent = 0;
     std::uint64_t booked = 0;
   };
+
+  // The same is not told at each attempt.
+  void tell(const std::string& why) {
+    if (std::exchange(told_, why) != why) std::cerr << why << '\n';
+  }
 
   // Called inside a transaction: the answer, the next order and the new state become one step when it returns.
   void take(const ferry::message_view& answer) {
@@ -79,6 +86,7 @@ class client {
   std::uint64_t wanted_;
   progress so_far_;
   bool wrong_ = false;
+  std::string told_;
 };
 
 int send_orders(const std::string& url, std::uint64_t count) {
@@ -99,7 +107,9 @@ int send_orders(const std::string& url, std::uint64_t count) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc == 3) return send_orders(argv[1], std::stoull(argv[2]));
+  const std::string count = argc == 3 ? argv[2] : "";
+  if (!count.empty() && count.find_first_not_of("0123456789") == count.npos)
+    return send_orders(argv[1], std::stoull(count));
   std::cerr << "usage: order_client URL COUNT\n";
   return 2;
 } catch (const std::exception& why) {

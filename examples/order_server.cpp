@@ -87,6 +87,7 @@ int serve(const std::string& url, const std::string& books) {
     client.on_message([kept = std::make_shared<book>(books + "/" + name + ".book", client)](
                           const ferry::message_view& order) { kept->enter(order); });
   });
+  opened->on_error([](const ferry::error& why) { std::cerr << why.text() << '\n'; });
   std::cout << "listening on " << opened->url() << std::endl;
   boost::asio::signal_set stop(io, SIGINT, SIGTERM);
   stop.async_wait([&io](boost::system::error_code, int) { io.stop(); });

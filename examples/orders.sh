@@ -9,7 +9,9 @@ folder=$1 kills=${2:-100} scheme=${3:-shm}
 work=$(mktemp -d)
 server= client=
 cleanup() {
+  local status=$?
   trap - EXIT
+  ((status == 0 || status == 130)) || tail -n 5 "$work/said" >&2
   kill -9 $server $client 2>/dev/null || true
   wait 2>/dev/null || true
   rm -rf "$work"
@@ -17,18 +19,20 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/exchange" "$work/alice" "$work/books"
+: >"$work/said"  # who is killed all the time complains of the other one
 
 address=shm://orders; more="&runtime_dir=$work"
 if [ "$scheme" = ipc ]; then address=ipc://$work/orders.sock; more=; fi
 session="session=persistent$more"
 
 start_server() {
-  "$folder/example_order_server" "$address?$session&as=exchange&dir=$work/exchange" "$work/books" >/dev/null &
+  "$folder/example_order_server" "$address?$session&as=exchange&dir=$work/exchange" "$work/books" >/dev/null 2>>"$work/said" &
   server=$!
 }
 start_client() {
   "$folder/example_order_client" \
-    "$address?$session&as=alice&dir=$work/alice&reconnect=on&reconnect_base=5ms&reconnect_max=20ms" "$orders" >/dev/null &
+    "$address?$session&as=alice&dir=$work/alice&reconnect=on&reconnect_base=5ms&reconnect_max=20ms" "$orders" \
+    >/dev/null 2>>"$work/said" &
   client=$!
 }
 murder() {
