@@ -115,13 +115,15 @@ words words_of(const service_route& route, const service_package& package) noexc
 /// A head, measured; each number is what the head says, and all that it has lies within it.
 struct native_extent {
   std::uint32_t which = 0;
-  words said{};
+  words said;  // of which only those that there are: clearing the others costs as much as all else
   std::size_t notes = 0, entities = 0;
   std::size_t notes_at = 0;
   [[nodiscard]] std::size_t entities_at() const noexcept { return notes_at + notes * k_note_bytes; }
   [[nodiscard]] std::size_t texts_at() const noexcept { return entities_at() + entities * k_entity_bytes; }
-  [[nodiscard]] std::size_t route_text() const noexcept { return low(said[k_texts]); }
-  [[nodiscard]] std::size_t package_text() const noexcept { return high(said[k_texts]); }
+  /// 0: it is not there.
+  [[nodiscard]] std::uint64_t at(word one) const noexcept { return (which & bit(one)) != 0 ? said[one] : 0; }
+  [[nodiscard]] std::size_t route_text() const noexcept { return low(at(k_texts)); }
+  [[nodiscard]] std::size_t package_text() const noexcept { return high(at(k_texts)); }
 };
 
 namespace {
@@ -184,7 +186,7 @@ std::optional<native_way> native_way_of(bytes head) noexcept {
       !is_text(text_at(head, lies.texts_at(), lies.route_text())))
     return std::nullopt;
   return native_way{load_le<std::uint32_t>(head.data() + k_from), load_le<std::uint32_t>(head.data() + k_to),
-                    lies.said[k_to_set]};
+                    lies.at(k_to_set)};
 }
 
 result<std::size_t> native_head_writer::measure(const service_route& route, const service_package& package) {
@@ -272,13 +274,13 @@ const char* read_route(bytes head, const native_extent& lies, service_route& mad
   made.message_id = text_at(head, lies.texts_at(), lies.route_text());
   if (!is_text(made.message_id)) return "whose route has a text that is not UTF-8";
   const auto to = load_le<std::uint32_t>(head.data() + k_to);
-  const auto zone = low(lies.said[k_zone_and_code]);
+  const auto zone = low(lies.at(k_zone_and_code));
   switch (static_cast<destination>(head[k_destination])) {
     case destination::none: made.to = std::monostate(); break;
     case destination::entity: made.to = to_entity{to}; break;
     case destination::any: {
       const bool by_key = (lies.which & bit(k_key)) != 0;
-      made.to = to_any{to, by_key ? std::optional(lies.said[k_key]) : std::nullopt, zone};
+      made.to = to_any{to, by_key ? std::optional(lies.at(k_key)) : std::nullopt, zone};
       break;
     }
     case destination::all: made.to = to_all{to, zone}; break;
@@ -288,8 +290,8 @@ const char* read_route(bytes head, const native_extent& lies, service_route& mad
     case destination::other_instance: made.to = to_other_instance{static_cast<std::int32_t>(to)}; break;
     default: return "with a destination of a kind that is not known";
   }
-  made.from_set_version = lies.said[k_from_set];
-  made.to_set_version = lies.said[k_to_set];
+  made.from_set_version = lies.at(k_from_set);
+  made.to_set_version = lies.at(k_to_set);
   return nullptr;
 }
 
@@ -354,12 +356,12 @@ const char* native_head_reader::read_package(bytes head, const native_extent& li
     if (!is_text(notes_.back().name) || !is_text(notes_.back().value)) return "with a note that is not UTF-8";
   }
   if (!is_text(made.message_id)) return "whose package has a text that is not UTF-8";
-  made.return_code = static_cast<std::int32_t>(high(lies.said[k_zone_and_code]));
-  made.server_sequence = low(lies.said[k_sequences]);
-  made.client_sequence = high(lies.said[k_sequences]);
-  made.from_actor = lies.said[k_from_actor];
-  made.to_actor = lies.said[k_to_actor];
-  made.client_version = static_cast<std::int64_t>(lies.said[k_version]);
+  made.return_code = static_cast<std::int32_t>(high(lies.at(k_zone_and_code)));
+  made.server_sequence = low(lies.at(k_sequences));
+  made.client_sequence = high(lies.at(k_sequences));
+  made.from_actor = lies.at(k_from_actor);
+  made.to_actor = lies.at(k_to_actor);
+  made.client_version = static_cast<std::int64_t>(lies.at(k_version));
   made.notes = notes_;
   return nullptr;
 }

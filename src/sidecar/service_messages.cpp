@@ -203,15 +203,14 @@ bool service_parts::take_one(sidecar::service_pipe& pipe, std::uint64_t now_ms) 
 }
 
 void service_parts::hand_on(const sidecar::ring_message& record) {
-  service_message what;
-  if (const auto good = reader_.read(record, what); !good) {
+  if (const auto good = reader_.read(record, in_hand_); !good) {
     stats_.malformed += 1;
     return fault(good.error());
   }
   stats_.received += 1;
   // What it throws leaves the event loop, later: the message was taken all the same.
   try {
-    (*message_handler_)(what);
+    (*message_handler_)(in_hand_);
   } catch (...) {
     rethrow_from(where_.io(), std::current_exception());
   }

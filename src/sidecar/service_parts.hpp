@@ -162,6 +162,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   time_point quiet_since_{};  // nothing was there then, and ever since; 0: something was
   boost::asio::steady_timer look_timer_;
   std::optional<net::watch> bell_;  // of the ring that is read, while it is asleep
+  service_message in_hand_;         // handlers are told of one after the other
   sidecar::message_reader reader_;  // heads are read from what the sidecar cannot change any more
   service_stats stats_;
 
