@@ -97,17 +97,15 @@ std::span<const std::int32_t> entities_of(const service_destination& to) noexcep
 }
 
 words words_of(const service_route& route, const service_package& package) noexcept {
-  words all{};
-  all[k_key] = key_of(route.to).value_or(0);
-  all[k_zone_and_code] = pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code));
-  all[k_from_set] = route.from_set_version;
-  all[k_to_set] = route.to_set_version;
-  all[k_sequences] = pair(package.server_sequence, package.client_sequence);
-  all[k_from_actor] = package.from_actor;
-  all[k_to_actor] = package.to_actor;
-  all[k_version] = static_cast<std::uint64_t>(package.client_version);
-  all[k_texts] = pair(route.message_id.size(), package.message_id.size());
-  return all;
+  return {key_of(route.to).value_or(0),
+          pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code)),
+          route.from_set_version,
+          route.to_set_version,
+          pair(package.server_sequence, package.client_sequence),
+          package.from_actor,
+          package.to_actor,
+          static_cast<std::uint64_t>(package.client_version),
+          pair(route.message_id.size(), package.message_id.size())};  // in the order of `word`
 }
 
 }  // namespace
@@ -232,9 +230,11 @@ void native_head_writer::put(std::byte* to, const service_route& route, const se
                                                                             << 8 * (k_notes - k_destination));
   store_le(to + k_which, words_);
   std::byte* at = to + k_native_fixed_bytes;
-  const auto said = words_of(route, package);
-  for (auto left = words_; left != 0; left &= left - 1, at += k_word_bytes)
-    store_le(at, said[static_cast<std::size_t>(std::countr_zero(left))]);
+  if (words_ != 0) {
+    const auto said = words_of(route, package);
+    for (auto left = words_; left != 0; left &= left - 1, at += k_word_bytes)
+      store_le(at, said[static_cast<std::size_t>(std::countr_zero(left))]);
+  }
   for (const auto row : note_rows_) {
     store_le(at, row);
     at += k_note_bytes;

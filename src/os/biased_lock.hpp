@@ -45,7 +45,7 @@ class biased_lock {
     alignas(8) static thread_local char here = 0;
     return reinterpret_cast<std::uintptr_t>(&here);
   }
-  void lock_slowly(std::uintptr_t self) noexcept {
+  [[gnu::noinline, gnu::cold]] void lock_slowly(std::uintptr_t self) noexcept {
     shared_.lock();
     const auto owner = owner_.load(std::memory_order_relaxed);
     if (owner == k_nobody)

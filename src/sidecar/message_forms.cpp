@@ -73,8 +73,9 @@ result<void> message_reader::take(const ring_message& what) {
     if (what.head_bytes == 0)
       return error(errc::protocol,
                    "a native message of " + std::to_string(what.whole.size()) + " bytes whose head cannot be");
-    head_.assign(what.whole.begin(), what.whole.begin() + static_cast<std::ptrdiff_t>(what.head_bytes));
-    body_ = rest_ = what.whole.subspan(what.head_bytes);
+    const auto* const body = what.whole.data() + what.head_bytes;
+    head_.assign(what.whole.data(), body);
+    body_ = rest_ = {body, what.whole.size() - what.head_bytes};
     return {};
   }
   heads_.clear();
