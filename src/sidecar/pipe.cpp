@@ -214,7 +214,10 @@ result<std::unique_ptr<pipe>> pipe::open(const entity_settings& of, std::uint32_
   if (there && of.native && ::access((made->send_.path + k_native_suffix).c_str(), F_OK) == 0)
     if (const auto native = made->make_native(); !native) made->trouble_ = native.error().text();
   if (there) return made;
-  if (there.error() != errc::not_found && made->is_held()) {
+  // Whoever waits for files that are missing may have the lock already.
+  const bool may_be_used = there.error() != errc::not_found;
+  const auto kept = may_be_used ? made->keep_others_away() : std::optional<os::pipe_lock>();
+  if (!kept) {
     made->damage_ = there.error().text();
     made->state_ = state::damaged;
     return made;
@@ -237,14 +240,23 @@ result<void> pipe::share_lock() const {
   return users_.others.empty() ? result<void>() : os::make_private_file(lock_path_, users_);
 }
 
+// Else somebody could take the lock, and open files that are about to be replaced.
+result<std::optional<os::pipe_lock>> pipe::keep_others_away() const {
+  if (auto shared = os::make_private_file(lock_path_, users_); !shared) return std::optional<os::pipe_lock>();
+  auto lock = os::pipe_lock::try_acquire(lock_path_);
+  if (lock) return std::optional(std::move(*lock));
+  if (lock.error() == errc::busy) return lock.error();
+  return std::optional<os::pipe_lock>();
+}
+
 bool pipe::mend() {
   if (state_ != state::damaged) return true;
-  if (is_held()) return false;
+  const auto kept = keep_others_away();
+  if (!kept) return false;
   remove_native();
   agreed_ = 0;
   reading_ = reading::compatible;
-  auto made = make_anew();
-  if (made) made = share_lock();
+  const auto made = make_anew();
   if (!made) {
     damage_ = made.error().text();
     return false;

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "os/pipe_lock.hpp"
 #include "sidecar/compatible_plane.hpp"
 #include "sidecar/native_plane.hpp"
 #include "sidecar/settings.hpp"
@@ -118,6 +119,8 @@ class pipe {
   [[nodiscard]] result<void> attach(os::private_file receive, os::private_file send);
   [[nodiscard]] result<void> make_native();
   void find_left();
+  /// Takes the lock, for as long as files are made anew. @return nothing: nobody can take it | busy: somebody has it
+  [[nodiscard]] result<std::optional<os::pipe_lock>> keep_others_away() const;
   [[nodiscard]] result<void> share_lock() const;
   void remove_native() noexcept;
 
