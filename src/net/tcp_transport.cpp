@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
@@ -28,13 +29,17 @@ class tcp_attempt final : public connect_attempt {
     // The io_context must not run dry while another executor looks the name up.
     auto work = asio::make_work_guard(where.io());
     asio::post(look_up_on, [state = state_, host = to.host, port = to.port, work = std::move(work)]() mutable {
-      auto addresses = os::resolve(host, port, false);
+      // Nobody looks up for who has gone while others were looked up.
+      auto addresses = state->gone.load(std::memory_order_relaxed)
+                           ? result<std::vector<os::socket_address>>(errc::closed)
+                           : os::resolve(host, port, false);
       asio::post(state->io, [state, addresses = std::move(addresses), work = std::move(work)]() mutable {
         state->resolved(std::move(addresses));
       });
     });
   }
   ~tcp_attempt() override {
+    state_->gone.store(true, std::memory_order_relaxed);  // orders nothing
     state_->done = nullptr;
     state_->connecting.reset();
   }
@@ -53,6 +58,7 @@ class tcp_attempt final : public connect_attempt {
     }
     asio::io_context& io;
     options with;
+    std::atomic<bool> gone{false};
     stream_transport::connect_handler done;  // empty once called or cancelled
     std::unique_ptr<connect_attempt> connecting;
   };

@@ -173,18 +173,24 @@ class socket_manager::parts {
 
   /// The addresses of a name, looked up elsewhere while others have the turn.
   result<std::vector<std::string>> look_up(const object_ptr& one, const std::string& name) {
-    using addresses = result<std::vector<os::socket_address>>;
-    const auto found = std::make_shared<std::optional<addresses>>();
-    boost::asio::post(names.get_executor(), [&to = io, found, name] {
-      boost::asio::post(to, [found, all = os::resolve(name, 0, true)] { found->emplace(all); });
+    struct question {
+      std::optional<result<std::vector<os::socket_address>>> found;
+      std::atomic<bool> gone{false};  // nobody waits for it
+    };
+    const auto asked = std::make_shared<question>();
+    boost::asio::post(names.get_executor(), [&to = io, asked, name] {
+      if (asked->gone.load(std::memory_order_relaxed)) return;
+      boost::asio::post(to, [asked, all = os::resolve(name, 0, true)] { asked->found.emplace(all); });
     });
     const auto until = deadline_in(one->connect_timeout());
-    static_cast<void>(turn.wait([&] { return one->abandoned() || *found; }, until));
+    const auto& found = asked->found;
+    static_cast<void>(turn.wait([&] { return one->abandoned() || found; }, until));
+    asked->gone.store(true, std::memory_order_relaxed);  // orders nothing
     if (one->abandoned()) return no_such(one->id());
-    if (!*found) return error(errc::timeout, "listen: host '" + name + "' was not found within connect_timeout");
-    if (!**found) return (*found)->error();
+    if (!found) return error(errc::timeout, "listen: host '" + name + "' was not found within connect_timeout");
+    if (!*found) return found->error();
     std::vector<std::string> hosts;
-    for (const auto& each : ***found) hosts.push_back(sockets::address_of(one->transport(), each.text()).host);
+    for (const auto& each : **found) hosts.push_back(sockets::address_of(one->transport(), each.text()).host);
     return hosts;
   }
 

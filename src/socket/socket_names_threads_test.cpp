@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "testing/socket_world.hpp"
 
@@ -40,6 +41,10 @@ class held_names {
   [[nodiscard]] bool answers() {
     const std::lock_guard lock(mutex_);
     return answers_;
+  }
+  [[nodiscard]] int times() {
+    const std::lock_guard lock(mutex_);
+    return asked_;
   }
   void forget() {
     const std::lock_guard lock(mutex_);
@@ -139,6 +144,30 @@ TEST_P(sockets_with_names, look_up_several_at_a_time) {
   for (const auto one : all) EXPECT_TRUE(reaches(one, socket_state::open));
 }
 
+TEST_P(sockets_with_names, that_are_gone_are_not_looked_up_any_more) {
+  ASSERT_NO_FATAL_FAILURE(listen());
+  const auto connecting = [&] {
+    const auto one = made();
+    set(one, "nonBlocking", "on");
+    set(one, "connectTimeout", "1m");
+    if (is_encrypted()) set(one, "servername", "localhost");
+    EXPECT_EQ(name_of_error(api.connect(one, by_name())), "EINPROGRESS");
+    return one;
+  };
+  for (int i = 0; i < 4; ++i) static_cast<void>(connecting());
+  ASSERT_TRUE(names().asked(4));  // no thread is left
+  const auto gone = connecting();
+  const auto late = bound_by_name();
+  set(late, "connectTimeout", "20ms");
+  EXPECT_EQ(name_of_error(api.listen(late)), "ETIMEOUT");
+  const auto last = connecting();
+  EXPECT_TRUE(api.close(gone));
+  names().answer();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(api.accept(listening));
+  EXPECT_TRUE(reaches(last, socket_state::open));
+  EXPECT_EQ(names().times(), 5);
+}
+
 TEST_P(sockets_with_names, listen_at_a_name_while_others_go_on) {
   ASSERT_NO_FATAL_FAILURE(join());
   const auto one = bound_by_name();
@@ -175,16 +204,16 @@ TEST_P(sockets_with_names, may_be_closed_and_their_manager_destroyed_while_names
   std::thread answering;
   {
     socket_manager near;
+    std::vector<socket_id> all;
     for (int i = 0; i < 6; ++i) {
       const auto one = near.socket(over);
       ASSERT_TRUE(one);
       ASSERT_TRUE(near.setsockopt(*one, "nonBlocking", "on"));
       EXPECT_EQ(name_of_error(near.connect(*one, by_name())), "EINPROGRESS");
-      if (i % 2 == 0) {
-        EXPECT_TRUE(near.close(*one));
-      }
+      all.push_back(*one);
     }
     EXPECT_TRUE(names().asked(4));
+    for (std::size_t i = 0; i < all.size(); i += 2) EXPECT_TRUE(near.close(all[i]));
     answering = std::thread([] { names().answer(); });
   }
   answering.join();
