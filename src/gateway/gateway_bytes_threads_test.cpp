@@ -72,6 +72,7 @@ struct both_ways {
 struct counts {
   std::atomic<std::uint64_t> checked{0};  // bytes
   std::atomic<int> dialled{0}, vanished{0}, cuts{0};
+  std::atomic<bool> ends{false};  // the gateway is being closed
 };
 
 // Answers each message with as many bytes of its own, now and then closes, vanishes after `life` messages and comes
@@ -83,12 +84,12 @@ class tagging_server {
   void run(std::uint16_t port) {
     for (;;) {
       blocking_peer me(port);
-      if (!me.login(id_)) return;
+      if (!me.login(id_)) return lost("in its login");
       open_.clear();
       int heard = 0;
       while (life_ == 0 || heard < life_) {
         const auto came = me.next();
-        if (!came) return;  // the gateway has been closed
+        if (!came) return lost("by the gateway");
         if (came->said ? !on_command(*came->said) : !on_message(me, *came)) return;
         if (!came->said) ++heard;
       }
@@ -101,6 +102,7 @@ class tagging_server {
     both_ways flow;
     bool is_new = true, closing = false;
   };
+  void lost(const char* where) const { EXPECT_TRUE(all_.ends) << "server " << id_ << " was closed " << where; }
   bool on_command(const command& said) {
     if (said.type == command_type::connect) open_[said.connection] = {};
     if (said.type == command_type::close) open_.erase(said.connection);
@@ -242,6 +244,7 @@ class gateway_bytes_threads : public test::gateway_service, public ::testing::Wi
     with.threads = 3;
     with.last_connection = k_last_number;
     with.clients.idle_timeout = with.servers.idle_timeout = std::chrono::hours(1);  // machines may be slow
+    with.login_timeout = with.clients.resume.handshake_timeout = std::chrono::hours(1);
     with.clients.resume.kind = GetParam();
     with.clients.resume.wait = std::chrono::hours(1);
     test::gateway_service::open(with);
@@ -289,6 +292,7 @@ TEST_P(gateway_bytes_threads, reach_their_own_virtual_connection_only_and_are_al
   EXPECT_TRUE(test::run_until(
       io, [&] { return rest == 0; }, "the talks", std::chrono::seconds(300)));
   const auto now = it->stats();
+  all.ends = true;
   it.reset();  // which ends the servers
   for (auto* const some : {&talking, &serving})
     for (auto& one : *some) one.join();
