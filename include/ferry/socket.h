@@ -99,6 +99,9 @@ enum { FERRY_SHUT_RD = 0, FERRY_SHUT_WR = 1, FERRY_SHUT_RDWR = 2 };
 /* Events of ferry_poll */
 enum { FERRY_POLLIN = 1, FERRY_POLLOUT = 4, FERRY_POLLERR = 8, FERRY_POLLHUP = 16, FERRY_POLLNVAL = 32 };
 
+/* Levels of the log, from what an operator must see to what only a developer wants */
+enum { FERRY_LOG_ERROR = 0, FERRY_LOG_WARN = 1, FERRY_LOG_INFO = 2, FERRY_LOG_DEBUG = 3, FERRY_LOG_TRACE = 4 };
+
 /* Options: level and numbers. Times are in milliseconds, sizes in bytes, flags 0 or 1, choices the place of the choice;
  * _TEXT options take and give characters. Names and defaults: docs/socket-api.md. */
 enum { FERRY_SOL_SOCKET = 1 };
@@ -229,6 +232,10 @@ FERRY_API int ferry_close_all(void);                          /* how many there 
 FERRY_API int ferry_run_in_background(void);
 /* Before the first socket: "pool_bytes" (limit on all buffers), "max_sockets". */
 FERRY_API int ferry_configure(const char* name, uint64_t value);
+/* Before the first socket, too: who takes lines of the log up to `level`; null: nobody. Called from inside of calls and
+ * by ferry_run_in_background(), on any thread; it must call nothing of these. Texts are valid until it returns. */
+typedef void (*ferry_log_line)(void* user, int level, const char* component, const char* text);
+FERRY_API int ferry_log(ferry_log_line line_or_null, void* user, int level);
 
 /* Errors, of the thread's last call that failed */
 FERRY_API int* ferry_errno_location(void);

@@ -1,4 +1,5 @@
 // <ferry/socket.h> on <ferry/socket.hpp>: one manager for the process, and no exception leaves.
+#include <ferry/log.hpp>
 #include <ferry/socket.h>
 #include <ferry/socket.hpp>
 
@@ -15,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -51,6 +53,7 @@ static_assert(FERRY_SO_MAX_CONNECTIONS == int(ferry::socket_option::max_connecti
               FERRY_SO_CLOSE_TIMEOUT == int(ferry::socket_option::close_timeout) &&
               FERRY_SO_TRANSPORT == int(ferry::socket_option::transport));
 // The layout is the promise.
+static_assert(FERRY_LOG_ERROR == int(ferry::log_level::error) && FERRY_LOG_TRACE == int(ferry::log_level::trace));
 static_assert(sizeof(ferry_address) == 1284 && offsetof(ferry_address, port) == 256 &&
               offsetof(ferry_address, path) == 260);
 static_assert(sizeof(ferry_message_info) == 16 && sizeof(ferry_pollfd) == 12 && sizeof(ferry_socket_info) == 12);
@@ -90,6 +93,22 @@ auto guarded(F f) noexcept -> decltype(f()) {
   return -1;
 }
 
+/// Lines for a function of C.
+class c_log final : public ferry::log_sink {
+ public:
+  c_log(ferry_log_line line, void* user) noexcept : line_(line), user_(user) {}
+  void write(ferry::log_level level, std::string_view component, std::string_view text) noexcept override {
+    try {
+      line_(user_, static_cast<int>(level), std::string(component).c_str(), std::string(text).c_str());
+    } catch (const std::bad_alloc&) {  // one line less
+    }
+  }
+
+ private:
+  ferry_log_line line_;
+  void* user_;
+};
+
 /// The manager of this process, made by the first socket. A child of fork() gets one of its own; the parent's is let go
 /// of without being touched.
 class process_sockets {
@@ -116,6 +135,11 @@ class process_sockets {
     if (name == "max_sockets" && value != 0) return with_.max_sockets = value, true;
     return false;
   }
+  void log(ferry_log_line line, void* user, ferry::log_level level) {
+    log_ = line == nullptr ? nullptr : std::make_unique<c_log>(line, user);
+    with_.log = log_.get();
+    with_.level = level;
+  }
   [[nodiscard]] bool begun() {
     const std::lock_guard guard(lock_);
     return held_ != nullptr;
@@ -123,6 +147,7 @@ class process_sockets {
 
  private:
   std::mutex lock_;
+  std::unique_ptr<c_log> log_;  // null: nobody takes lines
   std::unique_ptr<socket_manager> held_;
   ferry::socket_manager_options with_;
 };
@@ -453,6 +478,17 @@ int ferry_configure(const char* name, uint64_t value) {
     if (process.begun()) return fail(error(errc::misuse, "configure: before the first socket", EINVAL));
     if (process.configure(name, value)) return 0;
     return fail(error(errc::unknown_option, "configure: pool_bytes and max_sockets, above 0"));
+  });
+}
+
+int ferry_log(ferry_log_line line_or_null, void* user, int level) {
+  return guarded([&]() -> int {
+    if (level < FERRY_LOG_ERROR || level > FERRY_LOG_TRACE)
+      return fail(error(errc::misuse, "log: no level has the number " + std::to_string(level), EINVAL));
+    auto& process = process_sockets::instance();
+    if (process.begun()) return fail(error(errc::misuse, "log: before the first socket", EINVAL));
+    process.log(line_or_null, user, static_cast<ferry::log_level>(level));
+    return 0;
   });
 }
 

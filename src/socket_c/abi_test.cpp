@@ -280,4 +280,39 @@ TEST(c_interface, gives_the_child_of_a_fork_sockets_of_its_own) {
   EXPECT_EQ(byte, 'y');
 }
 
+struct lines {
+  int level = -1;
+  std::string component, text;
+  int count = 0;
+};
+void take_line(void* user, int level, const char* component, const char* text) {
+  auto& all = *static_cast<lines*>(user);
+  all = {level, component, text, all.count + 1};
+}
+
+// In a child, as this process has sockets already.
+TEST(c_interface, tells_the_lines_of_the_log_to_who_has_asked_for_them_before_the_first_socket) {
+  pair ends;
+  EXPECT_EQ(ferry_log(nullptr, nullptr, FERRY_LOG_WARN), -1) << "too late";
+  EXPECT_EQ(ferry_log(nullptr, nullptr, FERRY_LOG_TRACE + 1), -1);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    lines all;
+    if (ferry_log(take_line, &all, FERRY_LOG_WARN) != 0) ::_exit(1);
+    const int listening = ferry_socket(FERRY_AF_INET, FERRY_SOCK_MESSAGE, FERRY_WS);
+    auto at = loopback();
+    if (ferry_bind(listening, &at) != 0 || ferry_listen(listening, 1) != 0) ::_exit(2);
+    if (ferry_getsockname(listening, &at) != 0) ::_exit(3);
+    const int stranger = ferry_socket(FERRY_AF_INET, FERRY_SOCK_MESSAGE, FERRY_TCP);
+    if (ferry_connect(stranger, &at) != 0 || ferry_send(stranger, "no HTTP\r\n\r\n", 11, 0) != 11) ::_exit(4);
+    ferry_pollfd ready{listening, FERRY_POLLIN, 0};
+    for (int i = 0; i < 6000 && all.count == 0; ++i) (void)ferry_poll(&ready, 1, 10);
+    ::_exit(all.count == 1 && all.level == FERRY_LOG_WARN && all.component == "listener" && !all.text.empty() ? 0 : 5);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+}
+
 }  // namespace
