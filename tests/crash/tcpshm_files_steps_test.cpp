@@ -152,5 +152,92 @@ TEST_P(tcpshm_accept, is_not_done_or_done_or_done_by_the_same_again_after_every_
   }
 }
 
+/// A client's queue, with the name of the server and numbers that did not fit.
+struct reset_queue : mended_queue {
+  reset_queue() {
+    make();
+    EXPECT_TRUE(os::tcpshm::save_last_server(dir.path(), "alice", "bob", k_name_size));
+    os::note_mismatch(os::tcpshm::note_path(path), 0, {{6, 7, 10}, {3, 9, 10}});
+  }
+  [[nodiscard]] bool knows_its_server() const { return std::filesystem::exists(dir.file("alice.lastserver")); }
+  /// The same again does the rest.
+  void expect_done_again() const {
+    (void)reset_session(key);
+    EXPECT_FALSE(knows_its_server());
+    EXPECT_TRUE(open_queue(path));
+    const auto found = show_session(key);
+    EXPECT_EQ(found.counts, session_counts{});
+    EXPECT_EQ(found.damage, "");
+    EXPECT_FALSE(found.mismatch);
+  }
+
+  static constexpr std::size_t k_name_size = 16;
+};
+
+TEST(tcpshm_reset, is_not_done_or_done_by_the_same_again_at_every_system_call) {
+  for (const bool damaged : {false, true}) {
+    bool over = false;
+    std::size_t before = 0, later = 0;
+    for (std::size_t calls = 1; !over; ++calls) {
+      ASSERT_LT(calls, 1000u);
+      const reset_queue at;
+      if (damaged) set_content(at.path, std::string(k_file, '\xff'));
+      {
+        stepped_child child([&] { (void)reset_session(at.key); });
+        if (child.forbidden()) GTEST_SKIP() << "ptrace is forbidden here (a container's seccomp profile)";
+        for (std::size_t i = 0; i < calls && !over; ++i) over = !child.step_to_system_call();
+      }
+      SCOPED_TRACE((damaged ? "damaged, killed at stop " : "killed at stop ") + std::to_string(calls));
+      (at.knows_its_server() ? before : later) += 1;
+      if (at.knows_its_server()) {
+        const auto found = show_session(at.key);
+        ASSERT_EQ(found.damage.empty(), !damaged) << found.damage;
+        ASSERT_EQ(found.counts, damaged ? session_counts{} : (session_counts{6, 7, 10}))
+            << "the server's name goes first";
+      }
+      if (damaged && !at.knows_its_server() && !std::filesystem::exists(at.path)) continue;  // nothing is left to reset
+      ASSERT_NO_FATAL_FAILURE(at.expect_done_again());
+    }
+    EXPECT_GT(before, 10u);
+    EXPECT_GT(later, 1u);
+  }
+}
+
+TEST(tcpshm_reset, is_done_by_the_same_again_after_every_store) {
+  std::vector<std::string> states;
+  bool forbidden = false;
+  {
+    const reset_queue at;
+    ASSERT_NO_FATAL_FAILURE(collect(
+        at, [&] { (void)reset_session(at.key); }, states, forbidden));
+  }
+  if (forbidden) GTEST_SKIP() << "ptrace is forbidden here (a container's seccomp profile)";
+  EXPECT_GT(states.size(), 2u) << "more than one store";
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    SCOPED_TRACE("killed after store " + std::to_string(i));
+    const reset_queue at;
+    set_content(at.path, states[i]);
+    ASSERT_EQ(show_session(at.key).damage, "");
+    at.expect_done_again();
+  }
+}
+
+TEST(tcpshm_skip, is_done_or_not_after_every_store) {
+  std::vector<std::string> states;
+  bool forbidden = false;
+  const session_counts before{6, 7, 10}, after{8, 7, 10};
+  const reset_queue at;
+  ASSERT_NO_FATAL_FAILURE(collect(
+      at, [&] { (void)skip_messages(at.key, 2); }, states, forbidden));
+  if (forbidden) GTEST_SKIP() << "ptrace is forbidden here (a container's seccomp profile)";
+  EXPECT_EQ(show_session(at.key).counts, after);
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    set_content(at.path, states[i]);
+    const auto found = show_session(at.key);
+    EXPECT_EQ(found.damage, "") << i;
+    EXPECT_TRUE(found.counts == before || found.counts == after) << i << ": consumed " << found.counts.consumed;
+  }
+}
+
 }  // namespace
 }  // namespace ferry::test
