@@ -373,6 +373,7 @@ void client::parts::finish() {
     }
   }
   logged_in_at_ = owner.on_login_success({server_name_, answer_.user_data, {}});
+  if (now_in != phase::joining) return;  // it has disconnected again
   at.go_live(std::move(fd_), logged_in_at_);
   enter(phase::up);
 }

@@ -131,6 +131,21 @@ TEST_F(tcpshm_client, blocks_until_it_is_logged_in_at_a_server_that_another_thre
   EXPECT_FALSE(client.get_connection().is_closed());
 }
 
+TEST_F(tcpshm_client, may_disconnect_as_it_is_told_of_its_login_and_log_in_again) {
+  for (const bool leaves : {true, false}) {
+    client.on_success = [&] {
+      if (leaves) client.disconnect();
+    };
+    raw_tcp server = connect();
+    (void)login_at(server);
+    answer(server, good());
+    ASSERT_TRUE(until([&] { return !client.connecting(); }, "the login"));
+    EXPECT_EQ(client.get_connection().is_closed(), leaves);
+    EXPECT_EQ(server.ended(), leaves);
+  }
+  EXPECT_EQ(client.notes, (told{"success: srv", "success: srv"})) << "nobody is told what he has done himself";
+}
+
 TEST_F(tcpshm_client, takes_an_answer_in_pieces_and_the_messages_behind_it) {
   raw_tcp server = connect();
   (void)login_at(server);

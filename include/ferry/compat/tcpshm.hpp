@@ -261,7 +261,7 @@ class client {
   // Called within connect() or, after start_connect(), poll_tcp().
   virtual void on_system_error(const std::string& what, int system_errno) = 0;
   virtual void on_login_reject(const login_answer& answer) = 0;
-  /// @return now
+  /// May disconnect(). @return now
   virtual std::int64_t on_login_success(const login_answer& answer) = 0;
   /// Nothing was changed, but that both sides keep the numbers beside their files, for who mends one of them: after
   /// stop(), with `ferry session` or <ferry/session_files.hpp>.
