@@ -21,7 +21,10 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 result<append_file> append_file::open(const std::string& path) {
-  os::unique_fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666));
+  constexpr int k_how = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  os::unique_fd fd(::open(path.c_str(), k_how | O_EXCL, 0666));
+  const bool made = static_cast<bool>(fd);
+  if (!fd && errno == EEXIST) fd.reset(::open(path.c_str(), k_how, 0666));
   if (!fd) return error::from_errno(errno, "open " + path);
   struct stat about {};
   if (::fstat(fd.get(), &about) != 0) return error::from_errno(errno, "look at " + path);
@@ -32,7 +35,11 @@ result<append_file> append_file::open(const std::string& path) {
   }
   // Its name must survive too, before anything in it is promised to.
   if (const auto named = os::sync_directory(folder_of(path)); !named) return named.error();
-  return append_file(std::move(fd), path);
+  return append_file(std::move(fd), path, made);
+}
+
+void append_file::forget() noexcept {
+  if (made_) ::unlink(path_.c_str());
 }
 
 result<void> append_file::must_be_empty() const {

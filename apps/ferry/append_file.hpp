@@ -18,6 +18,8 @@ class append_file {
   /// Makes the file if there is none, and locks it: no other append_file, of any process, may have it.
   /// @return busy | bad_address: no regular file | the error of opening it
   [[nodiscard]] static result<append_file> open(const std::string& path);
+  /// Nothing will be written: removes the file if open() has made it.
+  void forget() noexcept;
 
   /// Goes on in a session. @param kept  its state; nothing: it has not begun, or another one has written
   /// @return corrupt: the file is not what that state says, or has content though nothing was written | the error of
@@ -35,11 +37,13 @@ class append_file {
   void roll_back() noexcept;
 
  private:
-  append_file(os::unique_fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  append_file(os::unique_fd fd, std::string path, bool made)
+      : fd_(std::move(fd)), path_(std::move(path)), made_(made) {}
   [[nodiscard]] result<void> must_be_empty() const;
 
   os::unique_fd fd_;
   std::string path_;
+  bool made_;
   file_position committed_{position_of::receiver, 0, 0, 0};
   std::uint64_t end_ = 0;
 };

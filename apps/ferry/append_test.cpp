@@ -289,6 +289,17 @@ TEST(append, says_what_to_write_where_there_is_no_session) {
   EXPECT_NE(sent.err.find("write 'URL?session=persistent&as=NAME&dir=DIR'"), std::string::npos) << sent.err;
 }
 
+TEST(append, makes_no_file_where_it_cannot_listen) {
+  const ferry::test::temp_dir directory;
+  std::ofstream(directory.file("there"));
+  for (const auto* name : {"new", "there"}) {
+    const auto url =
+        "ipc://" + directory.file("none/s") + "?session=persistent&as=archive&dir=" + directory.file("state");
+    EXPECT_EQ(run_ferry({"listen", url, "--append", directory.file(name)}).status, 1);
+    EXPECT_EQ(std::filesystem::exists(directory.file(name)), name == std::string_view("there"));
+  }
+}
+
 TEST(append, does_not_go_together_with_what_is_no_file) {
   EXPECT_EQ(run_ferry({"listen", "ipc://@a", "--append", "f", "--echo"}).status, 2);
   EXPECT_EQ(run_ferry({"listen", "ipc://@a", "--append", "f", "--count", "1"}).status, 2);

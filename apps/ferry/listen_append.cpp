@@ -31,6 +31,7 @@ class appending {
     auto opened = listener::open(host_.channels(), flags_.url, with);
     if (!opened) {
       const auto& why = opened.error();
+      file_.forget();
       return complain(why == errc::not_found ? why : with_advice(why, flags_.url));
     }
     listener_ = *opened;
