@@ -243,9 +243,10 @@ result<void> save_last_server(const std::string& directory, const std::string& c
   content.resize(name_size);
   const unique_fd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return error::from_errno(errno, "make " + beside);
-  if (const auto written = write_all(fd.get(), as_bytes(content), beside); !written) return written.error();
-  if (::rename(beside.c_str(), path.c_str()) != 0) return error::from_errno(errno, "rename " + beside);
-  return {};
+  auto saved = write_all(fd.get(), as_bytes(content), beside);
+  if (saved && ::rename(beside.c_str(), path.c_str()) != 0) saved = error::from_errno(errno, "rename " + beside);
+  if (!saved) ::unlink(beside.c_str());
+  return saved;
 }
 
 }  // namespace ferry::os::tcpshm

@@ -215,5 +215,12 @@ TEST_F(tcpshm_list, lists_all_queues_of_a_directory_whatever_else_lies_there) {
   EXPECT_TRUE(list_queues(dir.file("none"))->empty());
 }
 
+TEST(last_server, that_cannot_be_saved_leaves_nothing_beside_it) {
+  const test::temp_dir dir;
+  std::filesystem::create_directory(dir.file("alice.lastserver"));
+  EXPECT_FALSE(save_last_server(dir.path(), "alice", "bob", 16));
+  EXPECT_FALSE(std::filesystem::exists(dir.file("alice.lastserver.new")));
+}
+
 }  // namespace
 }  // namespace ferry::os::tcpshm
