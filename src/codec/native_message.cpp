@@ -48,21 +48,25 @@ constexpr std::string_view k_instance_note = "ShmPipeIdx";
 bool is_text(std::string_view text) noexcept { return text.empty() || is_utf8(as_bytes(text)); }
 error bad(const std::string& what) { return {errc::protocol, "a native message " + what}; }
 
-// Nothing: it is not as std::to_chars writes a number.
-std::optional<std::uint32_t> number_in(std::string_view text) noexcept {
-  std::uint32_t made = 0;
-  const auto* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, made);
-  const bool is_number = read.ec == std::errc() && read.ptr == end && (text.size() == 1 || text.front() != '0');
-  return is_number ? std::optional(made) : std::nullopt;
+// Above all of 32 bits: it is not as std::to_chars writes a number. In one register, as all here that is told at once.
+std::uint64_t number_in(std::string_view text) noexcept {
+  constexpr std::uint64_t k_none = ~std::uint64_t{0};
+  constexpr std::size_t k_most_digits = 10;
+  if (text.empty() || text.size() > k_most_digits || (text.front() == '0' && text.size() != 1)) return k_none;
+  std::uint64_t made = 0;
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9') return k_none;
+    made = made * 10 + static_cast<std::uint64_t>(digit - '0');
+  }
+  return made;
 }
 
 // 0: it is another note.
 std::uint64_t instance_row(const service_note& note) noexcept {
   if (!note.name.ends_with(k_instance_note)) return 0;
   const auto entity = number_in(note.name.substr(0, note.name.size() - k_instance_note.size()));
-  const auto pipe = entity ? number_in(note.value) : std::nullopt;
-  return pipe && *pipe <= k_most_pipe ? k_is_instance | pair(*entity, *pipe) : 0;
+  const auto pipe = number_in(note.value);
+  return entity <= UINT32_MAX && pipe <= k_most_pipe ? k_is_instance | pair(entity, pipe) : 0;
 }
 
 struct said_of {
@@ -96,10 +100,12 @@ std::span<const std::int32_t> entities_of(const service_destination& to) noexcep
   return several == nullptr ? std::span<const std::int32_t>() : several->entities;
 }
 
-words words_of(const service_route& route, const service_package& package) noexcept {
+words words_of(const native_head& what) noexcept {
+  const auto& route = what.route;
+  const auto& package = what.package;
   return {key_of(route.to).value_or(0),
           pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code)),
-          route.from_set_version,
+          what.from_set_version,
           route.to_set_version,
           pair(package.server_sequence, package.client_sequence),
           package.from_actor,
@@ -187,25 +193,27 @@ std::optional<native_way> native_way_of(bytes head) noexcept {
                     lies.at(k_to_set)};
 }
 
-result<std::size_t> native_head_writer::measure(const service_route& route, const service_package& package) {
+result<std::size_t> native_head_writer::measure(const native_head& what) {
+  const auto& route = what.route;
+  const auto& package = what.package;
   if (std::holds_alternative<std::monostate>(route.to)) return error(errc::misuse, "a message without a destination");
   const auto entities = entities_of(route.to).size();
-  if (entities > k_max_native_list || package.notes.size() > k_max_native_list)
+  if (entities > k_max_native_list || what.notes.size() > k_max_native_list)
     return error(errc::misuse, "a message with " + std::to_string(entities) + " entities and " +
-                                   std::to_string(package.notes.size()) + " notes, the limit is " +
+                                   std::to_string(what.notes.size()) + " notes, the limit is " +
                                    std::to_string(k_max_native_list));
-  const auto said = words_of(route, package);
+  const auto said = words_of(what);
   words_ = key_of(route.to) ? bit(k_key) : 0;
   std::size_t words = 0;
   for (std::size_t i = 0; i < said.size(); ++i) {
     words_ |= said[i] != 0 ? 1u << i : 0;
     words += words_ >> i & 1;
   }
-  auto size = k_native_fixed_bytes + words * k_word_bytes + package.notes.size() * k_note_bytes +
+  auto size = k_native_fixed_bytes + words * k_word_bytes + what.notes.size() * k_note_bytes +
               entities * k_entity_bytes + route.message_id.size() + package.message_id.size();
   bool all_texts = is_text(route.message_id) && is_text(package.message_id);
   note_rows_.clear();
-  for (const auto& note : package.notes) {
+  for (const auto& note : what.notes) {
     note_rows_.push_back(instance_row(note));
     if (note_rows_.back() != 0) continue;
     note_rows_.back() = pair(note.name.size(), note.value.size());
@@ -220,18 +228,18 @@ result<std::size_t> native_head_writer::measure(const service_route& route, cons
   return head_bytes_;
 }
 
-void native_head_writer::put(std::byte* to, const service_route& route, const service_package& package,
-                             std::uint64_t time_ms) const noexcept {
+void native_head_writer::put(std::byte* to, const native_head& what, std::uint64_t time_ms) const noexcept {
+  const auto& route = what.route;
   const auto where = std::visit(destination_of(), route.to);
   store_le(to + k_measure, std::min(time_ms, k_max_native_time) | head_bytes_ / k_word_bytes << k_measure_shift);
-  store_le(to + k_from, route.from);
+  store_le(to + k_from, what.from);
   store_le(to + k_to, where.to);
-  store_le(to + k_destination, static_cast<std::uint32_t>(where.kind) | static_cast<std::uint32_t>(package.notes.size())
+  store_le(to + k_destination, static_cast<std::uint32_t>(where.kind) | static_cast<std::uint32_t>(what.notes.size())
                                                                             << 8 * (k_notes - k_destination));
   store_le(to + k_which, words_);
   std::byte* at = to + k_native_fixed_bytes;
   if (words_ != 0) {
-    const auto said = words_of(route, package);
+    const auto said = words_of(what);
     for (auto left = words_; left != 0; left &= left - 1, at += k_word_bytes)
       store_le(at, said[static_cast<std::size_t>(std::countr_zero(left))]);
   }
@@ -248,21 +256,20 @@ void native_head_writer::put(std::byte* to, const service_route& route, const se
     at += text.size();
   };
   append(route.message_id);
-  append(package.message_id);
+  append(what.package.message_id);
   for (std::size_t i = 0; i < note_rows_.size(); ++i) {
     if ((note_rows_[i] & k_is_instance) != 0) continue;
-    append(package.notes[i].name);
-    append(package.notes[i].value);
+    append(what.notes[i].name);
+    append(what.notes[i].value);
   }
   std::fill(at, to + head_bytes_, std::byte{0});
 }
 
-result<bytes> native_head_writer::write(const service_route& route, const service_package& package,
-                                        std::uint64_t time_ms) {
-  const auto size = measure(route, package);
+result<bytes> native_head_writer::write(const native_head& what, std::uint64_t time_ms) {
+  const auto size = measure(what);
   if (!size) return size.error();
   head_.resize(*size);
-  put(head_.data(), route, package, time_ms);
+  put(head_.data(), what, time_ms);
   return bytes(head_);
 }
 

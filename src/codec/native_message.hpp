@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace ferry::codec::sidecar {
@@ -41,18 +42,32 @@ struct native_way {
 /// native_head_reader::route() refuses it
 [[nodiscard]] std::optional<native_way> native_way_of(bytes head) noexcept;
 
+/// What a head is made of: a route and a package, and instead of what these say of it who sends, and the notes. Nothing
+/// is copied, as what was just written in several parts and is read as a whole waits for all that was stored before.
+struct native_head {
+  native_head(const service_route& way, const service_package& what) noexcept
+      : route(way), package(what), from(way.from), from_set_version(way.from_set_version), notes(what.notes) {}
+  const service_route& route;
+  const service_package& package;
+  std::uint32_t from;
+  std::uint64_t from_set_version;
+  std::span<const service_note> notes;
+};
+
 /// Writes heads: each is measured first, then written to where it shall lie.
 class native_head_writer {
  public:
   /// @return bytes of a head that says this: misuse: a text is not UTF-8, there is no destination, or a list is longer
   /// than k_max_native_list | message_too_large: with the limit
-  [[nodiscard]] result<std::size_t> measure(const service_route& route, const service_package& package);
+  [[nodiscard]] result<std::size_t> measure(const native_head& what);
   /// The head that was measured last, of the same values. @param to  so many bytes @param time_ms  since 1970; what is
   /// above k_max_native_time counts as that
-  void put(std::byte* to, const service_route& route, const service_package& package,
-           std::uint64_t time_ms) const noexcept;
+  void put(std::byte* to, const native_head& what, std::uint64_t time_ms) const noexcept;
   /// Both, into memory of its own that it uses again and again. @return valid until the next call
-  [[nodiscard]] result<bytes> write(const service_route& route, const service_package& package, std::uint64_t time_ms);
+  [[nodiscard]] result<bytes> write(const native_head& what, std::uint64_t time_ms);
+  [[nodiscard]] result<bytes> write(const service_route& route, const service_package& package, std::uint64_t time_ms) {
+    return write({route, package}, time_ms);
+  }
 
  private:
   std::size_t head_bytes_ = 0;

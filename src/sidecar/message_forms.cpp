@@ -34,14 +34,14 @@ result<void> check_body(bytes body) {
 
 }  // namespace
 
-result<bool> message_former::write_in_place(plane_writer& out, const service_route& route,
-                                            const service_package& package, bytes body, std::uint64_t time_ms) {
-  const auto head_bytes = native_.measure(route, package);
+result<bool> message_former::write_in_place(plane_writer& out, const codec::sidecar::native_head& what, bytes body,
+                                            std::uint64_t time_ms) {
+  const auto head_bytes = native_.measure(what);
   if (!head_bytes) return head_bytes.error();
   if (const auto good = check_body(body); !good) return good.error();
   std::byte* const room = out.reserve(*head_bytes + body.size());
   if (room == nullptr) return false;
-  native_.put(room, route, package, time_ms);
+  native_.put(room, what, time_ms);
   if (!body.empty()) std::memcpy(room + *head_bytes, body.data(), body.size());
   out.publish();
   return true;
@@ -75,7 +75,8 @@ result<void> message_reader::take(const ring_message& what) {
                    "a native message of " + std::to_string(what.whole.size()) + " bytes whose head cannot be");
     const auto* const body = what.whole.data() + what.head_bytes;
     head_.assign(what.whole.data(), body);
-    body_ = rest_ = {body, what.whole.size() - what.head_bytes};
+    rest_ = {body, what.whole.size() - what.head_bytes};
+    body_ = {body, what.whole.size() - what.head_bytes};
     return {};
   }
   heads_.clear();

@@ -43,8 +43,8 @@ class message_former {
 
   /// The same for a native ring, written where it shall lie. @return false: the ring has no room for it in one record,
   /// and nothing was written; form() and write() may find more
-  [[nodiscard]] result<bool> write_in_place(plane_writer& out, const service_route& route,
-                                            const service_package& package, bytes body, std::uint64_t time_ms);
+  [[nodiscard]] result<bool> write_in_place(plane_writer& out, const codec::sidecar::native_head& what, bytes body,
+                                            std::uint64_t time_ms);
 
  private:
   wire::head_writer writer_;

@@ -246,31 +246,36 @@ result<void> service_parts::forward(const service_message& what) {
   const std::lock_guard guard(send_lock_);
   auto route = what.route;
   route.to = to_other_instance{static_cast<std::int32_t>(pipe_ ? pipe_->index() : 0)};
-  notes_.assign(what.package.notes.begin(), what.package.notes.end());
-  return put(route, what.package, what.body);
+  return put({route, what.package}, what.body);
 }
 
-result<void> service_parts::send_with_notes(service_route route, const service_package& package, bytes body) {
+result<void> service_parts::send_with_notes(const service_route& route, const service_package& package, bytes body) {
   const auto is_ours = [&](const service_note& note) { return note.name == own_note_; };
   if (std::none_of(notes_.begin(), notes_.end(), is_ours)) notes_.push_back({own_note_, own_pipe_});
-  if (route.from == 0) route.from = with_.entity;
-  if (route.from_set_version == 0) route.from_set_version = with_.set_version;
-  return put(route, package, body);
+  codec::sidecar::native_head what(route, package);
+  if (what.from == 0) what.from = with_.entity;
+  if (what.from_set_version == 0) what.from_set_version = with_.set_version;
+  what.notes = notes_;
+  return put(what, body);
 }
 
-result<void> service_parts::put(const service_route& route, service_package package, bytes body) {
+result<void> service_parts::put(const codec::sidecar::native_head& what, bytes body) {
   if (!can_send_)
     return error(errc::closed, "the service has no pipe: it is not started, or waits for it, or is stopped");
-  package.notes = notes_;
   const auto sent_at = os::coarse_unix_milliseconds();
   if (pipe_->writes() == service_rings::native) {
-    const auto written = former_.write_in_place(pipe_->out(), route, package, body, sent_at);
+    const auto written = former_.write_in_place(pipe_->out(), what, body, sent_at);
     if (!written) return written.error();
     if (*written) {
       sent_ += 1;
       return {};
     }
   }
+  auto route = what.route;
+  route.from = what.from;
+  route.from_set_version = what.from_set_version;
+  auto package = what.package;
+  package.notes = what.notes;
   const auto formed = former_.form(pipe_->writes(), route, package, body, sent_at);
   if (!formed) return formed.error();
   if (!pipe_->out().write(formed->parts(), formed->head_bytes, sent_at)) return no_room(formed->total());

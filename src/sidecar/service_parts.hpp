@@ -21,6 +21,7 @@
 #include "base/time.hpp"
 #include "channel/replaceable.hpp"
 #include "channel/sleep_round.hpp"
+#include "codec/native_message.hpp"
 #include "net/residents.hpp"
 #include "net/watch.hpp"
 #include "os/biased_lock.hpp"
@@ -119,8 +120,8 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   void fault(const error& why);
 
   // Under send_lock_, with the notes in notes_.
-  [[nodiscard]] result<void> send_with_notes(service_route route, const service_package& package, bytes body);
-  [[nodiscard]] result<void> put(const service_route& route, service_package package, bytes body);
+  [[nodiscard]] result<void> send_with_notes(const service_route& route, const service_package& package, bytes body);
+  [[nodiscard]] result<void> put(const codec::sidecar::native_head& what, bytes body);
   [[nodiscard]] error no_room(std::size_t wanted);
 
   // session::sidecar_service_output
