@@ -65,8 +65,9 @@ struct question {
 
 class checked_acceptor final : public acceptor {
  public:
-  checked_acceptor(asio::io_context& io, std::unique_ptr<acceptor> from, client_check_settings with, client_gate& gate)
-      : state_(std::make_shared<state>(io, std::move(from), std::move(with), gate)) {}
+  checked_acceptor(asio::io_context& io, std::unique_ptr<acceptor> from, client_check_settings with, client_gate& gate,
+                   waiting_at where)
+      : state_(std::make_shared<state>(io, std::move(from), std::move(with), gate, where)) {}
   ~checked_acceptor() override { close(); }
 
   [[nodiscard]] result<std::shared_ptr<stream>> try_accept() override {
@@ -85,11 +86,24 @@ class checked_acceptor final : public acceptor {
 
  private:
   struct state : std::enable_shared_from_this<state> {
-    state(asio::io_context& io_, std::unique_ptr<acceptor> from_, client_check_settings with_, client_gate& gate_)
-        : io(io_), from(std::move(from_)), with(std::move(with_)), gate(gate_), words(words_of(with.command)) {}
+    state(asio::io_context& io_, std::unique_ptr<acceptor> from_, client_check_settings with_, client_gate& gate_,
+          waiting_at where_)
+        : io(io_),
+          from(std::move(from_)),
+          with(std::move(with_)),
+          gate(gate_),
+          where(where_),
+          words(words_of(with.command)) {}
 
+    [[nodiscard]] bool may_ask() const noexcept { return asked.size() + answered.size() < with.at_once; }
     void ask_more() {
-      while (!closed && asked.size() + answered.size() < with.at_once) {
+      while (!closed) {
+        if (may_ask() && !waiting.empty()) {
+          ask(std::move(waiting.front()));
+          waiting.pop_front();
+          continue;
+        }
+        if (!may_ask() && where == waiting_at::socket) return;
         auto came = from->try_accept();
         if (!came && came.error() == errc::would_block) {
           if (std::exchange(waits, true)) return;
@@ -101,11 +115,13 @@ class checked_acceptor final : public acceptor {
           });
         }
         if (!came) return answer(came.error());
-        ask(std::move(*came));
+        if (gate.enter(**came))
+          waiting.push_back(std::move(*came));
+        else
+          (*came)->close();
       }
     }
     void ask(std::shared_ptr<stream> who) {
-      if (!gate.enter(*who)) return who->close();
       const auto peer = who->peer();
       const auto token = peer.websocket && peer.websocket->request ? token_of(*peer.websocket->request) : std::string();
       if (token.size() > k_most_token || std::any_of(token.begin(), token.end(), is_control))
@@ -163,6 +179,7 @@ class checked_acceptor final : public acceptor {
         one.ended.close();
         one.limit.cancel();
       }
+      for (const auto& one : std::exchange(waiting, {})) one->close();
       for (auto& one : std::exchange(answered, {}))
         if (one) (*one)->close();
     }
@@ -171,7 +188,9 @@ class checked_acceptor final : public acceptor {
     std::unique_ptr<acceptor> from;
     client_check_settings with;
     client_gate& gate;  // not used after close()
+    waiting_at where;
     std::vector<std::string> words;
+    std::deque<std::shared_ptr<stream>> waiting;  // who has entered, and nobody has asked about
     std::list<question> asked, gone;
     std::deque<result<std::shared_ptr<stream>>> answered;
     std::function<void()> ready;
@@ -201,9 +220,9 @@ std::string token_of(const http_request& request) {
 }
 
 std::unique_ptr<acceptor> check_clients(context& where, std::unique_ptr<acceptor> from, client_check_settings with,
-                                        client_gate& gate) {
+                                        client_gate& gate, waiting_at at) {
   if (with.command.empty()) return from;
-  return std::make_unique<checked_acceptor>(where.io(), std::move(from), std::move(with), gate);
+  return std::make_unique<checked_acceptor>(where.io(), std::move(from), std::move(with), gate, at);
 }
 
 }  // namespace ferry::gateway

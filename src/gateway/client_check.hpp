@@ -38,11 +38,17 @@ class client_gate {
   ~client_gate() = default;
 };
 
+/// Where those wait whom nobody has asked about yet.
+enum class waiting_at : std::uint8_t {
+  socket,  ///< in front of the gateway: nobody else is taken from there meanwhile
+  gate,    ///< behind it, as they have been taken already: they are counted, and `from` limits how many there are
+};
+
 /// Gives those streams of `from` for which the command ends with status 0: the token, if there is one, and a line end
 /// are on its standard input, FERRY_CLIENT_ADDRESS and FERRY_CLIENT_PATH (of a WebSocket) in its environment. Others
 /// are closed, and are errors (auth) of try_accept; who does not get through the gate is closed in silence. Runs on the
 /// context's io_context; keeps no answer.
 [[nodiscard]] std::unique_ptr<acceptor> check_clients(context& where, std::unique_ptr<acceptor> from,
-                                                      client_check_settings with, client_gate& gate);
+                                                      client_check_settings with, client_gate& gate, waiting_at at);
 
 }  // namespace ferry::gateway

@@ -129,6 +129,26 @@ TEST_F(client_check, asks_about_no_more_at_once_than_it_may_and_then_about_those
   EXPECT_EQ(said_in("asked"), "x\nx\n");
 }
 
+TEST_F(client_check, counts_who_waits_for_the_question_as_one_of_its_address) {
+  open_asking("echo x >> $1/asked; while ! test -e $1/go; do sleep 0.01; done",
+              {.timeout = std::chrono::minutes(5), .at_once = 1}, {.max_connections = 3});
+  const auto first = browser(""), second = browser(""), third = browser("");
+  ASSERT_TRUE(run_until(
+      io,
+      [&] {
+        return first.state() == channel_state::up && second.state() == channel_state::up &&
+               third.state() == channel_state::up;
+      },
+      "three WebSockets"));
+  auto fourth = browser("");
+  EXPECT_TRUE(is_closed(fourth)) << "while nobody is asked about it";
+  EXPECT_EQ(it->stats().turned_away, 1u);
+  std::ofstream(place.file("go")) << "go";
+  EXPECT_TRUE(run_until(
+      io, [&] { return it->stats().clients == 3; }, "all who may come"));
+  EXPECT_EQ(said_in("asked"), "x\nx\nx\n");
+}
+
 TEST_F(client_check, that_cannot_be_asked_lets_nobody_in) {
   settings all;
   all.clients.url = "tcp://127.0.0.1:0";

@@ -84,8 +84,9 @@ result<void> doors::add(gateway_role role, const place& where, const side_settin
   auto made = listen(role, where, side, all);
   if (!made) return made.error();
   auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
-  one->at =
-      role == gateway_role::client ? check_clients(where_, std::move(*made), all.check, owner_) : std::move(*made);
+  const auto waits = where.messages ? waiting_at::gate : waiting_at::socket;
+  one->at = role == gateway_role::client ? check_clients(where_, std::move(*made), all.check, owner_, waits)
+                                         : std::move(*made);
   one->url = one->at->local_url();
   one->role = role;
   wait(one);
