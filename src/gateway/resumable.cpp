@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/late_look.hpp"
 #include "gateway/resumable_stream.hpp"
 #include "net/guests.hpp"
 #include "os/random.hpp"
@@ -32,7 +33,8 @@ struct home final : resumable_owner, std::enable_shared_from_this<home> {
   void found(resumable_stream& who) noexcept override;
   void left(resumable_stream& who) noexcept override;
   void arm();
-  void look();
+  void wait_until(time_point when);
+  void look(time_point due);
   [[nodiscard]] std::uint64_t free_id() const noexcept {
     for (;;)
       if (const auto id = os::random_u64(); id != 0 && !all.contains(id)) return id;
@@ -43,6 +45,8 @@ struct home final : resumable_owner, std::enable_shared_from_this<home> {
   const std::shared_ptr<resume_counts> counted;
   std::unordered_map<std::uint64_t, resumable_stream*> all;
   std::list<resumable_stream*> waiting;  // whoever has waited longest first
+  std::uint64_t arrivals = 0;            // connections
+  late_look late;
   asio::steady_timer timer;
 };
 
@@ -61,15 +65,19 @@ void home::left(resumable_stream& who) noexcept {
   if (const auto at = all.find(who.core().id()); at != all.end() && at->second == &who) all.erase(at);
 }
 void home::arm() {
-  if (waiting.empty()) return;
-  timer.expires_at(waiting.front()->since + with.wait);
-  timer.async_wait([weak = weak_from_this()](const error_code& failed) {
+  if (!waiting.empty()) wait_until(waiting.front()->since + with.wait);
+}
+void home::wait_until(time_point when) {
+  timer.expires_at(when);
+  timer.async_wait([weak = weak_from_this(), when](const error_code& failed) {
     if (failed) return;
-    if (const auto self = weak.lock()) self->look();
+    if (const auto self = weak.lock()) self->look(when);
   });
 }
-void home::look() {
-  const auto over = std::chrono::steady_clock::now() - with.wait;
+void home::look(time_point due) {
+  const auto now = std::chrono::steady_clock::now();
+  if (const auto later = late.put_off(due, now)) return wait_until(*later);
+  const auto over = now - with.wait;
   while (!waiting.empty() && waiting.front()->since <= over) {
     ++counted->given_up;
     waiting.front()->give_up(error(errc::timeout, "its connection broke, and it did not come again in time"));

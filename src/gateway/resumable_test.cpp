@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "gateway/gateway.hpp"
 #include "gateway/pages.hpp"
@@ -334,3 +335,30 @@ TEST_P(gateway_resumable, handshakes_that_mean_nothing_or_last_too_long_end) {
 
 }  // namespace
 }  // namespace ferry::gateway
+using gateway_on_this_thread = test::gateway_service;
+
+TEST_F(gateway_on_this_thread, that_did_not_run_for_the_time_of_a_handshake_hears_what_came_meanwhile) {
+  settings with;
+  with.clients.resume.kind = resume_kind::snet;
+  with.clients.resume.handshake_timeout = std::chrono::milliseconds(300);
+  open(with);
+  raw_tcp arriving(port_of(it->client_url()));
+  test::run_ready(io);
+  session::snet_connecting machine({}, 0x1234567);
+  arriving.send(as_text(machine.begin().view()));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1300);
+  while (std::chrono::steady_clock::now() < end) continue;  // as if this process were stopped
+  bool said = false;
+  EXPECT_TRUE(run_until(
+      io,
+      [&] {
+        if (arriving.received().size() >= codec::snet::answer_bytes(form::newer) && !std::exchange(said, true)) {
+          const auto step = machine.on_bytes(as_bytes(arriving.received()));
+          arriving.send(as_text(step->send.view()));
+        }
+        return arriving.ended() || it->stats().resumable.made == 1;
+      },
+      "the stream"));
+  EXPECT_EQ(it->stats().resumable.made, 1u);
+}
+

@@ -15,9 +15,7 @@ namespace asio = boost::asio;
 using session::gateway_role;
 
 constexpr std::size_t k_large_buffer = 256 * 1024;
-constexpr auto k_late = std::chrono::milliseconds(50);  // of a look at the time; then it waits as long once more
-constexpr auto k_most_grace = std::chrono::seconds(1);  // but no longer
-constexpr duration k_stuck = std::chrono::seconds(1);   // who takes nothing for so long does not read
+constexpr duration k_stuck = std::chrono::seconds(1);  // who takes nothing for so long does not read
 
 session::virtual_connection_limits limits_of(const settings& with) {
   return {with.client_max_conn, most_connections(with), with.max_members};
@@ -410,10 +408,7 @@ void shard::look_at_time() {
   const auto due = std::exchange(watch_end_, std::nullopt).value_or(time_point{});
   if (closed_) return;  // the timer had run out before it was cancelled
   const auto now = std::chrono::steady_clock::now();
-  // This thread was busy, or did not run: what came meanwhile, and was not read, is no silence.
-  if (now - due > k_late && !std::exchange(looked_late_, true))
-    return watch_until(now + std::min<duration>(now - due, k_most_grace));
-  looked_late_ = false;
+  if (const auto later = late_.put_off(due, now)) return watch_until(*later);
   for (auto* in : {&proving_, &clients_, &servers_}) {
     if (in->limit <= duration::zero()) continue;
     const auto limit = std::min(in->limit, k_longest_wait);

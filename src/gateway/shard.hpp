@@ -5,6 +5,7 @@
 /// Everything runs on the thread of its context's io_context, except where a member says otherwise.
 
 #include <ferry/context.hpp>
+#include <ferry/options.hpp>
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
@@ -15,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/late_look.hpp"
 #include "gateway/commons.hpp"
 #include "gateway/doors.hpp"
 #include "gateway/gateway.hpp"
@@ -198,7 +200,7 @@ class shard final : public member_owner,
   doors doors_;
   boost::asio::steady_timer watch_;
   std::optional<time_point> watch_end_;
-  bool looked_late_ = false;  // and waits for what has come meanwhile
+  late_look late_;
   std::optional<time_point> stop_at_;
   std::function<void()> finished_;
   std::vector<std::unique_ptr<neighbour>> neighbours_;  // by index, of this one null; empty: there is no other

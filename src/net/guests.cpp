@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/late_look.hpp"
+
 namespace ferry::net {
 namespace {
 
@@ -145,17 +147,25 @@ class guest_acceptor final : public acceptor {
 
     void arm_timer() {
       if (limit.count() == 0 || guests.empty() || timed) return;
-      timer.expires_at(guests.front().since + limit);
-      timer.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+      wait_until(guests.front().since + limit);
+    }
+
+    void wait_until(clock::time_point when) {
+      timed = true;
+      timer.expires_at(when);
+      timer.async_wait([weak = weak_from_this(), when](const boost::system::error_code& cancelled) {
         const auto self = weak.lock();
         if (cancelled || !self) return;
         self->timed = false;
-        const auto over = clock::now() - self->limit;
-        while (!self->guests.empty() && self->guests.front().since <= over)
-          self->end(self->guests.begin(), self->too_slow());
-        self->arm_timer();
+        self->look(when);
       });
-      timed = true;
+    }
+
+    void look(clock::time_point due) {
+      const auto now = clock::now();
+      if (const auto later = late.put_off(due, now)) return wait_until(*later);
+      while (!guests.empty() && guests.front().since <= now - limit) end(guests.begin(), too_slow());
+      arm_timer();
     }
 
     [[nodiscard]] error too_slow() const {
@@ -188,6 +198,7 @@ class guest_acceptor final : public acceptor {
     bool told = false;   // `ready` is about to be called
     bool timed = false;  // the timer is set for the oldest guest, or for one that is gone
     bool closed = false;
+    late_look late;
     asio::steady_timer timer;
   };
 
