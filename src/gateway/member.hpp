@@ -99,6 +99,11 @@ class member final : public session::gateway_member, public stream_events, publi
 
   /// Its stream waits for another connection.
   [[nodiscard]] bool is_between_connections() const noexcept { return resumes_ != nullptr && resumes_->is_waiting(); }
+  /// Whether it has gone on over another connection since this was asked last.
+  [[nodiscard]] bool has_come_again() noexcept {
+    const auto now = resumes_ == nullptr ? 0 : resumes_->resumed();
+    return std::exchange(resumed_, now) != now;
+  }
   /// It is not read: it waits for others.
   [[nodiscard]] bool is_held() const noexcept { return waits_in != nullptr || holds != 0; }
   [[nodiscard]] std::string text() const;
@@ -174,7 +179,8 @@ class member final : public session::gateway_member, public stream_events, publi
 
   member_owner& owner_;
   std::shared_ptr<stream> carrier_;
-  const resumable* resumes_;  // what carrier_ is besides; null: nothing
+  const resumable* resumes_;   // what carrier_ is besides; null: nothing
+  std::uint64_t resumed_ = 0;  // times, when has_come_again() was asked
   const side_settings& side_;
   codec::gateway::packet_decoder decoder_;
   std::unique_ptr<std::byte[]> small_;  // side_.buffer_size

@@ -180,6 +180,26 @@ TEST_P(gateway_resumable, client_that_is_away_is_sent_what_came_meanwhile_and_it
   EXPECT_EQ(c.next(27), packet(1, "while you were away"));
 }
 
+TEST_P(gateway_resumable, client_that_comes_again_may_be_silent_for_the_whole_idle_time) {
+  constexpr auto k_idle = std::chrono::milliseconds(300);
+  open_resumable();
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  const auto later = std::chrono::steady_clock::now() + k_idle;
+  ASSERT_TRUE(run_until(
+      io, [&] { return std::chrono::steady_clock::now() > later; }, "some time"));
+  c.cut();
+  const auto again = std::chrono::steady_clock::now();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  settings hasty = test::local();
+  hasty.threads = GetParam();
+  hasty.clients.idle_timeout = k_idle;
+  it->change(hasty);
+  ASSERT_TRUE(run_until(
+      io, [&] { return it->stats().idle == 1; }, "the end of its silence"));
+  EXPECT_GE(std::chrono::steady_clock::now() - again, k_idle);
+}
+
 TEST_P(gateway_resumable, clients_that_are_all_cut_at_once_come_again_and_each_gets_what_is_its_own) {
   open_resumable();
   peer& s = server(7);

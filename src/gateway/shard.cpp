@@ -419,7 +419,8 @@ void shard::look_at_time() {
         break;
       }
       if (one->is_doomed()) continue;
-      if (one->is_between_connections() || one->is_held()) {  // the one has a time of its own, the other is not read
+      // Who waits for a connection has a time of its own, and who has another one begins anew; who is held is not read.
+      if (one->is_between_connections() || one->has_come_again() || one->is_held()) {
         excused.push_back(one);
         continue;
       }
