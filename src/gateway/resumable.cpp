@@ -121,7 +121,8 @@ class resuming_guest final : public net::guest, private stream_events, public se
   resuming_guest(std::shared_ptr<home> at, std::shared_ptr<stream> arrived)
       : home_(std::move(at)),
         on_(std::make_shared<resumable_connection>(std::move(arrived))),
-        who_(on_->below->peer().text()) {
+        who_(on_->below->peer().text()),
+        order_(++home_->arrivals) {
     const auto& with = home_->with;
     const auto id = home_->free_id();
     if (with.kind == resume_kind::token) {
@@ -209,6 +210,8 @@ class resuming_guest final : public net::guest, private stream_events, public se
   snet_stream* find(std::uint64_t id) override {
     const auto at = home_->all.find(id);
     if (at == home_->all.end()) return nullptr;
+    // Whoever comes for it over a newer connection has given this one up.
+    if (known_ != nullptr && known_->newest != order_) return nullptr;
     // Who showed a certificate has to show it again.
     const auto tls = on_->below->peer().tls;
     if (at->second->certificate() != (tls ? tls->certificate_sha256 : std::string())) return nullptr;
@@ -218,12 +221,14 @@ class resuming_guest final : public net::guest, private stream_events, public se
     const auto at = home_->all.find(which.id());
     if (at == home_->all.end()) return;
     known_ = at->second->shared_from_this();
+    known_->newest = std::max(known_->newest, order_);
     known_->lose();
   }
 
   std::shared_ptr<home> home_;
   std::shared_ptr<resumable_connection> on_;  // null once handed on
   std::string who_;
+  std::uint64_t order_;
   std::unique_ptr<handshake> machine_;
   std::shared_ptr<resumable_stream> known_;  // somebody who knows its key comes for it
   std::array<std::byte, 64> room_{};

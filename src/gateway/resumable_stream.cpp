@@ -130,6 +130,7 @@ void resumable_stream::close() noexcept {
 
 void resumable_stream::leave() noexcept {
   if (on_) std::exchange(on_, nullptr)->close();
+  step_.cancel();
   if (!std::exchange(left_, true)) home_->left(*this);
 }
 
@@ -150,7 +151,21 @@ std::size_t resumable_stream::take_early(mutable_bytes into) noexcept {
 
 void resumable_stream::received(mutable_bytes what) noexcept {
   core_->receive(what);
-  if (core_->has_grown() && !owes()) core_->heard(std::chrono::steady_clock::now());
+  if (!core_->has_grown() || owes()) return;
+  core_->heard();
+  if (!std::exchange(steps_, true)) step_later();
+}
+
+// However late the timer is, it is one step.
+void resumable_stream::step_later() {
+  step_.expires_after(session::snet_stream::k_step);
+  step_.async_wait([weak = weak_from_this()](const error_code& failed) {
+    const auto self = weak.lock();
+    if (failed || !self) return;
+    self->core_->passed();
+    self->steps_ = self->core_->has_grown() && !self->left_;
+    if (self->steps_) self->step_later();
+  });
 }
 
 void resumable_stream::owe_nothing() noexcept {

@@ -9,6 +9,7 @@
 #include <ferry/stream.hpp>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <list>
 #include <memory>
 #include <optional>
@@ -61,7 +62,7 @@ class resumable_stream final : public stream,
                                public std::enable_shared_from_this<resumable_stream> {
  public:
   resumable_stream(context& where, std::shared_ptr<resumable_owner> owner, std::unique_ptr<session::snet_stream> core)
-      : io_(where.io()), home_(std::move(owner)), core_(std::move(core)) {
+      : io_(where.io()), home_(std::move(owner)), core_(std::move(core)), step_(io_) {
     core_->grow_from(where.buffers());
   }
   ~resumable_stream() override { leave(); }
@@ -96,6 +97,7 @@ class resumable_stream final : public stream,
   bool listed = false;
   std::list<resumable_stream*>::iterator place;  // among those who wait, if `listed`
   time_point since{};
+  std::uint64_t newest = 0;  // of the connections that came for it
 
  private:
   void leave() noexcept;
@@ -103,6 +105,7 @@ class resumable_stream final : public stream,
   void read_on();
   std::size_t take_early(mutable_bytes into) noexcept;
   void received(mutable_bytes what) noexcept;
+  void step_later();
   [[nodiscard]] bool push() noexcept;
   [[nodiscard]] bool push_again() noexcept;
   [[nodiscard]] bool push_one(bytes what, std::size_t& sent) noexcept;
@@ -136,6 +139,8 @@ class resumable_stream final : public stream,
   bool told_ = false;  // tell() is about to be called
   bool left_ = false;
   std::uint64_t adopted_ = 0;  // connections
+  boost::asio::steady_timer step_;
+  bool steps_ = false;  // the timer runs
   stream_events* events_ = nullptr;
   std::shared_ptr<void> owner_;
 };

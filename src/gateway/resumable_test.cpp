@@ -258,6 +258,62 @@ TEST_P(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
   EXPECT_EQ(it->stats().clients, 1u);
 }
 
+TEST_P(gateway_resumable, client_whose_redial_is_heard_before_its_proof_over_the_connection_before_goes_on) {
+  open_resumable();
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  const auto port = port_of(it->client_url());
+  const auto answer_of = [&](raw_tcp& on) {
+    EXPECT_TRUE(run_until(
+        io, [&] { return on.received().size() >= codec::snet::answer_bytes(form::newer); }, "an answer"));
+    return on.take(codec::snet::answer_bytes(form::newer));
+  };
+  raw_tcp first(port);
+  session::snet_connecting before({}, c.core());
+  first.send(as_text(before.begin().view()));
+  const auto proof = before.on_bytes(as_bytes(answer_of(first)));
+  ASSERT_TRUE(proof);
+  c.cut();
+  c.send(wire(command::ping()));  // over the first, behind the proof
+  raw_tcp second(port);
+  session::snet_connecting again({}, c.core());
+  second.send(as_text(again.begin().view()));
+  const auto next = again.on_bytes(as_bytes(answer_of(second)));
+  ASSERT_TRUE(next);
+  first.send(std::string(as_text(proof->send.view())) + wire(command::ping()));
+  ASSERT_TRUE(run_until(
+      io, [&] { return first.ended() || !first.received().empty(); }, "what becomes of the first"));
+  EXPECT_TRUE(first.received().empty());
+  second.send(std::string(as_text(next->send.view())) + std::string(as_text(again.replay().first)));
+  ASSERT_TRUE(run_until(
+      io, [&] { return second.ended() || second.received().size() >= 9; }, "the ping"));
+  EXPECT_EQ(second.received(), wire(command::ping()));
+  EXPECT_EQ(it->stats().clients, 1u);
+}
+
+TEST_P(gateway_resumable, stream_goes_on_where_somebody_says_again_how_it_was_resumed_before) {
+  open_resumable();
+  auto c = client_of();
+  ASSERT_EQ(c.connect().reason(), errc{});
+  const auto recorded = encode_again(c.core().id(), c.core().counts(), c.core().key(), form::newer);
+  c.cut();
+  ASSERT_TRUE(run_until(
+      io, [&] { return c.connect().reason() == errc{}; }, "another connection"));
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  const auto broken = it->stats().resumable.broken;
+  raw_tcp thief(port_of(it->client_url()));
+  thief.send(as_text(recorded.view()));
+  EXPECT_TRUE(run_until(
+      io, [&] { return thief.ended(); }, "the end"));
+  EXPECT_EQ(thief.received(), std::string(24, '\0'));
+  c.send(wire(command::ping()));
+  EXPECT_EQ(c.next(9), wire(command::ping()));
+  EXPECT_EQ(it->stats().resumable.broken, broken);
+}
+
 TEST_P(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forges_counts) {
   open_resumable();
   auto c = client_of();
@@ -353,8 +409,6 @@ TEST_P(gateway_resumable, handshakes_that_mean_nothing_or_last_too_long_end) {
   EXPECT_EQ(it->stats().clients_accepted, 0u);
 }
 
-}  // namespace
-}  // namespace ferry::gateway
 using gateway_on_this_thread = test::gateway_service;
 
 TEST_F(gateway_on_this_thread, that_did_not_run_for_the_time_of_a_handshake_hears_what_came_meanwhile) {
@@ -382,3 +436,5 @@ TEST_F(gateway_on_this_thread, that_did_not_run_for_the_time_of_a_handshake_hear
   EXPECT_EQ(it->stats().resumable.made, 1u);
 }
 
+}  // namespace
+}  // namespace ferry::gateway

@@ -96,6 +96,9 @@ result<snet_step> snet_accepting::open_again(const codec::snet::opening& asked) 
     return error(errc::auth, "resumable stream " + std::to_string(asked.id) + " is not known, or not any more");
   if (!equal_in_constant_time(asked.proof, opening_proof(asked.id, asked.has, stream->key())))
     return error(errc::auth, "a wrong proof for resumable stream " + std::to_string(asked.id));
+  // The proof is of nothing that is new: whoever has heard it can say it again.
+  if (stream->is_outdated(asked.has))
+    return error(errc::auth, "what was said for resumable stream " + std::to_string(asked.id) + " before it went on");
   streams_.come_again(*stream);
   const auto found = stream->resume(asked.has);
   if (!found) return found.error();

@@ -142,12 +142,31 @@ TEST(snet_handshake, with_forged_counts_and_a_right_proof_is_refused) {
   pair_of_ends ends;
   (void)wire_of(ends.server(), "12345");
   (void)plain_of(ends.server(), "123");
-  for (const auto& forged : {codec::snet::counts{3, 6}, {2, 5}, {0, 0}, {3, UINT64_MAX}}) {
+  for (const auto& forged : {codec::snet::counts{3, 6}, {2, 6}, {3, UINT64_MAX}}) {
     snet_accepting answering(ends.with, {1, 2, 3}, ends.streams);
     const auto step = answering.on_bytes(encode_again(42, forged, ends.client->key(), form::newer).view());
     ASSERT_FALSE(step);
     EXPECT_EQ(step.error(), errc::protocol);
     EXPECT_EQ(to_hex(answering.farewell().view()), std::string(48, '0'));
+  }
+}
+
+TEST(snet_handshake, that_was_said_before_the_stream_went_on_is_refused_and_cuts_nobody) {
+  pair_of_ends ends;
+  (void)wire_of(ends.server(), "12345");
+  (void)plain_of(ends.server(), "123");
+  ends.server().settle(2);  // the client has said that it has three
+  for (const auto& earlier : {codec::snet::counts{2, 5}, {0, 0}, {2, 3}, {3, 2}, {4, 0}}) {
+    snet_accepting answering(ends.with, {1, 2, 3}, ends.streams);
+    const auto step = answering.on_bytes(encode_again(42, earlier, ends.client->key(), form::newer).view());
+    ASSERT_FALSE(step);
+    EXPECT_EQ(step.error(), errc::auth);
+    EXPECT_EQ(to_hex(answering.farewell().view()), std::string(48, '0'));
+  }
+  EXPECT_TRUE(ends.streams.cut.empty());
+  for (const auto& now : {codec::snet::counts{3, 3}, {3, 5}, {4, 4}}) {
+    snet_accepting answering(ends.with, {1, 2, 3}, ends.streams);
+    EXPECT_TRUE(answering.on_bytes(encode_again(42, now, ends.client->key(), form::newer).view()));
   }
 }
 

@@ -113,15 +113,16 @@ snet_stream::replay snet_stream::last(std::size_t size) const noexcept {
 }
 
 void snet_stream::settle(std::size_t lacking) noexcept {
-  settled_ = counts_.written - lacking;
+  settled_ = told_ = counts_.written - lacking;
   mark_.reset();
 }
 
-void snet_stream::heard(time_point now) {
+void snet_stream::heard() {
   if (!has_grown()) return;
-  if (mark_ && now - mark_->at < k_settled) return;
+  // A step may be nearly over where the mark is set, and what is heard may have come at the beginning of another one.
+  if (mark_ && ran_ - mark_->at < k_settled + k_step) return;
   if (mark_) settled_ = mark_->written;
-  mark_ = {counts_.written, now};
+  mark_ = {counts_.written, ran_};
   const auto needed = counts_.written - settled_;
   if (needed > least_ && needed > capacity_ / 8) return;
   if (needed <= least_) {

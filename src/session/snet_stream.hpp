@@ -70,6 +70,11 @@ class snet_stream {
   /// @param peer  what it says of itself @return protocol: the counts cannot be, with the numbers | truncated: it lacks
   /// more than the history holds, with both numbers. After an error the stream is dead.
   [[nodiscard]] result<replay> resume(const codec::snet::counts& peer) const;
+  /// Whether the peer says what it would have said earlier: less than it has received and sent by now. An opening that
+  /// somebody says again does.
+  [[nodiscard]] bool is_outdated(const codec::snet::counts& peer) const noexcept {
+    return peer.received <= counts_.written && (peer.written < counts_.received || peer.received < told_);
+  }
   /// The last bytes written. @param size  what the history holds, at most
   [[nodiscard]] replay last(std::size_t size) const noexcept;
 
@@ -77,13 +82,17 @@ class snet_stream {
   void settle(std::size_t lacking) noexcept;
   /// Something came from the peer while all that was written had gone out. What had gone out k_settled before that has
   /// arrived, for the connection lives; a history that has grown gives back what it needs no more.
-  void heard(time_point now);
+  void heard();
+  /// k_step has passed in which this thread could hear the peer. Time in which it stood still is none: what is heard
+  /// then may have come at its beginning.
+  void passed() noexcept { ran_ += k_step; }
   static constexpr duration k_settled = std::chrono::seconds(10);
+  static constexpr duration k_step = std::chrono::seconds(1);
 
  private:
   struct mark {
     std::uint64_t written;
-    time_point at;
+    duration at;
   };
   [[nodiscard]] const std::byte* data() const noexcept { return grown_ ? grown_.data() : history_.data(); }
   [[nodiscard]] std::size_t held() const noexcept { return static_cast<std::size_t>(counts_.written - oldest_); }
@@ -107,7 +116,9 @@ class snet_stream {
   std::size_t charged_ = 0;    // of that
   std::uint64_t oldest_ = 0;   // that it holds
   std::uint64_t settled_ = 0;  // the peer has received what is before this
+  std::uint64_t told_ = 0;     // and has said so of this
   std::optional<mark> mark_;   // of a history that has grown
+  duration ran_{};             // by steps
 };
 
 }  // namespace ferry::session

@@ -21,6 +21,9 @@ std::string received(snet_stream& by, std::string wire) {
   by.receive(std::as_writable_bytes(std::span(wire)));
   return wire;
 }
+void pass(snet_stream& at, duration time) {
+  for (; time > duration::zero(); time -= snet_stream::k_step) at.passed();
+}
 std::string joined(const snet_stream::replay& what) {
   return std::string(as_text(what.first)) + std::string(as_text(what.second));
 }
@@ -118,9 +121,9 @@ TEST(snet_stream, grows_within_the_room_that_it_shares_with_others_and_gives_tha
     EXPECT_LE(room->taken, room->most);
     EXPECT_EQ(room->taken, pool.stats().bytes_lent);
   }
-  time_point now{};
-  one.heard(now);
-  one.heard(now += snet_stream::k_settled);
+  one.heard();
+  pass(one, snet_stream::k_settled + snet_stream::k_step);
+  one.heard();
   EXPECT_EQ(room->taken, 0u);
   {
     snet_stream third({.history_bytes = 100}, 3, k_key, snet_end::client);
@@ -137,11 +140,12 @@ TEST(snet_stream, gives_back_what_it_grew_by_when_the_peer_is_heard_long_after_i
   snet_stream stream({.history_bytes = 100}, 1, k_key, snet_end::client);
   stream.grow_from(pool);
   const auto wire = written(stream, std::string(50'000, 'x'));
-  time_point now{};
-  stream.heard(now);
-  stream.heard(now += snet_stream::k_settled - std::chrono::nanoseconds(1));
+  stream.heard();
+  pass(stream, snet_stream::k_settled);
+  for (int i = 0; i < 2; ++i) stream.heard();  // however much later: this thread did not run meanwhile
   EXPECT_EQ(joined(*stream.resume({0, 0})), wire) << "it may be under way still";
-  stream.heard(now += std::chrono::nanoseconds(1));
+  stream.passed();
+  stream.heard();
   EXPECT_EQ(pool.stats().bytes_lent, 0u);
   EXPECT_EQ(stream.history_capacity(), 100u);
   EXPECT_EQ(joined(*stream.resume({0, 49'900})), wire.substr(49'900));
@@ -156,7 +160,7 @@ TEST(snet_stream, keeps_what_the_peer_may_lack_where_it_gives_back_a_part) {
   const auto before = stream.history_capacity();
   for (char c = 'a'; c <= 'z'; ++c) wire += written(stream, std::string(1000, c));
   stream.settle(26'000);
-  stream.heard(time_point{});
+  stream.heard();
   EXPECT_LT(stream.history_capacity(), before);
   EXPECT_GE(stream.history_capacity(), 26'000u);
   EXPECT_EQ(joined(*stream.resume({0, 500'000})), wire.substr(500'000));
@@ -182,13 +186,13 @@ TEST(snet_stream, holds_whatever_is_not_settled_however_it_grows_and_shrinks) {
   stream.grow_from(pool);
   std::string wire;
   std::size_t arrived = 0, shrunk = 0;
-  for (time_point now{}; wire.size() < 2'000'000; now += std::chrono::seconds(chance() % 12)) {
+  for (; wire.size() < 2'000'000; pass(stream, std::chrono::seconds(chance() % 12))) {
     const bool was_large = stream.has_grown();
     if (chance() % 3 != 0) wire += written(stream, std::string(chance() % (chance() % 20 == 0 ? 60'000 : 300), 'x'));
     arrived = std::max(arrived, wire.size() - std::min<std::size_t>(wire.size(), chance() % 30'000));
     if (chance() % 2 == 0) {
       arrived = wire.size();  // before it is heard
-      stream.heard(now);
+      stream.heard();
     } else if (chance() % 5 == 0) {
       stream.settle(wire.size() - arrived);
     }
