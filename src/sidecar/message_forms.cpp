@@ -103,7 +103,7 @@ const result<service_package>& message_reader::package() {
 }
 
 result<void> message_reader::read(const ring_message& what, service_message& to) {
-  if (const auto good = take(what); !good) return good;
+  if (auto good = take(what); !good) return good;
   to.body = body_;
   if (kind_ == service_rings::native) return native_.read(head_, to.route, to.package);
   const auto said = route();

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -316,6 +317,35 @@ TEST_P(service_over, tells_how_a_change_of_its_route_went) {
   one.async_change_route(take);
   ASSERT_TRUE(w.until([&] { return outcome.has_value(); }, "the outcome"));
   EXPECT_EQ(*outcome, errc::closed);
+}
+
+// By the event loop and by a program that polls; what a handler holds lives until it returns.
+TEST_P(service_over, may_lose_its_handler_and_its_last_handle_to_the_handler_that_runs) {
+  for (const bool polls : {false, true}) {
+    world w(GetParam());
+    std::optional<service> one = w.registered();
+    for (const char* body : {"first", "second", "third"}) w.sidecar.put({.from = 1, .to = to_entity{1001}}, {}, body);
+    std::vector<std::string> taken;
+    const auto take = [&](const service_message& what) { taken.emplace_back(as_text(what.body)); };
+    one->on_message([&, own = std::string("a text that needs memory of its own")](const service_message& what) {
+      take(what);
+      one->on_message([&, own](const service_message& next) {
+        take(next);
+        one->close();
+        one.reset();
+        take(next);
+        taken.push_back(own);
+      });
+      taken.push_back(own);
+    });
+    const auto is_over = [&] {
+      if (polls && one) (void)one->poll();
+      return !one;
+    };
+    ASSERT_TRUE(w.until(is_over, "the end of the service"));
+    const std::string own = "a text that needs memory of its own";
+    EXPECT_EQ(taken, (std::vector<std::string>{"first", own, "second", "second", own}));
+  }
 }
 
 TEST_P(service_over, tells_full_and_too_large_apart) {
