@@ -264,19 +264,18 @@ websocket_decoder::outcome websocket_decoder::on_streamed(bytes available, webso
 
 websocket_decoder::outcome websocket_decoder::on_inflated(bytes available, websocket_event& out) noexcept {
   const bool pieces = options_->delivery == websocket_delivery::pieces;
-  // A full buffer may mean that more waits inside the inflater, also when all input is used up.
-  for (bool full = false; !available.empty() || full;) {
+  while (!available.empty() || inflater_holds_) {
     if (!make_room()) return fail(websocket_fault::no_memory, inflated_bytes_);
     const auto step = inflater_->feed(available, {held_.data() + held_bytes_, held_.capacity() - held_bytes_});
     if (inflated(step) == outcome::failed) return outcome::failed;
-    if (step->consumed == 0 && step->produced == 0 && !full)
+    if (step->consumed == 0 && step->produced == 0 && !inflater_holds_)
       return fail(websocket_fault::corrupt_deflate, inflated_bytes_);
     available = available.subspan(step->consumed);
     out.consumed += step->consumed;
     frame_left_ -= step->consumed;
     ready_ -= step->consumed;
-    full = held_bytes_ == held_.capacity();
-    if (full && pieces) return deliver_held(out, false);
+    inflater_holds_ = held_bytes_ == held_.capacity();
+    if (inflater_holds_ && pieces) return deliver_held(out, false);
   }
   if (frame_left_ == 0) end_frame();
   if (state_ == state::header && final_frame_) {

@@ -154,6 +154,7 @@ class websocket_decoder {
   bool handed_out_ = false;           // what is held was delivered, and is gone with the next call
   std::uint64_t payload_bytes_ = 0;   // as sent
   std::uint64_t inflated_bytes_ = 0;  // inflated so far
+  bool inflater_holds_ = false;       // it filled our buffer: more may wait in it, also when all input is used up
   std::uint32_t empty_frames_ = 0;
   utf8_validator text_;
   std::uint64_t text_bytes_ = 0;  // that were good

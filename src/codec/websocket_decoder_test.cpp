@@ -270,6 +270,21 @@ TEST_F(websocket_decoding, an_exhausted_pool_is_an_error_of_ours) {
             transcript{"fault 1011"});
 }
 
+// Where the buffer of a piece is full just as all input is used up.
+TEST_F(websocket_decoding, what_waits_inside_the_inflater_is_heard_without_another_byte) {
+  const std::string text(100'000, 'a');
+  websocket_encoder encoder({.compress_from = 1}, deflate_direction{});
+  byte_string wire(encoder.bound(text.size()));
+  wire.resize(*encoder.encode({as_bytes(text), message_kind::binary}, wire));
+  options.max_message = 65'536;
+  for (std::size_t size = 1; size <= wire.size(); ++size) {
+    options.delivery = websocket_delivery::whole;
+    const auto whole = hear_all(pool, bytes(wire).first(size), size, options, deflate_direction{});
+    options.delivery = websocket_delivery::pieces;
+    EXPECT_EQ(hear_all(pool, bytes(wire).first(size), size, options, deflate_direction{}), whole) << size;
+  }
+}
+
 TEST_F(websocket_decoding, any_damaged_byte_gives_messages_or_a_fault_whatever_the_cut) {
   const auto wire = joined({frame(websocket_opcode::text, "ab\xc3\xa9", false), frame(websocket_opcode::ping, "p"),
                             frame(websocket_opcode::continuation, "cd"), frame(websocket_opcode::close, "\x03\xe8")});
