@@ -331,37 +331,29 @@ class basic_persistent_session {
     return std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload)});
   }
   void put_head(std::uint64_t tag, std::uint64_t sum) noexcept {
-    if (tag != 0) put(reserved_, tag);
     put(reserved_ + head_bytes(reserved_type_) - sizeof sum, sum);
+    if (tag != 0) put(reserved_, tag);
   }
-  /// All of a small record but its word. Each word is loaded once, for its checksum and its place: a copy that loads
+  /// All of a small record but its word, from its end to its beginning. Its reader looks at the word again and again,
+  /// and takes the line away whenever it can: that line is written last, and in one go. Word by word: a copy that loads
   /// what was stored in other sizes a moment ago waits for it.
-  void put_small(std::uint64_t word, bytes payload) noexcept {
+  void put_small(const ring::ring_batch& closed, bytes payload) noexcept {
     const std::uint64_t tag = tag_for(payload.size());
-    checksum sum;
-    sum.add(word, tag);
-    std::byte* to = reserved_ + head_bytes(reserved_type_);
-    const std::byte* from = payload.data();
-    std::size_t left = payload.size();
-    const auto two_words = [&] {
-      const auto first = load_le<std::uint64_t>(from), second = load_le<std::uint64_t>(from + 8);
-      put(to, first);
-      put(to + 8, second);
-      sum.add(first, second);
-      to += 16;
-      from += 16;
-      left -= 16;
+    const std::uint64_t sum = record_sum(closed.word, tag, payload);
+    out_.end_at(closed.end);
+    std::byte* const to = reserved_ + head_bytes(reserved_type_);
+    std::size_t left = payload.size() & ~std::size_t{7};
+    Stores::copy(to + left, payload.subspan(left));
+    const auto last_word = [&] {
+      left -= 8;
+      put(to + left, load_le<std::uint64_t>(payload.data() + left));
     };
-    while (left >= 32) {
-      two_words();
-      two_words();
+    if ((left & 8) != 0) last_word();
+    while (left != 0) {
+      last_word();
+      last_word();
     }
-    if (left >= 16) two_words();
-    if (left != 0) {
-      Stores::copy(to, {from, left});
-      sum.add({from, left});
-    }
-    put_head(tag, sum.value());
+    put_head(tag, sum);
   }
   /// (2)
   void write_slot(const commit_record& c, const kept_part& kept) noexcept {
@@ -412,8 +404,7 @@ class basic_persistent_session {
     next_.out_word = closed.word;
     next_.out_end = closed.end;
     write_outputs(next_, next_sum_);
-    put_small(closed.word, m.payload);
-    out_.end_at(closed.end);
+    put_small(closed, m.payload);
     write_generation(next_.generation);
     out_.reveal(closed);
     // From here on there is time: the peer reads what it has got.

@@ -100,8 +100,7 @@ std::uint64_t basic_persistent_session<Stores>::commit_unprepared(const message_
   const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
   go_on(last_, closed, in_.sequence());
   write_fields(last_, kept_);
-  put_small(closed.word, m.payload);
-  out_.end_at(closed.end);
+  put_small(closed, m.payload);
   write_generation(last_.generation);
   out_.reveal(closed);
   in_committed_ = in_.mark();

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "session/login.hpp"
 #include "testing/session_world.hpp"
@@ -78,6 +81,45 @@ TEST(persistent_session, sends_a_message_of_each_small_size_with_its_commit_as_r
       two.alice->pop();
     }
   }
+}
+
+/// The lines of alice's ring that `work` stores into, in their order; several stores in a row into one are one.
+std::vector<std::size_t> lines_written(session_memory& memory, const std::function<void()>& work) {
+  std::vector<std::size_t> lines;
+  const auto* const ring = memory.ring(0).data();
+  recorded_stores::before = [&](const void* to) {
+    const auto* const at = static_cast<const std::byte*>(to);
+    if (at < ring || at >= ring + memory.ring(0).size()) return;
+    const auto line = static_cast<std::size_t>(at - ring) / 64;
+    if (lines.empty() || lines.back() != line) lines.push_back(line);
+  };
+  work();
+  recorded_stores::before = nullptr;
+  return lines;
+}
+
+TEST(persistent_session, writes_each_line_of_a_small_message_in_one_go_and_that_with_its_word_last) {
+  session_memory memory;
+  const auto alice =
+      session::basic_persistent_session<recorded_stores>::recover(memory.file(0), memory.parts(0), k_process).value();
+  ring_consumer bob(memory.ring(0), memory.line(0));
+  for (const std::uint16_t type : {std::uint16_t{0}, std::uint16_t{9}})
+    for (std::size_t size = 0; size <= persistent_session::k_small; ++size) {
+      const std::string text(size, 'x');
+      if (size % 5 == 0 || !alice->prepared(type)) {
+        ASSERT_NE(alice->reserve(size, type), nullptr) << size;
+      }
+      const bool pad = alice->output().behind_pad();
+      const auto word_at = static_cast<std::size_t>(alice->output().tail()) % k_world_ring;
+      const auto lines = lines_written(memory, [&] {
+        (void)alice->commit_with({as_bytes(text), message_kind::text, type});
+      });
+      ASSERT_FALSE(lines.empty());
+      EXPECT_EQ(lines.back(), word_at / 64) << size;
+      EXPECT_TRUE(pad || std::set(lines.begin(), lines.end()).size() == lines.size()) << size;
+      while (bob.front()) bob.pop();
+      bob.publish_position();
+    }
 }
 
 TEST(persistent_session, carries_kind_type_and_empty_messages) {
