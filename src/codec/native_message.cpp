@@ -61,9 +61,14 @@ std::uint64_t number_in(std::string_view text) noexcept {
   return made;
 }
 
+bool is_of_instance(std::string_view name) noexcept {
+  constexpr auto k_end = k_instance_note.size();
+  return name.size() > k_end && std::memcmp(name.data() + (name.size() - k_end), k_instance_note.data(), k_end) == 0;
+}
+
 // 0: it is another note.
-std::uint64_t instance_row(const service_note& note) noexcept {
-  if (!note.name.ends_with(k_instance_note)) return 0;
+std::uint64_t row_of_instance(const service_note& note) noexcept {
+  if (!is_of_instance(note.name)) return 0;
   const auto entity = number_in(note.name.substr(0, note.name.size() - k_instance_note.size()));
   const auto pipe = number_in(note.value);
   return entity <= UINT32_MAX && pipe <= k_most_pipe ? k_is_instance | pair(entity, pipe) : 0;
@@ -100,18 +105,29 @@ std::span<const std::int32_t> entities_of(const service_destination& to) noexcep
   return several == nullptr ? std::span<const std::int32_t>() : several->entities;
 }
 
-words words_of(const native_head& what) noexcept {
+// Each with its value, in the order of `word`.
+template <class Take>
+void each_word(const native_head& what, const Take& take) noexcept {
   const auto& route = what.route;
   const auto& package = what.package;
-  return {key_of(route.to).value_or(0),
-          pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code)),
-          what.from_set_version,
-          route.to_set_version,
-          pair(package.server_sequence, package.client_sequence),
-          package.from_actor,
-          package.to_actor,
-          static_cast<std::uint64_t>(package.client_version),
-          pair(route.message_id.size(), package.message_id.size())};  // in the order of `word`
+  take(k_key, key_of(route.to).value_or(0));
+  take(k_zone_and_code, pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code)));
+  take(k_from_set, what.from_set_version);
+  take(k_to_set, route.to_set_version);
+  take(k_sequences, pair(package.server_sequence, package.client_sequence));
+  take(k_from_actor, package.from_actor);
+  take(k_to_actor, package.to_actor);
+  take(k_version, static_cast<std::uint64_t>(package.client_version));
+  take(k_texts, pair(route.message_id.size(), package.message_id.size()));
+}
+
+// Those that a head needs; most need none.
+std::uint32_t words_of(const native_head& what) noexcept {
+  std::uint32_t made = key_of(what.route.to) ? bit(k_key) : 0;
+  std::uint64_t any = 0;
+  each_word(what, [&](word, std::uint64_t said) { any |= said; });
+  if (any != 0) each_word(what, [&](word which, std::uint64_t said) { made |= said != 0 ? bit(which) : 0; });
+  return made;
 }
 
 }  // namespace
@@ -175,13 +191,8 @@ std::string_view text_at(bytes head, std::size_t at, std::size_t size) noexcept 
 
 }  // namespace
 
-native_measure measure_native(bytes whole) noexcept {
-  if (whole.size() < k_native_fixed_bytes) return {};
-  const auto both = load_le<std::uint64_t>(whole.data() + k_measure);
-  const auto head_bytes = static_cast<std::size_t>(both >> k_measure_shift) * k_word_bytes;
-  const bool can_be =
-      head_bytes >= k_native_fixed_bytes && head_bytes <= k_max_native_head && head_bytes <= whole.size();
-  return {both & k_max_native_time, can_be ? head_bytes : 0};
+std::uint64_t instance_row(std::uint32_t entity, std::uint32_t pipe) noexcept {
+  return k_is_instance | pair(entity, pipe);
 }
 
 std::optional<native_way> native_way_of(bytes head) noexcept {
@@ -198,28 +209,23 @@ result<std::size_t> native_head_writer::measure(const native_head& what) {
   const auto& package = what.package;
   if (std::holds_alternative<std::monostate>(route.to)) return error(errc::misuse, "a message without a destination");
   const auto entities = entities_of(route.to).size();
-  if (entities > k_max_native_list || what.notes.size() > k_max_native_list)
-    return error(errc::misuse, "a message with " + std::to_string(entities) + " entities and " +
-                                   std::to_string(what.notes.size()) + " notes, the limit is " +
-                                   std::to_string(k_max_native_list));
-  const auto said = words_of(what);
-  words_ = key_of(route.to) ? bit(k_key) : 0;
-  std::size_t words = 0;
-  for (std::size_t i = 0; i < said.size(); ++i) {
-    words_ |= said[i] != 0 ? 1u << i : 0;
-    words += words_ >> i & 1;
-  }
-  auto size = k_native_fixed_bytes + words * k_word_bytes + what.notes.size() * k_note_bytes +
-              entities * k_entity_bytes + route.message_id.size() + package.message_id.size();
+  const std::size_t notes = what.notes.size() + (what.instance != 0 ? 1 : 0);
+  if (entities > k_max_native_list || notes > k_max_native_list)
+    return error(errc::misuse, "a message with " + std::to_string(entities) + " entities and " + std::to_string(notes) +
+                                   " notes, the limit is " + std::to_string(k_max_native_list));
+  words_ = words_of(what);
+  auto size = k_native_fixed_bytes + static_cast<std::size_t>(std::popcount(words_)) * k_word_bytes +
+              notes * k_note_bytes + entities * k_entity_bytes + route.message_id.size() + package.message_id.size();
   bool all_texts = is_text(route.message_id) && is_text(package.message_id);
   note_rows_.clear();
   for (const auto& note : what.notes) {
-    note_rows_.push_back(instance_row(note));
+    note_rows_.push_back(row_of_instance(note));
     if (note_rows_.back() != 0) continue;
     note_rows_.back() = pair(note.name.size(), note.value.size());
     size += note.name.size() + note.value.size();
     all_texts = all_texts && is_text(note.name) && is_text(note.value);
   }
+  if (what.instance != 0) note_rows_.push_back(what.instance);
   if (!all_texts) return error(errc::misuse, "a message with a text that is not UTF-8");
   head_bytes_ = (size + k_word_bytes - 1) / k_word_bytes * k_word_bytes;
   if (head_bytes_ > k_max_native_head)
@@ -234,15 +240,16 @@ void native_head_writer::put(std::byte* to, const native_head& what, std::uint64
   store_le(to + k_measure, std::min(time_ms, k_max_native_time) | head_bytes_ / k_word_bytes << k_measure_shift);
   store_le(to + k_from, what.from);
   store_le(to + k_to, where.to);
-  store_le(to + k_destination, static_cast<std::uint32_t>(where.kind) | static_cast<std::uint32_t>(what.notes.size())
+  store_le(to + k_destination, static_cast<std::uint32_t>(where.kind) | static_cast<std::uint32_t>(note_rows_.size())
                                                                             << 8 * (k_notes - k_destination));
   store_le(to + k_which, words_);
   std::byte* at = to + k_native_fixed_bytes;
-  if (words_ != 0) {
-    const auto said = words_of(what);
-    for (auto left = words_; left != 0; left &= left - 1, at += k_word_bytes)
-      store_le(at, said[static_cast<std::size_t>(std::countr_zero(left))]);
-  }
+  if (words_ != 0)
+    each_word(what, [&](word which, std::uint64_t said) {
+      if ((words_ & bit(which)) == 0) return;
+      store_le(at, said);
+      at += k_word_bytes;
+    });
   for (const auto row : note_rows_) {
     store_le(at, row);
     at += k_note_bytes;
@@ -257,12 +264,12 @@ void native_head_writer::put(std::byte* to, const native_head& what, std::uint64
   };
   append(route.message_id);
   append(what.package.message_id);
-  for (std::size_t i = 0; i < note_rows_.size(); ++i) {
+  for (std::size_t i = 0; i < what.notes.size(); ++i) {
     if ((note_rows_[i] & k_is_instance) != 0) continue;
     append(what.notes[i].name);
     append(what.notes[i].value);
   }
-  std::fill(at, to + head_bytes_, std::byte{0});
+  if (at != to + head_bytes_) std::fill(at, to + head_bytes_, std::byte{0});
 }
 
 result<bytes> native_head_writer::write(const native_head& what, std::uint64_t time_ms) {
@@ -345,7 +352,7 @@ result<void> native_head_reader::read(bytes head, service_route& route, service_
 // As read_route().
 const char* native_head_reader::read_package(bytes head, const native_extent& lies, service_package& made) {
   auto at = lies.texts_at() + lies.route_text();
-  made.message_id = text_at(head, at, lies.package_text());
+  const auto message_id = text_at(head, at, lies.package_text());
   at += lies.package_text();
   notes_.clear();
   if (instances_.size() < lies.notes) instances_ = std::vector<instance_note>(lies.notes);
@@ -362,6 +369,8 @@ const char* native_head_reader::read_package(bytes head, const native_extent& li
     at += name + value;
     if (!is_text(notes_.back().name) || !is_text(notes_.back().value)) return "with a note that is not UTF-8";
   }
+  made = {.message_id = message_id, .notes = notes_};
+  if (lies.which == 0) return nullptr;  // most say nothing else
   if (!is_text(made.message_id)) return "whose package has a text that is not UTF-8";
   made.return_code = static_cast<std::int32_t>(high(lies.at(k_zone_and_code)));
   made.server_sequence = low(lies.at(k_sequences));
@@ -369,7 +378,6 @@ const char* native_head_reader::read_package(bytes head, const native_extent& li
   made.from_actor = lies.at(k_from_actor);
   made.to_actor = lies.at(k_to_actor);
   made.client_version = static_cast<std::int64_t>(lies.at(k_version));
-  made.notes = notes_;
   return nullptr;
 }
 

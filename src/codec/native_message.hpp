@@ -15,6 +15,8 @@
 #include <span>
 #include <vector>
 
+#include "base/endian.hpp"
+
 namespace ferry::codec::sidecar {
 
 inline constexpr std::size_t k_native_fixed_bytes = 24;
@@ -30,7 +32,14 @@ struct native_measure {
   std::size_t head_bytes = 0;  ///< 0: it cannot be a head
 };
 /// Reads one word once. @param whole  a message, 8-byte aligned
-[[nodiscard]] native_measure measure_native(bytes whole) noexcept;
+[[nodiscard]] inline native_measure measure_native(bytes whole) noexcept {
+  if (whole.size() < k_native_fixed_bytes) return {};
+  const auto both = load_le<std::uint64_t>(whole.data());
+  const auto head_bytes = static_cast<std::size_t>(both >> 48) * 8;
+  const bool can_be =
+      head_bytes >= k_native_fixed_bytes && head_bytes <= k_max_native_head && head_bytes <= whole.size();
+  return {both & k_max_native_time, can_be ? head_bytes : 0};
+}
 
 /// What most heads say of the way of a message.
 struct native_way {
@@ -52,7 +61,12 @@ struct native_head {
   std::uint32_t from;
   std::uint64_t from_set_version;
   std::span<const service_note> notes;
+  std::uint64_t instance = 0;  ///< an instance_row(), behind the notes; 0: none
 };
+
+/// What a native head has of a note that says which instance of an entity: of the name "<entity>ShmPipeIdx".
+/// @param pipe  at most 65535
+[[nodiscard]] std::uint64_t instance_row(std::uint32_t entity, std::uint32_t pipe) noexcept;
 
 /// Writes heads: each is measured first, then written to where it shall lie.
 class native_head_writer {

@@ -78,6 +78,27 @@ TEST(native_message, has_words_for_what_is_set_alone) {
 }
 
 // What is not as it would be written out again is a text as any other.
+TEST(native_message, has_a_row_of_an_instance_as_its_last_note) {
+  native_head_writer writer;
+  const std::vector<service_note> all{{"n", "vw"}, {"1001ShmPipeIdx", "3"}};
+  for (const std::size_t others : {0u, 1u}) {
+    const auto both = std::span(all).subspan(1 - others);
+    const auto wanted = copy_of(writer.write({.from = 1001, .to = to_entity{201}}, {.notes = both}, 1).value());
+    const service_route route{.from = 1001, .to = to_entity{201}};
+    const service_package package{.notes = both.first(others)};
+    native_head what(route, package);
+    what.instance = instance_row(1001, 3);
+    EXPECT_EQ(copy_of(writer.write(what, 1).value()), wanted) << others;
+  }
+  const std::vector<service_note> many(k_max_native_list);
+  const service_route route{.to = to_entity{1}};
+  const service_package package{.notes = many};
+  native_head what(route, package);
+  EXPECT_TRUE(writer.write(what, 1));
+  what.instance = instance_row(1, 0);
+  EXPECT_EQ(writer.write(what, 1).error(), errc::misuse);
+}
+
 TEST(native_message, keeps_every_note_as_it_was_and_in_its_order) {
   native_head_writer writer;
   native_head_reader reader;

@@ -11,13 +11,6 @@ constexpr std::size_t k_tag = sizeof(ring_tag);
 // Of a message in several: one is written while another is read, and little is lost at the end of the ring.
 std::size_t piece_of(std::size_t ring_bytes) noexcept { return ring_bytes / 8; }
 
-// All lines of a record that has just come are with the other core: asked for together, they come together.
-void expect(const ring_record& first) noexcept {
-  constexpr std::size_t k_line = 64, k_most = 8 * k_line;
-  for (std::size_t at = k_line; at < std::min<std::size_t>(first.size, k_most); at += k_line)
-    __builtin_prefetch(first.data + at);
-}
-
 // Null: it is not one.
 bytes whole_in(const ring_record& record) noexcept {
   return record.marks == ring_marks::text ? record.body() : bytes();
@@ -71,14 +64,6 @@ bool message_ring_producer::has_room(std::size_t total) noexcept {
   }
   return used + (at - begin) + 8 <= ring;
 }
-
-std::byte* message_ring_producer::reserve(std::size_t size) noexcept {
-  if (size > out_.max_body()) return nullptr;
-  reserved_ = size;
-  return out_.reserve(size);
-}
-
-void message_ring_producer::publish() noexcept { out_.publish(reserved_, ring_marks::text); }
 
 bool message_ring_producer::write(std::span<const bytes> parts) noexcept {
   std::size_t size = 0;
@@ -154,19 +139,6 @@ bool message_ring_consumer::gather(const ring_record& first, std::size_t whole) 
   return true;
 }
 
-bytes message_ring_consumer::front_of_one() noexcept {
-  if (records_ != 0) return records_ == 1 ? front_ : bytes();
-  if (data_.empty()) return {};
-  const auto first = in_.front();
-  if (!first) return {};
-  expect(first);
-  const auto whole = whole_in(first);
-  if (whole.data() == nullptr) return {};
-  awaited_ = k_nothing_awaited;
-  records_ = 1;
-  return front_ = whole;
-}
-
 bytes message_ring_consumer::front() {
   if (records_ != 0) return front_;
   if (data_.empty()) return {};
@@ -198,13 +170,6 @@ bytes message_ring_consumer::front() {
 bool message_ring_consumer::more_came() const noexcept {
   ring_line nobodys;
   return ring_consumer(data_, nobodys, awaited_).something();
-}
-
-void message_ring_consumer::pop() noexcept {
-  const auto records = std::exchange(records_, 0);
-  if (records != 1) return drop(records);
-  in_.pop();
-  in_.publish_position();
 }
 
 std::uint64_t message_ring_consumer::unread_bytes() const noexcept {

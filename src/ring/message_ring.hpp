@@ -9,6 +9,7 @@
 #include <ferry/bytes.hpp>
 #include <ferry/detail/ring_core.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -30,9 +31,13 @@ class message_ring_producer {
   [[nodiscard]] bool write(std::span<const bytes> parts) noexcept;
   /// Room for a message in one record, to be written in place, 8-byte aligned. Nothing can be seen before publish();
   /// asking again forgets the room given before. @return null: no room now, or it needs several records, or corrupt()
-  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept;
+  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept {
+    if (size > out_.max_body()) return nullptr;
+    reserved_ = size;
+    return out_.reserve(size);
+  }
   /// The message that reserve() gave room for can be seen.
-  void publish() noexcept;
+  void publish() noexcept { out_.publish(reserved_, ring_marks::text); }
   [[nodiscard]] bool corrupt() const noexcept { return out_.corrupt(); }
   [[nodiscard]] std::uint64_t unread_bytes() noexcept { return out_.used(); }
   [[nodiscard]] std::size_t ring_bytes() const noexcept { return out_.ring_bytes(); }
@@ -62,9 +67,23 @@ class message_ring_consumer {
   [[nodiscard]] bytes front();
   static constexpr int k_most_dropped = 64;
   /// The same, where it is in one record: nothing is copied or dropped. Null data: front() says what there is.
-  [[nodiscard]] bytes front_of_one() noexcept;
+  [[nodiscard]] bytes front_of_one() noexcept {
+    if (records_ != 0) return records_ == 1 ? front_ : bytes();
+    const auto first = in_.front();
+    if (!first || first.marks != ring_marks::text) return {};
+    expect(first);
+    awaited_ = k_nothing_awaited;
+    records_ = 1;
+    return front_ = first.body();
+  }
   /// front() has given a message: its room is the writer's again, at once.
-  void pop() noexcept;
+  void pop() noexcept {
+    const auto records = std::exchange(records_, 0);
+    if (records != 1) [[unlikely]]
+      return drop(records);
+    in_.pop();
+    in_.publish_position();
+  }
 
   /// The writer broke the rules of the ring. For good.
   [[nodiscard]] bool corrupt() const noexcept { return in_.corrupt(); }
@@ -75,6 +94,13 @@ class message_ring_consumer {
   [[nodiscard]] bool something() const noexcept {
     if (data_.empty() || in_.corrupt()) return false;
     return awaited_ == k_nothing_awaited ? in_.something() : more_came();
+  }
+  /// After a look in vain: asks for the lines behind the one that is looked at, as many as the last message had.
+  void look_ahead() const noexcept {
+    if (data_.empty()) return;
+    const auto size = std::min<std::size_t>(front_.size() + 8, k_most_ahead);
+    for (std::size_t at = k_line; at < size + k_line; at += k_line)
+      __builtin_prefetch(data_.data() + ((in_.position() + std::min(at, size)) & (data_.size() - 1)));
   }
   /// Tells the writer what is free. pop() does so itself, but for what front() passed over.
   void publish_position() noexcept { in_.publish_position(); }
@@ -87,6 +113,16 @@ class message_ring_consumer {
 
  private:
   static constexpr std::uint64_t k_nothing_awaited = ~std::uint64_t{0};
+  static constexpr std::size_t k_line = 64, k_most_ahead = 4 * k_line;
+
+  // All lines of a record that has just come are with the other core: asked for together, they come together. The last
+  // one is also that of the next record's word.
+  static void expect(const ring_record& first) noexcept {
+    constexpr std::size_t k_most = 8 * k_line;
+    for (std::size_t at = k_line; at < std::min<std::size_t>(first.size, k_most); at += k_line)
+      __builtin_prefetch(first.data + at);
+    __builtin_prefetch(first.data + first.size);
+  }
   [[nodiscard]] bool more_came() const noexcept;
   [[nodiscard]] bool gather(const ring_record& first, std::size_t whole);
   void drop(std::uint64_t records) noexcept;

@@ -67,11 +67,6 @@ class plane_writer {
   /// fits, or corrupt(); nothing was written
   [[nodiscard]] virtual bool write(std::span<const bytes> parts, std::size_t head_bytes,
                                    std::uint64_t time_ms) noexcept = 0;
-  /// Room for a whole message, to be written in place; nothing can be seen before publish(). @return null: this kind of
-  /// ring has none, or not now: write() tells
-  [[nodiscard]] virtual std::byte* reserve(std::size_t /*size*/) noexcept { return nullptr; }
-  /// The message that reserve() gave room for can be seen; wakes whoever sleeps.
-  virtual void publish() noexcept {}
   /// The reader's position cannot be; nothing more can be sent.
   [[nodiscard]] virtual bool corrupt() const noexcept = 0;
   /// Bytes of a message that fit for certain into a ring that is empty.

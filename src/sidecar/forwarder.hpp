@@ -81,8 +81,8 @@ class forwarder {
   /// Looks once at each pipe that is read, but for those that sleep until their bell is rung: native ones, when nothing
   /// was there for `spin`. @param now_ms  since 1970
   outcome turn(time_point now, std::uint64_t now_ms);
-  /// The part of it that is most of it: what goes the short way, and nothing else. @return whether there was such
-  [[nodiscard]] bool short_turn(std::uint64_t now_ms);
+  /// The part of it that is most of it: what goes the short way, and nothing else. @return how many messages did
+  [[nodiscard]] int short_turn(std::uint64_t now_ms);
 
   /// Whether turn() would find something to do, as far as can be told without the time.
   [[nodiscard]] bool something() const noexcept;

@@ -10,6 +10,15 @@ namespace ferry::sidecar {
 namespace {
 
 constexpr std::size_t k_short_head = 512;  // the largest that goes this way
+constexpr std::size_t k_most_heads = 64;   // most are not larger
+
+// Of so many bytes, for which nothing is called.
+void copy_head(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+  if (size == k_most_heads) [[likely]]
+    std::memcpy(to, from, k_most_heads);
+  else
+    std::memcpy(to, from, size);
+}
 
 }  // namespace
 
@@ -47,15 +56,17 @@ int forwarder::pass_on(lane& from, int most, std::uint64_t now_ms) {
     const auto what = in->short_front(now_ms);
     alignas(8) std::array<std::byte, k_short_head> copy;
     if (!what || what.head_bytes > copy.size()) break;
-    std::memcpy(copy.data(), what.whole.data(), what.head_bytes);
+    // What is behind a small head is copied with it.
+    const auto copied = std::max(what.head_bytes, std::min(what.whole.size(), k_most_heads));
+    copy_head(copy.data(), what.whole.data(), copied);
     const auto said = codec::sidecar::native_way_of(bytes(copy).first(what.head_bytes));
     if (!said || (with_.check_source && said->from != own)) break;
     const auto* const to = way_to(said->to, said->to_set_version);
     std::byte* const room = to == nullptr ? nullptr : to->out->reserve(what.whole.size());
     if (room == nullptr) break;
-    std::memcpy(room, copy.data(), what.head_bytes);
-    const auto body = what.whole.subspan(what.head_bytes);
-    if (!body.empty()) std::memcpy(room + what.head_bytes, body.data(), body.size());
+    copy_head(room, copy.data(), copied);
+    const auto rest = what.whole.subspan(copied);
+    if (!rest.empty()) std::memcpy(room + copied, rest.data(), rest.size());
     to->out->publish();
     in->take_short(what.time_ms, now_ms);
     in->pop();
@@ -72,13 +83,13 @@ int forwarder::pass_on(lane& from, int most, std::uint64_t now_ms) {
   return passed;
 }
 
-bool forwarder::short_turn(std::uint64_t now_ms) {
+int forwarder::short_turn(std::uint64_t now_ms) {
   int passed = 0;
   for (auto* one : active_) {
     const auto* const in = one->files->native_from();
     if (in != nullptr && in->something()) passed += pass_on(*one, k_messages_a_turn, now_ms);
   }
-  return passed != 0;
+  return passed;
 }
 
 }  // namespace ferry::sidecar

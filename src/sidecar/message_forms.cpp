@@ -25,20 +25,19 @@ void assign_route(std::vector<std::byte>& to, bytes head, std::size_t rest) {
   std::copy(head.begin(), head.end(), to.begin() + k_pre_head);
 }
 
-result<void> check_body(bytes body) {
-  constexpr auto k_most = codec::sidecar::k_max_payload;
-  if (body.size() <= k_most) return {};
-  return error(errc::message_too_large,
-               "a message body of " + std::to_string(body.size()) + " bytes, the limit is " + std::to_string(k_most));
+bool is_too_large(bytes body) noexcept { return body.size() > codec::sidecar::k_max_payload; }
+error too_large(bytes body) {
+  return {errc::message_too_large, "a message body of " + std::to_string(body.size()) + " bytes, the limit is " +
+                                       std::to_string(codec::sidecar::k_max_payload)};
 }
 
 }  // namespace
 
-result<bool> message_former::write_in_place(plane_writer& out, const codec::sidecar::native_head& what, bytes body,
+result<bool> message_former::write_in_place(native_writer& out, const codec::sidecar::native_head& what, bytes body,
                                             std::uint64_t time_ms) {
   const auto head_bytes = native_.measure(what);
   if (!head_bytes) return head_bytes.error();
-  if (const auto good = check_body(body); !good) return good.error();
+  if (is_too_large(body)) return too_large(body);
   std::byte* const room = out.reserve(*head_bytes + body.size());
   if (room == nullptr) return false;
   native_.put(room, what, time_ms);
@@ -52,7 +51,7 @@ result<formed_message> message_former::form(service_rings as, const service_rout
   if (as == service_rings::native) {
     const auto head = native_.write(route, package, time_ms);
     if (!head) return head.error();
-    if (const auto good = check_body(body); !good) return good.error();
+    if (is_too_large(body)) return too_large(body);
     return formed_message{{*head, body, {}, {}}, 2, head->size()};
   }
   const auto route_head = writer_.route(route);

@@ -16,6 +16,7 @@
 
 #include "codec/native_message.hpp"
 #include "sidecar/data_plane.hpp"
+#include "sidecar/native_plane.hpp"
 #include "sidecar/wire/heads.hpp"
 
 namespace ferry::sidecar {
@@ -43,7 +44,7 @@ class message_former {
 
   /// The same for a native ring, written where it shall lie. @return false: the ring has no room for it in one record,
   /// and nothing was written; form() and write() may find more
-  [[nodiscard]] result<bool> write_in_place(plane_writer& out, const codec::sidecar::native_head& what, bytes body,
+  [[nodiscard]] result<bool> write_in_place(native_writer& out, const codec::sidecar::native_head& what, bytes body,
                                             std::uint64_t time_ms);
 
  private:

@@ -7,16 +7,12 @@
 #include <chrono>
 #include <utility>
 
-#include "codec/native_message.hpp"
 #include "os/private_files.hpp"
 #include "os/random.hpp"
 #include "ring/held_consumer.hpp"
 
 namespace ferry::sidecar {
 namespace {
-
-constexpr std::uint64_t k_peak_is_seen_every_ms = 8;  // by the reader, who walks through the records for it
-constexpr std::size_t k_peak_is_seen_to = 64;         // by the writer, to this part of the ring
 
 ring::geometry sizes_for(std::uint64_t queue_bytes) {
   return {std::min<std::uint64_t>(std::bit_ceil(queue_bytes), ring_geometry::k_max_bytes), 1, os::page_bytes(false)};
@@ -135,26 +131,6 @@ bool native_reader::sound(const std::string& like) noexcept {
   return found && found->position == in_.position() && found->there.sequence - found->there.records == in_.sequence();
 }
 
-bool native_reader::expired(std::uint64_t time_ms, std::uint64_t now_ms) const noexcept {
-  return limits_.valid_ms != 0 && now_ms > time_ms && now_ms - time_ms > limits_.valid_ms;
-}
-
-void native_reader::see_peak(std::uint64_t now_ms) noexcept {
-  if (now_ms - seen_at_ms_ < k_peak_is_seen_every_ms) return;
-  seen_at_ms_ = now_ms;
-  peak_ = std::max(peak_, unread_bytes());
-}
-
-ring_message native_reader::short_front(std::uint64_t now_ms) noexcept {
-  if (front_) return {};
-  see_peak(now_ms);
-  const auto whole = in_.front_of_one();
-  if (whole.data() == nullptr) return {};
-  const auto measured = codec::sidecar::measure_native(whole);
-  if (measured.head_bytes == 0 || expired(measured.time_ms, now_ms)) return {};
-  return {service_rings::native, whole, measured.head_bytes, measured.time_ms, true};
-}
-
 result<ring_message> native_reader::front(std::uint64_t now_ms) {
   if (front_) return front_;
   skips_ = false;
@@ -184,11 +160,6 @@ result<ring_message> native_reader::front(std::uint64_t now_ms) {
     if (measured.head_bytes != 0) stats_.count_delay(measured.time_ms, now_ms);
     return front_ = {service_rings::native, whole, measured.head_bytes, measured.time_ms, true};
   }
-}
-
-void native_reader::pop() noexcept {
-  front_ = {};
-  in_.pop();
 }
 
 std::uint32_t native_reader::unread_bytes() const noexcept { return clamped(in_.unread_bytes()); }
@@ -231,21 +202,9 @@ bool native_writer::write(std::span<const bytes> parts, std::size_t /*head_bytes
   return true;
 }
 
-void native_writer::publish() noexcept {
-  out_.publish();
-  ring_bell();
-}
-
 void native_writer::see_peak() noexcept {
   seen_at_ = out_.tail();
   peak_ = std::max(peak_, unread_bytes());
-}
-
-void native_writer::ring_bell() noexcept {
-  // The reader's position costs a cache line.
-  if (out_.tail() - seen_at_ >= out_.ring_bytes() / k_peak_is_seen_to) see_peak();
-  if (bell_.ring()) [[unlikely]]
-    file_.wake.ring();
 }
 
 std::uint32_t native_writer::unread_bytes() noexcept { return clamped(out_.unread_bytes()); }

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "codec/native_message.hpp"
 #include "os/bell.hpp"
 #include "os/private_files.hpp"
 #include "os/wake_pipe.hpp"
@@ -59,10 +60,21 @@ class native_reader final : public plane_reader {
                                                                      const ring::sidecar_ring_limits& limits,
                                                                      bool fenced);
   [[nodiscard]] result<ring_message> front(std::uint64_t now_ms) override;
-  void pop() noexcept override;
+  void pop() noexcept override {
+    front_ = {};
+    in_.pop();
+  }
   /// The oldest message where it lies, if it is in one record, its head can be and it is not too old; front() has not
   /// given it. Else none, and front() says what there is.
-  [[nodiscard]] ring_message short_front(std::uint64_t now_ms) noexcept;
+  [[nodiscard]] ring_message short_front(std::uint64_t now_ms) noexcept {
+    if (front_) return {};
+    see_peak(now_ms);
+    const auto whole = in_.front_of_one();
+    if (whole.data() == nullptr) return {};
+    const auto measured = codec::sidecar::measure_native(whole);
+    if (measured.head_bytes == 0 || expired(measured.time_ms, now_ms)) return {};
+    return {service_rings::native, whole, measured.head_bytes, measured.time_ms, true};
+  }
   /// What short_front() gave is taken, and counted as what front() gives; pop() follows. @param time_ms  of it
   void take_short(std::uint64_t time_ms, std::uint64_t now_ms) noexcept {
     stats_.messages += 1;
@@ -79,7 +91,11 @@ class native_reader final : public plane_reader {
   [[nodiscard]] bool torn() const noexcept override { return file_.guard->torn(); }
   [[nodiscard]] int wake_fd() const noexcept override { return file_.wake.fd(); }
   [[nodiscard]] bool announce_sleep() noexcept override;
-  [[nodiscard]] bool something() const noexcept override { return in_.something(); }
+  [[nodiscard]] bool something() const noexcept override {
+    if (in_.something()) return true;
+    in_.look_ahead();
+    return false;
+  }
   void awake() noexcept override;
   [[nodiscard]] std::uint64_t epoch() const noexcept { return file_.epoch; }
   /// Whether somebody who comes anew finds this file, and in it what we know ourselves. @param like  as of native_ring
@@ -88,8 +104,16 @@ class native_reader final : public plane_reader {
   void set_fenced(bool fenced) noexcept { bell_ = os::bell(file_.shared().records, fenced); }
 
  private:
-  [[nodiscard]] bool expired(std::uint64_t time_ms, std::uint64_t now_ms) const noexcept;
-  void see_peak(std::uint64_t now_ms) noexcept;
+  static constexpr std::uint64_t k_peak_is_seen_every_ms = 8;  // as all records are walked through for it
+  [[nodiscard]] bool expired(std::uint64_t time_ms, std::uint64_t now_ms) const noexcept {
+    return limits_.valid_ms != 0 && now_ms > time_ms && now_ms - time_ms > limits_.valid_ms;
+  }
+  void see_peak(std::uint64_t now_ms) noexcept {
+    if (now_ms - seen_at_ms_ < k_peak_is_seen_every_ms) [[likely]]
+      return;
+    seen_at_ms_ = now_ms;
+    peak_ = std::max(peak_, unread_bytes());
+  }
 
   native_ring file_;
   ring::message_ring_consumer in_;
@@ -107,8 +131,14 @@ class native_writer final : public plane_writer {
   [[nodiscard]] static result<std::unique_ptr<native_writer>> attach(native_ring file, bool fenced);
   [[nodiscard]] bool write(std::span<const bytes> parts, std::size_t head_bytes,
                            std::uint64_t time_ms) noexcept override;
-  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept override { return out_.reserve(size); }
-  void publish() noexcept override;
+  /// Room for a message in one record, to be written in place, 8-byte aligned; nothing can be seen before publish().
+  /// @return null: it needs several, or there is no room now: write() tells
+  [[nodiscard]] std::byte* reserve(std::size_t size) noexcept { return out_.reserve(size); }
+  /// The message that reserve() gave room for can be seen; wakes whoever sleeps.
+  void publish() noexcept {
+    out_.publish();
+    ring_bell();
+  }
   [[nodiscard]] bool corrupt() const noexcept override { return out_.corrupt(); }
   [[nodiscard]] std::size_t max_message() const noexcept override { return out_.max_message(); }
   [[nodiscard]] std::uint32_t unread_bytes() noexcept override;
@@ -122,8 +152,15 @@ class native_writer final : public plane_writer {
   void set_fenced(bool fenced) noexcept { bell_ = os::bell(file_.shared().records, fenced); }
 
  private:
+  static constexpr std::size_t k_peak_is_seen_to = 64;  // this part of the ring
   void see_peak() noexcept;
-  void ring_bell() noexcept;
+  void ring_bell() noexcept {
+    // The reader's position costs a cache line.
+    if (out_.tail() - seen_at_ >= out_.ring_bytes() / k_peak_is_seen_to) [[unlikely]]
+      see_peak();
+    if (bell_.ring()) [[unlikely]]
+      file_.wake.ring();
+  }
 
   native_ring file_;
   ring::message_ring_producer out_;

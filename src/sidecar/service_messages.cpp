@@ -228,18 +228,23 @@ bool service_parts::is_to_current_instance(const service_message& what) const {
 
 result<void> service_parts::send(const service_route& route, const service_package& package, bytes body) {
   const std::lock_guard guard(send_lock_);
-  notes_.assign(package.notes.begin(), package.notes.end());
-  return send_with_notes(route, package, body);
+  codec::sidecar::native_head what(route, package);
+  return send_with_instance(what, body);
 }
 
 // The notes of who asked come last, so that they count: they say which instance that was.
 result<void> service_parts::reply(const service_message& to, const service_package& answer, bytes body) {
   const std::lock_guard guard(send_lock_);
-  notes_.assign(answer.notes.begin(), answer.notes.end());
-  notes_.insert(notes_.end(), to.package.notes.begin(), to.package.notes.end());
-  service_route route{.message_id = to.route.message_id, .to = to_entity{to.route.from}};
-  route.to_set_version = to.route.from_set_version;
-  return send_with_notes(route, answer, body);
+  const service_route route{
+      .message_id = to.route.message_id, .to = to_entity{to.route.from}, .to_set_version = to.route.from_set_version};
+  codec::sidecar::native_head what(route, answer);
+  what.notes = to.package.notes;
+  if (!answer.notes.empty()) {
+    notes_.assign(answer.notes.begin(), answer.notes.end());
+    notes_.insert(notes_.end(), to.package.notes.begin(), to.package.notes.end());
+    what.notes = notes_;
+  }
+  return send_with_instance(what, body);
 }
 
 result<void> service_parts::forward(const service_message& what) {
@@ -249,13 +254,11 @@ result<void> service_parts::forward(const service_message& what) {
   return put({route, what.package}, what.body);
 }
 
-result<void> service_parts::send_with_notes(const service_route& route, const service_package& package, bytes body) {
+result<void> service_parts::send_with_instance(codec::sidecar::native_head& what, bytes body) {
   const auto is_ours = [&](const service_note& note) { return note.name == own_note_; };
-  if (std::none_of(notes_.begin(), notes_.end(), is_ours)) notes_.push_back({own_note_, own_pipe_});
-  codec::sidecar::native_head what(route, package);
+  if (std::none_of(what.notes.begin(), what.notes.end(), is_ours)) what.instance = own_row_;
   if (what.from == 0) what.from = with_.entity;
   if (what.from_set_version == 0) what.from_set_version = with_.set_version;
-  what.notes = notes_;
   return put(what, body);
 }
 
@@ -263,8 +266,8 @@ result<void> service_parts::put(const codec::sidecar::native_head& what, bytes b
   if (!can_send_)
     return error(errc::closed, "the service has no pipe: it is not started, or waits for it, or is stopped");
   const auto sent_at = os::coarse_unix_milliseconds();
-  if (pipe_->writes() == service_rings::native) {
-    const auto written = former_.write_in_place(pipe_->out(), what, body, sent_at);
+  if (auto* const out = pipe_->native_out(); out != nullptr) {
+    const auto written = former_.write_in_place(*out, what, body, sent_at);
     if (!written) return written.error();
     if (*written) {
       sent_ += 1;
@@ -276,6 +279,11 @@ result<void> service_parts::put(const codec::sidecar::native_head& what, bytes b
   route.from_set_version = what.from_set_version;
   auto package = what.package;
   package.notes = what.notes;
+  if (what.instance != 0) {
+    if (what.notes.data() != notes_.data()) notes_.assign(what.notes.begin(), what.notes.end());
+    notes_.push_back({own_note_, own_pipe_});
+    package.notes = notes_;
+  }
   const auto formed = former_.form(pipe_->writes(), route, package, body, sent_at);
   if (!formed) return formed.error();
   if (!pipe_->out().write(formed->parts(), formed->head_bytes, sent_at)) return no_room(formed->total());

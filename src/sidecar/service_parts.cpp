@@ -64,6 +64,7 @@ result<void> service_parts::start() {
   if (!picked) return picked.error();
   pipe_ = std::make_unique<sidecar::service_pipe>(std::move(*picked));
   own_pipe_ = std::to_string(pipe_->index());
+  own_row_ = codec::sidecar::instance_row(with_.entity, pipe_->index());
   lease_.emplace(now());
   rings_until_ = now() + with_.ring_wait;
   pipe_state_ = pipe_state::waiting;

@@ -119,8 +119,8 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   void look_once_more() override;
   void fault(const error& why);
 
-  // Under send_lock_, with the notes in notes_.
-  [[nodiscard]] result<void> send_with_notes(const service_route& route, const service_package& package, bytes body);
+  // Under send_lock_.
+  [[nodiscard]] result<void> send_with_instance(codec::sidecar::native_head& what, bytes body);
   [[nodiscard]] result<void> put(const codec::sidecar::native_head& what, bytes body);
   [[nodiscard]] error no_room(std::size_t wanted);
 
@@ -173,6 +173,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   sidecar::message_former former_;
   std::vector<service_note> notes_;
   std::string own_note_, own_pipe_;  // "<entity>ShmPipeIdx" and its value
+  std::uint64_t own_row_ = 0;        // the same, as in a native head
   std::uint64_t sent_ = 0, full_ = 0;
 };
 

@@ -47,8 +47,12 @@ class service_pipe {
     return in_ == native_in_.get() ? native_in_.get() : nullptr;
   }
   [[nodiscard]] plane_writer& out() const noexcept { return *out_; }
+  /// out(), if it is native; else null.
+  [[nodiscard]] native_writer* native_out() const noexcept {
+    return out_ == native_out_.get() ? native_out_.get() : nullptr;
+  }
   [[nodiscard]] service_rings writes() const noexcept {
-    return out_ != nullptr && out_ == native_out_.get() ? service_rings::native : service_rings::compatible;
+    return native_out() != nullptr ? service_rings::native : service_rings::compatible;
   }
   /// Of all its rings.
   [[nodiscard]] ring::sidecar_ring_stats read_stats() const noexcept;

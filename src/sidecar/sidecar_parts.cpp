@@ -20,6 +20,7 @@ using session::service_address;
 using session::service_routes;
 
 constexpr int k_looks_a_turn = 64;                             // in vain, some microseconds
+constexpr int k_most_pauses = 32;                              // from one to the next, some 500 ns
 constexpr int k_turns_a_reading = 16;                          // of the clock; in vain: the event loop has its turn
 constexpr auto k_look = std::chrono::microseconds(25);         // then it has its turn, too: others may be waiting
 constexpr auto k_held_sleep = std::chrono::microseconds(100);  // between two tries of messages that wait
@@ -292,24 +293,24 @@ void daemon::parts::look() {
   auto now_ms = os::coarse_unix_milliseconds();
   int idle = 0;
   for (int i = 1;; ++i) {
-    if (i % k_turns_a_reading == 0) {
+    const bool reads_clock = i % k_turns_a_reading == 0;
+    if (reads_clock) {
       now = now_of();
       if (now - begin >= k_look) break;
       now_ms = os::coarse_unix_milliseconds();
-    } else if (forward_.short_turn(now_ms)) {
-      last = forwarder::outcome::busy;
-      busy_at_ = now;
-      idle = 0;
-      continue;
     }
-    last = forward_.turn(now, now_ms);
+    // A whole turn costs as much as an answer takes to come: it waits until nothing more comes the short way.
+    const int passed = reads_clock ? 0 : forward_.short_turn(now_ms);
+    last = passed != 0 ? forwarder::outcome::busy : forward_.turn(now, now_ms);
     if (last == forwarder::outcome::busy)
       busy_at_ = now, idle = 0;
     else if (++idle == k_turns_a_reading || last == forwarder::outcome::held || now - busy_at_ >= with_.spin ||
              !forward_.has_pipes() || stopped_)
       break;
+    pauses_ = passed > 1 ? std::min(2 * pauses_, k_most_pauses) : std::max(pauses_ / 2, 1);
     // A look costs a tenth of a turn.
-    for (int look = 0; look < k_looks_a_turn && !forward_.something(); ++look) ring_pause();
+    for (int looks = 0; looks < k_looks_a_turn && !forward_.something(); looks += pauses_)
+      for (int pause = 0; pause < pauses_; ++pause) ring_pause();
   }
   end_damaged();
   look_again(last, now);

@@ -120,6 +120,7 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
   std::vector<session::service_address> damaged_;  // of this turn
   boost::asio::steady_timer look_timer_, link_timer_, stop_timer_;
   bool looks_ = false;         // a look is under way or will be
+  int pauses_ = 1;             // between two looks in vain: in bursts more, as lines are taken from whoever writes them
   time_point busy_at_{};       // when something was forwarded last
   time_point looked_after_{};  // when all pipes were looked after last
   bool watches_ = false;       // the link timer runs
