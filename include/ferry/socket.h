@@ -234,6 +234,7 @@ FERRY_API int ferry_run_in_background(void);
 FERRY_API int ferry_configure(const char* name, uint64_t value);
 /* Before the first socket, too: who takes lines of the log up to `level`; null: nobody. Called from inside of calls and
  * by ferry_run_in_background(), on any thread; it must call nothing of these. Texts are valid until it returns. */
+/* NOLINTNEXTLINE(modernize-use-using): C has no other */
 typedef void (*ferry_log_line)(void* user, int level, const char* component, const char* text);
 FERRY_API int ferry_log(ferry_log_line line_or_null, void* user, int level);
 

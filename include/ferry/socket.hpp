@@ -276,8 +276,8 @@ class socket_manager {
   /// The next message, or bytes across messages. Waits at most receive_timeout.
   /// @return what came | eagain | etimeout | emsgsize (with the length in its text; nothing is lost) | why it ended
   result<socket_received> recv(socket_id id, mutable_bytes into, unsigned flags = 0);
-  /// Waits until one of `sockets` is ready. @param limit  negative: for ever @return how many are
-  result<std::size_t> poll(std::span<socket_poll> sockets, milliseconds limit);
+  /// Waits until one of `wanted` is ready. @param limit  negative: for ever @return how many are
+  result<std::size_t> poll(std::span<socket_poll> wanted, milliseconds limit);
 
   // Knowing
   // ------------------------------------------------------------------------------------------------------------

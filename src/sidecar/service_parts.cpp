@@ -261,7 +261,7 @@ service_rings service_parts::rings() const noexcept { return pipe_ ? pipe_->writ
 result<bool> service_parts::other_instance_is_there() const {
   for (std::uint32_t i = 0; i < with_.pipes; ++i) {
     if (pipe_ && i == pipe_->index()) continue;
-    const auto held = os::pipe_lock::held(sidecar::lock_path(with_, i));
+    auto held = os::pipe_lock::held(sidecar::lock_path(with_, i));
     if (!held || *held) return held;
   }
   return false;

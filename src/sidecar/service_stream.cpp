@@ -144,7 +144,7 @@ result<std::size_t> service_stream::try_write(std::span<const bytes> from) noexc
   std::size_t done = 0, wanted = 0;
   for (const auto part : from) {
     wanted += part.size();
-    const auto some = write_some(part);
+    auto some = write_some(part);
     if (!some) return some;
     done += *some;
     if (*some < part.size()) break;

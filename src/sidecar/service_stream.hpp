@@ -39,7 +39,7 @@ class service_stream final : public stream, public std::enable_shared_from_this<
   [[nodiscard]] bool is_between(std::uint32_t entity, std::uint64_t theirs) const noexcept {
     return entity == entity_ && theirs == theirs_;
   }
-  void heard(const stream_note& note, bytes body);
+  void heard(const stream_note& what, bytes body);
   void lost(const error& why);
 
  private:

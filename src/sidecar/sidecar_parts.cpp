@@ -93,7 +93,7 @@ result<void> daemon::parts::open_entity(const entity_settings& what) {
       where_.log(log_level::warn, k_component, [&] { return (*made)->damage() + "; and a service has it"; });
     pipes.push_back(std::move(*made));
   }
-  if (const auto told = tell_what_it_is(what); !told) return told;
+  if (auto told = tell_what_it_is(what); !told) return told;
   const auto slot = registry_.add_entity({what.entity, what.service, what.pipes});
   if (!slot) return slot.error();
   forward_.add(*slot, std::move(pipes));

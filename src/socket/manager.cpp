@@ -346,7 +346,7 @@ result<socket_id> socket_manager::accept(socket_id id, socket_address* from) {
   const auto arrived = parts_->wait_for<object_ptr>(one, !one->own().nonblocking, one->own().receive_timeout, "accept",
                                                     attempt, [&] { return one->has_arrival(); });
   if (!arrived) return arrived.error();
-  const auto made = parts_->add(*arrived);
+  auto made = parts_->add(*arrived);
   if (!made) return made;
   (*arrived)->opened();
   if (from != nullptr) {
@@ -361,7 +361,7 @@ result<void> socket_manager::connect(socket_id id, const socket_address& to) {
   const parts::turn_guard held(*parts_);
   const auto one = parts_->find(id);
   if (!one) return no_such(id);
-  if (const auto started = one->connect(to); !started) return started;
+  if (auto started = one->connect(to); !started) return started;
   const auto attempt = [&]() -> result<void> {
     const auto outcome = one->connect_outcome();
     return outcome ? *outcome : result<void>(errc::would_block);
@@ -415,7 +415,7 @@ result<std::size_t> socket_manager::send(socket_id id, bytes payload, unsigned f
   std::size_t taken = 0;
   do {
     const auto rest = payload.subspan(taken);
-    const auto sent = parts_->wait_for<std::size_t>(
+    auto sent = parts_->wait_for<std::size_t>(
         one, wait, one->own().send_timeout, "send", [&] { return one->send(rest, flags); },
         [&] { return one->can_send(); });
     if (!sent && taken == 0) return sent;
