@@ -63,8 +63,9 @@ namespace {
 
 /// One socket's place in both streams.
 struct dialogue {
-  std::uint64_t asked = 0;     // bytes
-  std::uint64_t answered = 0;  // bytes
+  std::uint64_t asked = 0;         // bytes
+  std::uint64_t answered = 0;      // bytes
+  std::vector<std::int64_t> when;  // the last questions were asked, by their number modulo what is in flight
 };
 
 class loader {
@@ -79,7 +80,10 @@ class loader {
         answer_(wire.answers.message_size()),
         buffer_(k_echo_buffer, std::byte{0}),
         dialogues_(sockets.size()),
-        readable_(me, sockets) {}
+        readable_(me, sockets) {
+    if (how_.times != nullptr)
+      for (auto& one : dialogues_) one.when.resize(how_.in_flight);
+  }
 
   void run() {
     me_.rendezvous();
@@ -99,6 +103,7 @@ class loader {
   void ask(std::size_t i, std::size_t messages) {
     auto& one = dialogues_[i];
     const auto size = messages * question_;
+    if (how_.times != nullptr) note_asked(one, messages);
     write_ready(me_, sockets_[i].get(), wire_.questions.from(one.asked), size);
     one.asked += size;
     on_the_way_ += messages;
@@ -115,7 +120,21 @@ class loader {
     const auto whole = one.answered / answer_ - before;
     on_the_way_ -= whole;
     total_ += whole;
+    if (how_.times != nullptr && phase_ == echo_phase::timed) note_answered(one, before, whole);
     if (whole != 0 && phase_ != echo_phase::over) ask(i, whole);
+  }
+
+  void note_asked(dialogue& one, std::size_t messages) {
+    const auto now = now_ns();
+    const auto first = one.asked / question_;
+    for (std::size_t i = 0; i < messages; ++i) one.when[(first + i) % how_.in_flight] = now;
+  }
+
+  void note_answered(const dialogue& one, std::uint64_t first, std::size_t messages) {
+    const auto now = now_ns();
+    for (std::size_t i = 0; i < messages; ++i)
+      how_.times->push_back(
+          static_cast<std::uint32_t>(std::min<std::int64_t>(now - one.when[(first + i) % how_.in_flight], UINT32_MAX)));
   }
 
   void look_at_the_clock() {

@@ -88,7 +88,8 @@ void serve_echo(child& me, std::vector<os::unique_fd>& sockets);
 struct echo_load {
   std::size_t in_flight = 1;  ///< on each socket
   std::chrono::nanoseconds duration{};
-  std::chrono::nanoseconds warm_up{};  ///< before
+  std::chrono::nanoseconds warm_up{};           ///< before
+  std::vector<std::uint32_t>* times = nullptr;  ///< takes the nanoseconds that each echo took; null: nobody asks
 };
 /// Keeps messages on the way on each socket, lets the last ones come home, checks every byte of every echo, and closes
 /// the sockets. A socket that gives parts of messages waits for the rest of them.

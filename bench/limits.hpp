@@ -128,6 +128,8 @@ struct relay_run {
   std::uint64_t echoes = 0;
   double cpu_seconds = 0;  ///< user and system time of the relay process (getrusage)
   double seconds = 0;
+  double p50_ns = 0;  ///< of the echoes, from question to answer
+  double p99_ns = 0;
 };
 /// Bare two-hop relay: an epoll process that copies bytes between each client's socket and a server socket of its own.
 /// With a placement the relay is on the first core; load and echo server, two more processes, on the second.

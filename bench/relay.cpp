@@ -4,6 +4,7 @@
 #include "bench/echo_parts.hpp"
 #include "bench/limits.hpp"
 #include "bench/sockets.hpp"
+#include "bench/statistics.hpp"
 
 namespace ferry::bench {
 
@@ -68,14 +69,17 @@ result<relay_run> measure_relay(stream_kind kind, std::size_t clients, std::size
   auto middle = interleaved(outer->second, inner->first);
 
   shared<echo_tally> sums;
-  shared<double> cpu;
+  shared<relay_run> figures;
   child_group children(3);
   if (auto outcome = children.start(
           role(kind, "relay's load"), others,
           [&](child& me) {
             middle.clear();
             inner->second.clear();
-            load_echo(me, outer->first, unframed_echo(k_echo_size, in_flight), {in_flight, duration, {}}, *sums);
+            std::vector<std::uint32_t> each;
+            load_echo(me, outer->first, unframed_echo(k_echo_size, in_flight), {in_flight, duration, {}, &each}, *sums);
+            figures->p50_ns = percentile(each, 0.5);
+            figures->p99_ns = percentile(each, 0.99);
           });
       !outcome)
     return outcome.error();
@@ -83,7 +87,7 @@ result<relay_run> measure_relay(stream_kind kind, std::size_t clients, std::size
   if (auto outcome = children.start(role(kind, "relay"), own,
                                     [&](child& me) {
                                       inner->second.clear();
-                                      relay(me, middle, *cpu);
+                                      relay(me, middle, figures->cpu_seconds);
                                     });
       !outcome)
     return outcome.error();
@@ -94,7 +98,10 @@ result<relay_run> measure_relay(stream_kind kind, std::size_t clients, std::size
     return outcome.error();
   inner->second.clear();
   if (auto outcome = children.wait(patience(duration)); !outcome) return outcome.error();
-  return relay_run{sums->total, *cpu, sums->seconds};
+  relay_run made = *figures;
+  made.echoes = sums->total;
+  made.seconds = sums->seconds;
+  return made;
 }
 
 }  // namespace ferry::bench

@@ -114,6 +114,8 @@ void run_relay(const gateway_bench_plan& plan, gateway_bench_run& run) {
   if (!bare || bare->echoes == 0) return;
   run.relay_cpu_ns_per_echo = bare->cpu_seconds * 1e9 / static_cast<double>(bare->echoes);
   run.relay_echoes_per_second = static_cast<double>(bare->echoes) / bare->seconds;
+  run.relay_p50_ns = bare->p50_ns;
+  run.relay_p99_ns = bare->p99_ns;
 }
 
 }  // namespace

@@ -48,11 +48,11 @@ struct gateway_bench_plan {
   std::size_t size = 64;                           ///< bytes of a message, 16 .. 256 KiB
   std::uint64_t rate = 0;  ///< echoes begun in a second, of all together; 0: as many as come back
   std::chrono::nanoseconds duration = std::chrono::seconds(1);
-  std::string certificate;           ///< carrier token: a file with that of our gateway and its key
-  std::string ca;                    ///< certificates that TLS is trusted by; empty: those of the system
-  std::uint32_t threads = 1;         ///< of the gateway, 1 .. 256
-  std::chrono::nanoseconds spin{0};  ///< how long the gateway looks for more before it sleeps
-  bench::placement pin;              ///< first: the gateway, if it has one thread; second: service and load
+  std::string certificate;    ///< carrier token: a file with that of our gateway and its key
+  std::string ca;             ///< certificates that TLS is trusted by; empty: those of the system
+  std::uint32_t threads = 1;  ///< of the gateway, 1 .. 256
+  std::chrono::nanoseconds spin = std::chrono::microseconds(50);  ///< how long the gateway looks for more at most
+  bench::placement pin;  ///< first: the gateway, if it has one thread; second: service and load
   foreign_gateway external;
   bool with_relay = true;  ///< a bare relay follows under the same load; echo without a rate alone
 };
@@ -64,6 +64,7 @@ struct gateway_bench_run {
   bench_histogram latency;           ///< nanoseconds from the moment a question was due to its echo; a dial's answer
   double relay_cpu_ns_per_echo = 0;  ///< 0: none was run
   double relay_echoes_per_second = 0;
+  double relay_p50_ns = 0, relay_p99_ns = 0;
   std::uint64_t rss_bytes[2] = {};  ///< idle: of the gateway's process, with a ninth of the clients and with all
   std::uint32_t rss_clients[2] = {};
 

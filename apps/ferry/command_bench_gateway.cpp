@@ -81,19 +81,43 @@ boost::json::object as_json(const measured_run& one, const bench::machine& host)
   if (run.relay_cpu_ns_per_echo == 0) return all;
   all["limit_cpu_ns_per_echo"] = run.relay_cpu_ns_per_echo;
   all["limit_echoes_per_second"] = run.relay_echoes_per_second;
+  all["limit_p50_ns"] = run.relay_p50_ns;
+  all["limit_p99_ns"] = run.relay_p99_ns;
   if (run.cpu_seconds >= 0) all["ratio"] = run.ratio();
   return all;
 }
 
+// Half of the original's 99th percentile under the most that it carries, in nanoseconds.
+struct p99_target {
+  std::uint32_t clients, virtual_connections, window;
+  std::uint64_t rate;  // that most
+  double most_ns;
+};
+constexpr p99_target k_p99_targets[] = {
+    {1, 1, 1, 16'800, 62.5e3}, {10, 4, 16, 138'000, 6e6}, {100, 1, 4, 91'000, 4.95e6}};
+
+// Under no less load than the original's. @return null: there is no target
+const p99_target* target_of(const gateway_bench_plan& plan) {
+  if (plan.work != gateway_work::echo || plan.carrier != gateway_carrier::tcp || plan.size != 64) return nullptr;
+  const auto* const found =
+      std::find_if(std::begin(k_p99_targets), std::end(k_p99_targets), [&](const p99_target& one) {
+        return plan.clients == one.clients && plan.virtual_connections == one.virtual_connections &&
+               plan.window == one.window && (plan.rate == 0 || plan.rate >= one.rate);
+      });
+  return found == std::end(k_p99_targets) ? nullptr : found;
+}
+
 std::string as_table(const std::vector<measured_run>& runs, const bench::machine& host) {
   using bench::alignment;
-  bench::text_table table({"load", "bytes", "per second", "CPU each", "p50", "p99", "bare relay's CPU", "ratio"},
-                          {alignment::left, alignment::right, alignment::right, alignment::right, alignment::right,
-                           alignment::right, alignment::right, alignment::right});
+  bench::text_table table(
+      {"load", "bytes", "per second", "CPU each", "bare relay's", "ratio", "p50", "bare relay's", "p99", "bare relay's",
+       "target of p99", "reached"},
+      {alignment::left, alignment::right, alignment::right, alignment::right, alignment::right, alignment::right,
+       alignment::right, alignment::right, alignment::right, alignment::right, alignment::right, alignment::left});
   for (const auto& [plan, run] : runs) {
     if (plan.work == gateway_work::idle) {
       table.add({std::to_string(plan.clients) + " idle clients", "", "", bench::fixed(run.bytes_per_client(), 0) + " B",
-                 "", "", "", ""});
+                 "", "", "", "", "", "", "", ""});
       continue;
     }
     const bool echo = plan.work == gateway_work::echo;
@@ -102,11 +126,18 @@ std::string as_table(const std::vector<measured_run>& runs, const bench::machine
                      : std::to_string(plan.clients) + " clients dial";
     if (plan.carrier != gateway_carrier::tcp) load += std::string(", ") + to_string(plan.carrier);
     const bool relayed = run.relay_cpu_ns_per_echo != 0;
+    const auto relays = [&](double figure) { return relayed ? bench::nanoseconds_text(figure) : ""; };
+    const auto p99 = run.latency.quantile(0.99);
+    const auto* const target = target_of(plan);
     table.add({load, echo ? std::to_string(plan.size) : "", bench::rate_text(run.per_second()),
                run.cpu_seconds < 0 ? "?" : bench::nanoseconds_text(run.cpu_ns_per_echo()),
-               bench::nanoseconds_text(run.latency.quantile(0.5)), bench::nanoseconds_text(run.latency.quantile(0.99)),
-               relayed ? bench::nanoseconds_text(run.relay_cpu_ns_per_echo) : "",
-               relayed && run.cpu_seconds >= 0 ? bench::fixed(run.ratio(), 2) : ""});
+               relays(run.relay_cpu_ns_per_echo), relayed && run.cpu_seconds >= 0 ? bench::fixed(run.ratio(), 2) : "",
+               bench::nanoseconds_text(run.latency.quantile(0.5)), relays(run.relay_p50_ns),
+               bench::nanoseconds_text(p99), relays(run.relay_p99_ns),
+               target == nullptr ? "" : "<= " + bench::nanoseconds_text(target->most_ns),
+               target == nullptr        ? ""
+               : p99 <= target->most_ns ? "yes"
+                                        : "no"});
   }
   return host.cpu + ", " + std::to_string(host.cores) + " cores, Linux " + host.kernel + ", " + compiler() +
          "; load average before: " + bench::fixed(host.load_average, 2) + "\n\n" + table.text();
@@ -185,7 +216,8 @@ void add_bench_gateway(command_line bench, int& exit_code) {
   add_whole(command, "--size", flags->size, option_unit::size, 16, "Bytes of a message (64)", 256u << 10);
   add_whole(command, "--threads", flags->threads, option_unit::count, 1, "Threads of the gateway (1)", 256);
   add_duration(command, "--spin", flags->plan.spin,
-               "How long each thread of the gateway looks for more before it sleeps (0)");
+               "How long each thread of the gateway looks for more before it sleeps (50us)",
+               std::chrono::nanoseconds::zero());
   command.add_option("--carrier", flags->carrier,
                      "How clients come: tcp, ws, or resumable streams, snet over tcp or token over tls (tcp)");
   add_whole(command, "--rate", flags->rate, option_unit::count, 1,

@@ -69,13 +69,25 @@ TEST(bench_gateway_command, prints_one_object_with_every_figure_of_a_load_and_of
        {std::pair("clients", 2), {"virtual", 3}, {"window", 4}, {"size", 100}, {"threads", 1}})
     EXPECT_EQ(figure(one, name), value) << name;
   for (const char* name : {"echoes", "seconds", "echoes_per_second", "cpu_ns_per_echo", "p50_ns", "p99_ns",
-                           "limit_cpu_ns_per_echo", "limit_echoes_per_second", "ratio"})
+                           "limit_cpu_ns_per_echo", "limit_echoes_per_second", "limit_p50_ns", "limit_p99_ns", "ratio"})
     EXPECT_GT(figure(one, name), 0) << name;
   EXPECT_GE(figure(one, "p99_ns"), figure(one, "p50_ns"));
+  EXPECT_GE(figure(one, "limit_p99_ns"), figure(one, "limit_p50_ns"));
   EXPECT_EQ(one.at("name"), "gateway");
   EXPECT_EQ(one.at("work"), "echo");
   EXPECT_EQ(one.at("carrier"), "tcp");
   EXPECT_GT(figure(one.at("machine"), "cores"), 0);
+}
+
+TEST(bench_gateway_command, says_whether_the_target_of_the_99th_percentile_is_reached_where_there_is_one) {
+  auto call = brief({"--no-relay"});
+  std::erase(call, "--json");
+  const auto with = run_ferry(call);
+  EXPECT_NE(with.out.find("target of p99  reached"), with.out.npos) << with.out;
+  EXPECT_NE(with.out.find("<= 62.5 us"), with.out.npos) << with.out;
+  call.insert(call.end(), {"--rate", "100"});
+  const auto slower = run_ferry(call);
+  EXPECT_EQ(slower.out.find("<= "), slower.out.npos) << "less than the original carries: " << slower.out;
 }
 
 TEST(bench_gateway_command, prints_an_array_of_several_runs) {

@@ -89,10 +89,10 @@ flag add_whole(command_line command, const std::string& name, std::uint64_t& tar
 }
 
 flag add_duration(command_line command, const std::string& name, std::chrono::nanoseconds& target,
-                  const std::string& help) {
+                  const std::string& help, std::chrono::nanoseconds least) {
   const auto read = [=, &target](const std::string& text) {
     const auto value = parse_whole(option_unit::duration, text);
-    if (!value || *value == 0 || *value >= std::uint64_t{1} << 62)
+    if (!value || *value < static_cast<std::uint64_t>(least.count()) || *value >= std::uint64_t{1} << 62)
       refuse_usage(name + " " + shown(text, 64) + ": must be a duration (500ms, 10s, 1m)");
     target = std::chrono::nanoseconds(*value);
   };

@@ -78,9 +78,9 @@ flag add_whole(command_line command, const std::string& name, std::uint64_t& tar
                std::uint64_t least, const std::string& help,
                std::uint64_t most = std::numeric_limits<std::int64_t>::max());
 
-/// A flag whose value is a duration ("500ms", "10s") of more than nothing.
+/// A flag whose value is a duration ("500ms", "10s") of at least `least`.
 flag add_duration(command_line command, const std::string& name, std::chrono::nanoseconds& target,
-                  const std::string& help);
+                  const std::string& help, std::chrono::nanoseconds least = std::chrono::nanoseconds(1));
 
 template <class T>
 flag add_choice(command_line command, const std::string& name, T& target,

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -104,6 +105,41 @@ TEST_P(gateway_service, looks_for_more_before_it_sleeps_where_that_is_wished) {
   it->change(with);
   ASSERT_TRUE(run_until(
       io, [&] { return io.poll_one() == 0; }, "sleep"));
+}
+
+TEST_P(gateway_service, looks_no_more_for_a_while_where_nothing_came_in_time) {
+  if (GetParam() > 1) return;  // of which this thread sees only the first
+  settings with;
+  with.spin = std::chrono::nanoseconds(1);  // in which nothing comes
+  open(with);
+  peer& s = server(7);
+  peer& c = client();
+  const auto number = dial(c, s, 7);
+  const auto turns_for_a_packet = [&] {
+    c.send(packet(number, "one"));
+    std::size_t made = 0;
+    EXPECT_TRUE(run_until(
+        io,
+        [&] {
+          made += io.poll_one();
+          return !s.socket().received().empty();
+        },
+        "a packet"));
+    (void)s.next();
+    while (io.poll_one() != 0) ++made;
+    return made;
+  };
+  const auto usual_turns = [&] {
+    std::map<std::size_t, int> packets;  // by turns
+    for (int i = 0; i < 200; ++i) ++packets[turns_for_a_packet()];
+    return std::max_element(packets.begin(), packets.end(), [](auto& a, auto& b) { return a.second < b.second; })
+        ->first;
+  };
+  const auto with_looks = usual_turns();
+  with = local(with);
+  with.spin = duration::zero();
+  it->change(with);
+  EXPECT_EQ(with_looks, usual_turns());
 }
 
 TEST_P(gateway_service, takes_packets_in_pieces_of_every_size) {

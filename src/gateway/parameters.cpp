@@ -146,7 +146,7 @@ const row k_rows[] = {
     {{"threads", "", "1", "It runs on so many threads; auto: as many as there are cores"},
      "a number, 1 to 256, or auto",
      [](configuration& c, std::string_view v) { return threads(v, c.service.threads); }},
-    {{"spin", "", "0", "How long each thread looks for more before it sleeps: less delay, more processor time"},
+    {{"spin", "", "50us", "How long each thread looks for more before it sleeps, while more comes in that time"},
      "a duration of at most 1s (50us); 0: not at all",
      [](configuration& c, std::string_view v) {
        return read_span_of_time(v, c.service.spin) && c.service.spin <= std::chrono::seconds(1);

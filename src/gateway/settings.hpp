@@ -37,10 +37,10 @@ struct side_settings {
 };
 
 struct settings {
-  std::uint32_t threads = 1;              ///< that it runs on, 1 .. k_most_threads
-  std::uint32_t max_packet = 512 * 1024;  ///< largest `length` of a packet
-  bool reuse_port = false;                ///< several gateways may listen on one port
-  duration spin = duration::zero();       ///< how long each thread looks for more before it sleeps
+  std::uint32_t threads = 1;                      ///< that it runs on, 1 .. k_most_threads
+  std::uint32_t max_packet = 512 * 1024;          ///< largest `length` of a packet
+  bool reuse_port = false;                        ///< several gateways may listen on one port
+  duration spin = std::chrono::microseconds(50);  ///< how long each thread looks for more before it sleeps, if it pays
   side_settings clients{.url = "tcp://*:0"};
   side_settings servers{.url = "tcp://*:0",
                         .buffer_size = 65536,

@@ -150,7 +150,7 @@ bool shard::arrived(member& who, std::uint32_t id) {
 }
 
 void shard::heard(member& who) {
-  who.last_heard = std::chrono::steady_clock::now();
+  who.last_heard = later_ ? turn_began_ : std::chrono::steady_clock::now();
   who.home->splice(who.home->end(), *who.home, who.place);
 }
 
@@ -314,6 +314,7 @@ void shard::run_later() {
   if (later_) return;
   later_ = true;
   turn_began_ = std::chrono::steady_clock::now();
+  if (awake_) spin_.came();
   asio::post(where_.io(), [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->run_now();
   });
@@ -348,7 +349,7 @@ void shard::run_now() {
   later_ = false;
   if (settings_.spin > duration::zero()) {
     busy_until_ = now;
-    if (!std::exchange(awake_, true)) stay_awake();
+    if (!awake_ && (awake_ = spin_.look())) stay_awake();
   }
   if (stop_at_) look_whether_stopped(now);
 }
@@ -359,7 +360,8 @@ void shard::stay_awake() {
     const auto self = weak.lock();
     if (!self || self->closed_) return;
     self->awake_ = std::chrono::steady_clock::now() - self->busy_until_ < self->settings_.spin;
-    if (self->awake_) self->stay_awake();
+    if (self->awake_) return self->stay_awake();
+    self->spin_.in_vain();
   });
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/late_look.hpp"
+#include "base/spin_habit.hpp"
 #include "gateway/commons.hpp"
 #include "gateway/doors.hpp"
 #include "gateway/gateway.hpp"
@@ -190,6 +191,7 @@ class shard final : public member_owner,
   std::vector<member*> may_leave_;  // if they have no virtual connection; while `leave_one_by_one_`
   bool later_ = false;
   bool awake_ = false;       // looks for more, and does not sleep
+  spin_habit spin_;          // whether it does
   time_point turn_began_{};  // when the first of a turn was noted
   time_point busy_until_{};  // the end of the last turn
   std::uint64_t forwarded_before_ = 0;

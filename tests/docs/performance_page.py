@@ -111,7 +111,12 @@ class Page(unittest.TestCase):
                       self.row({"gateway-token-100x1x4-1024": kept(one)}, "| resumable, token over TLS | 100x1x4 |"))
         paced = {"echoes_per_second": 137900, "p50_ns": 1e6, "p99_ns": 7e6}
         self.assertEqual(self.row({"gateway-paced-10x4x16": kept(paced)}, "| 10x4x16 |"),
-                         "| 10x4x16 | 138 k/s | 138 k/s | 1 ms | 7 ms | ≤ 6 ms | **no** |")
+                         "| 10x4x16 | 138 k/s | 138 k/s | 1 ms | 7 ms |  |  | ≤ 6 ms | **no** |")
+        self.assertIn("| 1x1x1 | one by one | 16.2 k/s | 59.5 µs | 86.3 µs |  |  | ≤ 62.5 µs | **no** |",
+                      measure_page.page({"gateway-tcp-1x1x1-64": kept(one)}))
+        beside = {**one, "p99_ns": 62000, "limit_p50_ns": 110e3, "limit_p99_ns": 170e3}
+        self.assertIn("| 62 µs | 110 µs | 170 µs | ≤ 62.5 µs | yes |",
+                      measure_page.page({"gateway-tcp-1x1x1-64": kept(beside)}))
         data = {"gateway-dials": kept({"dials_per_second": 394000, "cpu_ns_per_dial": 710}),
                 "gateway-idle": kept({"rss_bytes_per_client": 2800})}
         self.assertIn("| 394 k/s | 710 ns of the gateway's CPU each | ≥ 100 k/s | yes |", measure_page.page(data))

@@ -1,0 +1,45 @@
+#pragma once
+/// Whether it pays to look for more work for a while before sleeping.
+
+#include <algorithm>
+#include <cstdint>
+
+namespace ferry {
+
+/// Looks as long as something comes more than four times out of five; where it does not, lets so many sleeps pass
+/// before it tries again, twice as many each time. So what looking in vain costs is bounded: where nothing ever comes
+/// in time, or cannot because who would send it needs this core, it is one look for k_most_passed sleeps. Dry.
+class spin_habit {
+ public:
+  static constexpr std::uint32_t k_least_passed = 16, k_most_passed = 1024;
+
+  /// There is nothing left to do. @return true: look for more, then say what came of it; false: sleep
+  [[nodiscard]] bool look() noexcept {
+    if (to_pass_ == 0) return true;
+    --to_pass_;
+    return false;
+  }
+  /// Something came while it looked.
+  void came() noexcept {
+    credit_ = std::min(credit_ + 1, k_most_credit);
+    if (credit_ == k_most_credit) next_pass_ = k_least_passed;
+  }
+  /// Nothing came in time.
+  void in_vain() noexcept {
+    credit_ -= k_price;
+    if (credit_ >= 0) return;
+    credit_ = 0;
+    to_pass_ = next_pass_;
+    next_pass_ = std::min(2 * next_pass_, k_most_passed);
+  }
+
+ private:
+  static constexpr int k_price = 4;         // of a look in vain; one that is not earns 1
+  static constexpr int k_most_credit = 16;  // so much noise changes nothing
+
+  int credit_ = 0;
+  std::uint32_t to_pass_ = 0;
+  std::uint32_t next_pass_ = k_least_passed;
+};
+
+}  // namespace ferry

@@ -1,0 +1,70 @@
+#include "base/spin_habit.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ferry {
+namespace {
+
+// Says nothing came, until it sleeps instead. @return looks
+int looks_in_vain(spin_habit& of) {
+  int made = 0;
+  for (; of.look(); ++made) of.in_vain();
+  return made;
+}
+// @return sleeps until it looks again
+std::uint32_t passed(spin_habit& of) {
+  std::uint32_t made = 1;  // that of looks_in_vain()
+  while (!of.look()) ++made;
+  return made;
+}
+
+TEST(spin_habit, looks_on_while_something_comes_and_one_look_in_vain_of_six_changes_nothing) {
+  spin_habit it;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(it.look()) << i;
+    if (i % 6 == 5)
+      it.in_vain();
+    else
+      it.came();
+  }
+}
+
+TEST(spin_habit, looks_more_and_more_seldom_where_nothing_comes) {
+  spin_habit it;
+  for (std::uint32_t expected = spin_habit::k_least_passed; expected < spin_habit::k_most_passed; expected *= 2) {
+    EXPECT_EQ(looks_in_vain(it), 1);
+    EXPECT_EQ(passed(it), expected);
+  }
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(looks_in_vain(it), 1);
+    EXPECT_EQ(passed(it), spin_habit::k_most_passed);
+  }
+}
+
+TEST(spin_habit, gives_up_where_something_comes_every_other_time) {
+  spin_habit it;
+  std::uint32_t looks = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    if (!it.look()) continue;
+    ++looks;
+    if (i % 2 == 0)
+      it.came();
+    else
+      it.in_vain();
+  }
+  EXPECT_LT(looks, 100'000u / 250) << "as of a question now and then, whose answer comes soon";
+}
+
+TEST(spin_habit, looks_as_before_once_it_pays_again) {
+  spin_habit it;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(looks_in_vain(it), 1);
+    (void)passed(it);
+  }
+  for (int i = 0; i < 16; ++i) it.came();
+  EXPECT_EQ(looks_in_vain(it), 5) << "a pause after much to do is no reason to give up";
+  EXPECT_EQ(passed(it), spin_habit::k_least_passed);
+}
+
+}  // namespace
+}  // namespace ferry
