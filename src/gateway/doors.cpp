@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/seldom.hpp"
 #include "gateway/message_door.hpp"
+#include "net/accept_loop.hpp"
 #include "net/listening_sockets.hpp"
 
 namespace ferry::gateway {
@@ -14,20 +16,24 @@ namespace {
 
 using session::gateway_role;
 
-constexpr int k_accepts_per_turn = 64;                    // then those who are there have their turn
-constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
-constexpr std::size_t k_message_queue = 256 * 1024;       // below a member's own queue, which has the limits
+constexpr std::size_t k_message_queue = 256 * 1024;  // below a member's own queue, which has the limits
 
 }  // namespace
 
 struct doors::door {
-  explicit door(boost::asio::io_context& io) : pause(io) {}
-  std::unique_ptr<acceptor> at;  // null: closed
+  door(doors& all, gateway_role role_)
+      : role(role_),
+        loop(all.where_.io(), {[&all, role_](std::shared_ptr<stream> who) { all.owner_.came(role_, std::move(who)); },
+                               [&all, this](const error& why) { all.not_come(*this, why); }}) {}
   std::string url;
-  gateway_role role = gateway_role::client;
+  gateway_role role;
   bool beside = false;  // another one has the same URL
-  boost::asio::steady_timer pause;
+  seldom not_come_line{std::chrono::seconds(1)};
+  net::accept_loop loop;
 };
+
+doors::doors(context& where, door_owner& owner) : where_(where), owner_(owner) {}
+doors::~doors() = default;
 
 std::vector<std::string> words_of(std::string_view text) {
   constexpr std::string_view blanks = " \t\r\n";
@@ -83,13 +89,11 @@ result<void> doors::open(gateway_role role, const side_settings& side, const set
 result<void> doors::add(gateway_role role, const place& where, const side_settings& side, const settings& all) {
   auto made = listen(role, where, side, all);
   if (!made) return made.error();
-  auto& one = all_.emplace_back(std::make_shared<door>(where_.io()));
+  const auto& one = all_.emplace_back(std::make_unique<door>(*this, role));
   const auto waits = where.messages ? waiting_at::gate : waiting_at::socket;
-  one->at = role == gateway_role::client ? check_clients(where_, std::move(*made), all.check, owner_, waits)
-                                         : std::move(*made);
-  one->url = one->at->local_url();
-  one->role = role;
-  wait(one);
+  one->url = (*made)->local_url();
+  one->loop.start(role == gateway_role::client ? check_clients(where_, std::move(*made), all.check, owner_, waits)
+                                               : std::move(*made));
   return {};
 }
 
@@ -145,10 +149,7 @@ std::uint16_t doors::port_of(gateway_role role, std::size_t index) const {
 }
 
 void doors::close() noexcept {
-  for (const auto& one : all_) {
-    if (one->at) std::exchange(one->at, nullptr)->close();
-    one->pause.cancel();
-  }
+  for (const auto& one : all_) one->loop.close();
 }
 
 std::vector<std::string> doors::urls(gateway_role role) const {
@@ -158,31 +159,10 @@ std::vector<std::string> doors::urls(gateway_role role) const {
   return made;
 }
 
-// A door that is closed calls nobody: it is kept by its acceptor's handler only, and then has none.
-void doors::wait(const std::shared_ptr<door>& which) {
-  which->at->async_wait([this, weak = std::weak_ptr(which)] {
-    if (const auto one = weak.lock(); one && one->at) accept_some(one);
-  });
-}
-
-void doors::accept_some(const std::shared_ptr<door>& which) {
-  for (int i = 0; i < k_accepts_per_turn && which->at; ++i) {
-    auto came = which->at->try_accept();
-    if (came) {
-      owner_.came(which->role, std::move(*came));
-      continue;
-    }
-    if (came.error() == errc::would_block) break;
-    owner_.not_come(which->url, came.error());
-    if (came.error() != errc::busy) continue;
-    which->pause.expires_after(k_pause);
-    which->pause.async_wait([this, weak = std::weak_ptr(which)](const error_code& failed) {
-      if (failed) return;
-      if (const auto one = weak.lock(); one && one->at) accept_some(one);
-    });
-    return;
-  }
-  if (which->at) wait(which);
+// Anybody who gets to the socket can bring it about.
+void doors::not_come(door& at, const error& why) {
+  if (const auto others = at.not_come_line.tell(std::chrono::steady_clock::now()))
+    owner_.not_come(at.url, why, *others);
 }
 
 }  // namespace ferry::gateway

@@ -4,7 +4,6 @@
 #include <ferry/context.hpp>
 #include <ferry/stream.hpp>
 
-#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,8 +24,9 @@ class door_owner : public client_gate {
  public:
   /// A client that others were asked about has got through the gate.
   virtual void came(session::gateway_role role, std::shared_ptr<stream> who) = 0;
-  /// Somebody could not come in, or nobody can for a while.
-  virtual void not_come(const std::string& url, const error& why) = 0;
+  /// Somebody could not come in, or nobody can for a while; at most once a second. @param others  how many there were
+  /// since the last time
+  virtual void not_come(const std::string& url, const error& why, std::uint64_t others) = 0;
 
  protected:
   ~door_owner() = default;
@@ -34,8 +34,8 @@ class door_owner : public client_gate {
 
 class doors {
  public:
-  doors(context& where, door_owner& owner) : where_(where), owner_(owner) {}
-  ~doors() { close(); }
+  doors(context& where, door_owner& owner);
+  ~doors();
   doors(const doors&) = delete;
   doors& operator=(const doors&) = delete;
 
@@ -61,12 +61,11 @@ class doors {
   [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const place& where,
                                                          const side_settings& side, const settings& all);
   [[nodiscard]] std::uint16_t port_of(session::gateway_role role, std::size_t index) const;
-  void wait(const std::shared_ptr<door>& which);
-  void accept_some(const std::shared_ptr<door>& which);
+  void not_come(door& at, const error& why);
 
   context& where_;
   door_owner& owner_;
-  std::vector<std::shared_ptr<door>> all_;
+  std::vector<std::unique_ptr<door>> all_;
   std::shared_ptr<resume_counts> resumed_ = std::make_shared<resume_counts>();
 };
 

@@ -13,6 +13,7 @@
 #include "gateway/pages.hpp"
 #include "session/snet_handshake.hpp"
 #include "testing/gateway_by_hand.hpp"
+#include "testing/kept_log.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -93,6 +94,10 @@ class resuming_client {
     auto made = plain_.substr(0, size);
     plain_.erase(0, size);
     return made;
+  }
+  void expect_ping() {
+    send(wire(command::ping()));
+    EXPECT_EQ(next(9), wire(command::ping()));
   }
   [[nodiscard]] bool is_cut() { return !socket_ || socket_->ended(); }
   session::snet_stream& core() { return *core_; }
@@ -247,14 +252,11 @@ TEST_P(gateway_resumable, client_takes_over_from_its_own_half_open_connection) {
   open_resumable();
   auto c = client_of();
   ASSERT_EQ(c.connect().reason(), errc{});
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
+  c.expect_ping();
   ASSERT_EQ(c.connect().reason(), errc{});
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
+  c.expect_ping();
   ASSERT_EQ(c.connect(wire(command::ping())).reason(), errc{});  // from then on nothing is taken from the old one
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
+  c.expect_ping();
   EXPECT_EQ(it->stats().clients, 1u);
 }
 
@@ -262,8 +264,7 @@ TEST_P(gateway_resumable, client_whose_redial_is_heard_before_its_proof_over_the
   open_resumable();
   auto c = client_of();
   ASSERT_EQ(c.connect().reason(), errc{});
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
+  c.expect_ping();
   const auto port = port_of(it->client_url());
   const auto answer_of = [&](raw_tcp& on) {
     EXPECT_TRUE(run_until(
@@ -294,32 +295,57 @@ TEST_P(gateway_resumable, client_whose_redial_is_heard_before_its_proof_over_the
 }
 
 TEST_P(gateway_resumable, stream_goes_on_where_somebody_says_again_how_it_was_resumed_before) {
-  open_resumable();
-  auto c = client_of();
-  ASSERT_EQ(c.connect().reason(), errc{});
-  const auto recorded = encode_again(c.core().id(), c.core().counts(), c.core().key(), form::newer);
-  c.cut();
-  ASSERT_TRUE(run_until(
-      io, [&] { return c.connect().reason() == errc{}; }, "another connection"));
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
-  const auto broken = it->stats().resumable.broken;
-  raw_tcp thief(port_of(it->client_url()));
-  thief.send(as_text(recorded.view()));
-  EXPECT_TRUE(run_until(
-      io, [&] { return thief.ended(); }, "the end"));
-  EXPECT_EQ(thief.received(), std::string(24, '\0'));
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
-  EXPECT_EQ(it->stats().resumable.broken, broken);
+  for (const auto as : {form::newer, form::older}) {
+    settings with;
+    with.clients.resume.stream.form = as;
+    open_resumable(with);
+    auto c = client_of(with.clients.resume.stream);
+    ASSERT_EQ(c.connect().reason(), errc{});
+    const auto recorded = encode_again(c.core().id(), c.core().counts(), c.core().key(), as);
+    c.cut();
+    ASSERT_TRUE(run_until(
+        io, [&] { return c.connect().reason() == errc{}; }, "another connection"));
+    c.expect_ping();
+    const auto broken = it->stats().resumable.broken;
+    raw_tcp thief(port_of(it->client_url()));
+    thief.send(as_text(recorded.view()));
+    EXPECT_TRUE(run_until(
+        io, [&] { return thief.ended(); }, "the end"));
+    EXPECT_EQ(thief.received(), as == form::newer ? std::string(24, '\0') : "");
+    c.expect_ping();
+    EXPECT_EQ(it->stats().resumable.broken, broken);
+  }
+}
+
+TEST_P(gateway_resumable, stream_comes_back_to_its_client_where_somebody_says_again_how_it_was_resumed_last) {
+  for (const auto as : {form::newer, form::older}) {
+    settings with;
+    with.clients.resume.stream.form = as;
+    open_resumable(with);
+    auto c = client_of(with.clients.resume.stream);
+    ASSERT_EQ(c.connect().reason(), errc{});
+    c.expect_ping();
+    ASSERT_EQ(c.connect().reason(), errc{});
+    const auto recorded = encode_again(c.core().id(), c.core().counts(), c.core().key(), as);
+    raw_tcp thief(port_of(it->client_url()));
+    thief.send(as_text(recorded.view()));
+    // Nothing has been said since, so this may be the client.
+    ASSERT_TRUE(run_until(
+        io, [&] { return c.is_cut(); }, "the end of its connection"));
+    ASSERT_EQ(c.connect().reason(), errc{});
+    c.expect_ping();
+    EXPECT_TRUE(run_until(
+        io, [&] { return thief.ended(); }, "the end of the other one"));
+    c.expect_ping();
+    EXPECT_EQ(it->stats().clients, 1u);
+  }
 }
 
 TEST_P(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forges_counts) {
   open_resumable();
   auto c = client_of();
   ASSERT_EQ(c.connect().reason(), errc{});
-  c.send(wire(command::ping()));
-  EXPECT_EQ(c.next(9), wire(command::ping()));
+  c.expect_ping();
   const auto port = port_of(it->client_url());
   const auto answer_to = [&](const codec::snet::message& said) {
     raw_tcp thief(port);
@@ -333,19 +359,16 @@ TEST_P(gateway_resumable, streams_are_not_given_to_who_has_not_their_key_or_forg
   const codec::snet::counts good{9, 9};
   EXPECT_EQ(answer_to(encode_again(c.core().id(), good, stolen, form::newer)), std::string(24, '\0'));
   EXPECT_EQ(answer_to(encode_again(c.core().id() + 1, good, c.core().key(), form::newer)), std::string(24, '\0'));
-  c.send(wire(command::ping()));  // has noticed nothing
-  EXPECT_EQ(c.next(9), wire(command::ping()));
+  c.expect_ping();  // has noticed nothing
   EXPECT_EQ(it->stats().resumable.broken, 0u);
   // With the right key, numbers that cannot be: that stream is dead, and no other.
   auto other = client_of();
   ASSERT_EQ(other.connect().reason(), errc{});
-  other.send(wire(command::ping()));
-  EXPECT_EQ(other.next(9), wire(command::ping()));
+  other.expect_ping();
   EXPECT_EQ(answer_to(encode_again(c.core().id(), {1, 1000}, c.core().key(), form::newer)), std::string(24, '\0'));
   EXPECT_TRUE(run_until(
       io, [&] { return c.is_cut() && it->stats().clients == 1; }, "the end of the stream"));
-  other.send(wire(command::ping()));
-  EXPECT_EQ(other.next(9), wire(command::ping()));
+  other.expect_ping();
 }
 
 TEST_P(gateway_resumable, client_that_lacks_more_than_the_history_holds_is_refused) {
@@ -410,6 +433,25 @@ TEST_P(gateway_resumable, handshakes_that_mean_nothing_or_last_too_long_end) {
 }
 
 using gateway_on_this_thread = test::gateway_service;
+
+TEST_F(gateway_on_this_thread, tells_of_handshakes_that_mean_nothing_once_in_a_second_however_many_there_are) {
+  test::kept_log log;
+  context logged(io, {.log = &log});
+  settings with;
+  with.clients.resume.kind = resume_kind::snet;
+  const auto made = service::open(logged, test::local(with));
+  ASSERT_TRUE(made) << made.error().text();
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 30; ++i) {
+    raw_tcp nonsense(port_of(made->client_url()));
+    nonsense.send("GET / HTTP/1.1\r\n\r\n");
+    ASSERT_TRUE(run_until(
+        io, [&] { return nonsense.ended(); }, "its end"));
+  }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begun);
+  EXPECT_GE(log.count("gateway: tcp://"), 1);
+  EXPECT_LE(log.count("gateway: tcp://"), 1 + seconds.count());
+}
 
 TEST_F(gateway_on_this_thread, that_did_not_run_for_the_time_of_a_handshake_hears_what_came_meanwhile) {
   settings with;

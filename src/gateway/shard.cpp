@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 
+#include "base/seldom.hpp"
 #include "codec/gateway_leave.hpp"
 #include "gateway/reconfigure.hpp"
 #include "os/random.hpp"
@@ -270,8 +271,9 @@ void shard::too_slow(member& who) {
 
 // Those who arrive.
 
-void shard::not_come(const std::string& url, const error& why) {
-  log(log_level::warn, [&] { return why.text().starts_with(url) ? why.text() : url + ": " + why.text(); });
+void shard::not_come(const std::string& url, const error& why, std::uint64_t others) {
+  log(log_level::warn,
+      [&] { return (why.text().starts_with(url) ? why.text() : url + ": " + why.text()) + and_more(others); });
 }
 
 // Counts somebody who comes, until commons::gone().

@@ -123,7 +123,7 @@ class shard final : public member_owner,
 
   // door_owner
   void came(session::gateway_role role, std::shared_ptr<stream> who) override { welcome(role, std::move(who)); }
-  void not_come(const std::string& url, const error& why) override;
+  void not_come(const std::string& url, const error& why, std::uint64_t others) override;
   bool enter(const stream& who) override {
     return may_come(session::gateway_role::client, address_of(who.peer().address));
   }

@@ -9,13 +9,13 @@
 #include <list>
 #include <utility>
 
+#include "net/accept_loop.hpp"
 #include "net/http_head.hpp"
 
 namespace ferry::net {
 namespace {
 
-constexpr auto k_patience = std::chrono::seconds(5);      // for a request, its answer and the peer's end
-constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
+constexpr auto k_patience = std::chrono::seconds(5);  // for a request, its answer and the peer's end
 
 const char* reason_of(int status) {
   switch (status) {
@@ -33,16 +33,17 @@ const char* reason_of(int status) {
 struct admin_http::parts : std::enable_shared_from_this<parts> {
   class request;
 
-  parts(context& where_, pages shown_) : where(where_), shown(std::move(shown_)), pause(where_.io()) {}
+  parts(context& where_, pages shown_)
+      : where(where_),
+        shown(std::move(shown_)),
+        loop(where_.io(), {[this](std::shared_ptr<stream> who) { came(std::move(who)); }, [](const error&) {}}) {}
 
-  void wait();
-  void accept_some();
+  void came(std::shared_ptr<stream> who);
   void close() noexcept;
 
   context& where;
   pages shown;
-  std::unique_ptr<acceptor> at;  // null: closed
-  boost::asio::steady_timer pause;
+  accept_loop loop;
   std::list<std::shared_ptr<request>> all;
 };
 
@@ -125,38 +126,15 @@ class admin_http::parts::request final : public stream_events, public std::enabl
   bool only_head_ = false;
 };
 
-void admin_http::parts::wait() {
-  at->async_wait([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->accept_some();
-  });
-}
-
-void admin_http::parts::accept_some() {
-  while (at) {
-    auto came = at->try_accept();
-    if (came) {
-      if (all.size() >= k_most_requests) {
-        (*came)->close();
-        continue;
-      }
-      const auto one = all.emplace_back(std::make_shared<request>(shared_from_this(), std::move(*came)));
-      one->place = std::prev(all.end());
-      one->begin();
-    } else if (came.error() == errc::would_block) {
-      return wait();
-    } else if (came.error() == errc::busy) {
-      pause.expires_after(k_pause);
-      return pause.async_wait([weak = weak_from_this()](const error_code& failed) {
-        if (failed) return;
-        if (const auto self = weak.lock()) self->accept_some();
-      });
-    }
-  }
+void admin_http::parts::came(std::shared_ptr<stream> who) {
+  if (all.size() >= k_most_requests) return who->close();
+  const auto one = all.emplace_back(std::make_shared<request>(shared_from_this(), std::move(who)));
+  one->place = std::prev(all.end());
+  one->begin();
 }
 
 void admin_http::parts::close() noexcept {
-  if (at) std::exchange(at, nullptr)->close();
-  pause.cancel();
+  loop.close();
   for (const auto& one : std::exchange(all, {})) one->close();
 }
 
@@ -170,8 +148,7 @@ result<admin_http> admin_http::open(context& where, const std::string& url, page
   auto at = transport->listen(where, *parsed, with);
   if (!at) return at.error();
   const auto made = std::make_shared<parts>(where, std::move(shown));
-  made->at = std::move(*at);
-  made->wait();
+  made->loop.start(std::move(*at));
   return admin_http(made);
 }
 
@@ -182,6 +159,6 @@ admin_http& admin_http::operator=(admin_http&& other) noexcept {
 admin_http::~admin_http() {
   if (parts_) parts_->close();
 }
-std::string admin_http::url() const { return parts_->at->local_url(); }
+std::string admin_http::url() const { return parts_->loop.local_url(); }
 
 }  // namespace ferry::net

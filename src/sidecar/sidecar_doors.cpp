@@ -10,8 +10,6 @@
 namespace ferry::sidecar {
 namespace {
 
-constexpr int k_accepts_per_turn = 64;
-constexpr auto k_pause = std::chrono::milliseconds(100);  // when no descriptor is left
 constexpr const char* k_component = "sidecar";
 
 }  // namespace
@@ -29,32 +27,6 @@ result<daemon::parts::listening> daemon::parts::listen(const entity_settings& wh
   auto made = net::accept_on(where_.io(), owner->get(), AF_UNIX, with, at.text(), [owner] { owner->close(); });
   if (!made) return made.error();
   return listening{std::move(*made), owner};
-}
-
-void daemon::parts::wait(const std::shared_ptr<door>& which) {
-  which->at->async_wait([this, weak = std::weak_ptr(which), at = which->at.get()] {
-    if (const auto one = weak.lock(); one && one->at && one->at.get() == at) accept_some(one);
-  });
-}
-
-void daemon::parts::accept_some(const std::shared_ptr<door>& which) {
-  for (int i = 0; i < k_accepts_per_turn && which->at; ++i) {
-    auto arrived = which->at->try_accept();
-    if (arrived) {
-      came(*which, std::move(*arrived));
-      continue;
-    }
-    if (arrived.error() == errc::would_block) break;
-    turned_away(*which, arrived.error());
-    if (arrived.error() != errc::busy) continue;
-    which->pause.expires_after(k_pause);
-    which->pause.async_wait([this, weak = std::weak_ptr(which)](const error_code& failed) {
-      if (failed) return;
-      if (const auto one = weak.lock(); one && one->at) accept_some(one);
-    });
-    return;
-  }
-  if (which->at) wait(which);
 }
 
 void daemon::parts::came(door& which, std::shared_ptr<stream> carrier) {
@@ -81,7 +53,7 @@ void daemon::parts::turned_away(door& from, const error& why) {
 
 // A socket whose file somebody removed, or replaced, is found by nobody.
 void daemon::parts::look_after(const std::shared_ptr<door>& which) {
-  if (!which->at || which->socket->has_file()) return;
+  if (!which->loop.is_open() || which->socket->has_file()) return;
   const auto name = "entity " + std::to_string(which->what.entity) + ": its socket was removed";
   auto made = listen(which->what);
   if (!made) {
@@ -91,12 +63,8 @@ void daemon::parts::look_after(const std::shared_ptr<door>& which) {
     return;
   }
   which->fault.clear();
-  accept_some(which);  // whoever had connected before
-  which->pause.cancel();
-  which->at->close();
+  which->loop.start(std::move(made->at));  // whoever had connected before comes first
   which->socket = std::move(made->socket);
-  which->at = std::move(made->at);
-  wait(which);
   where_.log(log_level::warn, k_component, [&] { return name + ", and is made again"; });
 }
 

@@ -97,19 +97,17 @@ result<void> daemon::parts::open_entity(const entity_settings& what) {
   const auto slot = registry_.add_entity({what.entity, what.service, what.pipes});
   if (!slot) return slot.error();
   forward_.add(*slot, std::move(pipes));
-  const auto& made = doors_.emplace_back(std::make_shared<door>(where_.io()));
+  const auto& made = doors_.emplace_back(std::make_shared<door>(*this));
   made->what = what;
   made->slot = *slot;
   made->socket = std::move(at->socket);
-  made->at = std::move(at->at);
-  wait(made);
+  made->loop.start(std::move(at->at));
   watch_links_by(now_of() + k_sockets_are_looked_after_every);
   return {};
 }
 
 void daemon::parts::close_entity(const std::shared_ptr<door>& which) {
-  if (which->at) std::exchange(which->at, nullptr)->close();
-  which->pause.cancel();
+  which->loop.close();
   registry_.remove_entity(which->slot, *this);
   std::erase_if(bells_, [&](const auto& one) { return one->where.slot == which->slot; });
   forward_.remove(which->slot);
@@ -397,10 +395,7 @@ void daemon::parts::try_missing(time_point now) {
 
 void daemon::parts::close() noexcept {
   closed_ = true;
-  for (const auto& one : doors_) {
-    if (one->at) std::exchange(one->at, nullptr)->close();
-    one->pause.cancel();
-  }
+  for (const auto& one : doors_) one->loop.close();
   for (const auto& one : std::exchange(links_, {})) one->end();
   bells_.clear();
   look_timer_.cancel();
@@ -417,8 +412,7 @@ void daemon::parts::finish() {
 void daemon::parts::stop(duration within, std::function<void()> done) {
   if (closed_ || stopped_) return;
   stopped_ = std::move(done);
-  for (const auto& one : doors_)
-    if (one->at) std::exchange(one->at, nullptr)->close();
+  for (const auto& one : doors_) one->loop.close();
   stop_timer_.expires_after(std::min(within, k_longest_wait));
   stop_timer_.async_wait([weak = weak_from_this()](const error_code& failed) {
     if (failed) return;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/seldom.hpp"
+#include "net/accept_loop.hpp"
 #include "net/watch.hpp"
 #include "os/unix_listener.hpp"
 #include "os/wake_pipe.hpp"
@@ -40,14 +41,15 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
  private:
   /// Where the instances of one entity arrive.
   struct door {
-    explicit door(boost::asio::io_context& io) : pause(io) {}
+    explicit door(parts& all)
+        : loop(all.where_.io(), {[&all, this](std::shared_ptr<stream> who) { all.came(*this, std::move(who)); },
+                                 [&all, this](const error& why) { all.turned_away(*this, why); }}) {}
     entity_settings what;
     std::uint32_t slot = 0;
-    std::unique_ptr<acceptor> at;  // null: closed
     std::shared_ptr<os::unix_listener> socket;
     std::string fault;  // why the socket cannot be made again; empty: it need not be, or was not tried
     seldom turned_away_line{std::chrono::seconds(1)};
-    boost::asio::steady_timer pause;
+    net::accept_loop loop;
   };
   struct listening {
     std::unique_ptr<acceptor> at;
@@ -73,8 +75,6 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
   void try_missing(time_point now);
   void close_entity(const std::shared_ptr<door>& which);
   [[nodiscard]] result<listening> listen(const entity_settings& what);
-  void wait(const std::shared_ptr<door>& which);
-  void accept_some(const std::shared_ptr<door>& which);
   void came(door& which, std::shared_ptr<stream> carrier);
   void turned_away(door& from, const error& why);
   void look_after(const std::shared_ptr<door>& which);
