@@ -1,6 +1,7 @@
 #pragma once
 /// What one thread of a gateway hands to another, without a lock: all that a turn of its event loop brought, at once.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -81,6 +82,36 @@ class mailbox {
 
  private:
   std::atomic<batch*> top_{nullptr};
+};
+
+/// Batches to be used again, with the room that they had. One thread.
+class spare_batches {
+ public:
+  static constexpr std::size_t k_most = 64;
+  static constexpr std::size_t k_most_bytes = 1u << 20;  ///< of room, all together; what a burst needed above that goes
+
+  spare_batches() { all_.reserve(k_most); }
+  void put(std::unique_ptr<batch> one) {
+    const auto room = one->data.capacity();
+    if (all_.size() == k_most || bytes_ + room > k_most_bytes) return;
+    bytes_ += room;
+    const auto place =
+        std::find_if(all_.rbegin(), all_.rend(), [&](const auto& other) { return other->data.capacity() <= room; });
+    all_.insert(place.base(), std::move(one));
+  }
+  /// The one with the most room, so that a few grow as large as they must be, and the others need not. Null: there is
+  /// none.
+  [[nodiscard]] std::unique_ptr<batch> take() noexcept {
+    if (all_.empty()) return nullptr;
+    auto last = std::move(all_.back());
+    all_.pop_back();
+    bytes_ -= last->data.capacity();
+    return last;
+  }
+
+ private:
+  std::vector<std::unique_ptr<batch>> all_;  // whoever has the least room first
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace ferry::gateway

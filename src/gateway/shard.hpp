@@ -100,8 +100,7 @@ class shard final : public member_owner,
     std::unique_ptr<batch> open;              // that is being written
     std::atomic<std::size_t> on_the_way = 0;  // weight of what it has not taken; it counts it down
     mailbox spent;                            // what it gives back
-    std::vector<std::unique_ptr<batch>> spares;
-    std::size_t spare_bytes = 0;
+    spare_batches spares;
     std::vector<member*> held_back;  // ours who wait until it has taken what is on the way
     bool asked_for_room = false;
     std::unordered_map<std::uint32_t, std::vector<member*>> full;  // servers there, and ours who would dial them

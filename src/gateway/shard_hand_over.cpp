@@ -12,9 +12,8 @@ using session::gateway_role;
 
 // Weight of what is on the way to one other thread; then nobody is read who sends or dials there, until that thread has
 // taken it. It never waits for anybody, so that takes as long as it is busy.
-constexpr std::size_t k_most_on_the_way = 1u << 20;
+constexpr std::size_t k_most_on_the_way = spare_batches::k_most_bytes;
 constexpr std::size_t k_large_batch = 128 * 1024;  // handed over at once, not at the end of the turn
-constexpr std::size_t k_most_spares = 64;          // batches, and as many bytes as may be on the way
 constexpr std::size_t k_first_bytes = 4096, k_first_notes = 64;
 
 constexpr gateway_role other(gateway_role role) noexcept {
@@ -29,7 +28,6 @@ void shard::meet(const std::vector<std::shared_ptr<shard>>& all) {
     if (i == index_) continue;
     one = std::make_unique<neighbour>();
     one->who = all[i].get();
-    one->spares.reserve(k_most_spares);
     for (const auto role : {gateway_role::client, gateway_role::server}) {
       auto& members = role == gateway_role::client ? one->clients : one->servers;
       members.over = one.get();
@@ -62,23 +60,15 @@ void shard::note(session::gateway_member& to, batch::note what, bytes data) {
 }
 
 std::unique_ptr<batch> shard::neighbour::next_batch() {
-  // One that is given back brings the room that it had; what a burst needed goes.
   for (batch* next = spent.take(); next != nullptr;) {
     std::unique_ptr<batch> one(std::exchange(next, next->next));
-    if (spares.size() == k_most_spares || spare_bytes + one->data.capacity() > k_most_on_the_way) continue;
-    spare_bytes += one->data.capacity();
-    spares.push_back(std::move(one));
+    spares.put(std::move(one));
   }
-  if (spares.empty()) {
-    auto made = std::make_unique<batch>();
-    made->notes.reserve(k_first_notes);
-    made->data.reserve(k_first_bytes);
-    return made;
-  }
-  auto last = std::move(spares.back());
-  spares.pop_back();
-  spare_bytes -= last->data.capacity();
-  return last;
+  if (auto one = spares.take()) return one;
+  auto made = std::make_unique<batch>();
+  made->notes.reserve(k_first_notes);
+  made->data.reserve(k_first_bytes);
+  return made;
 }
 
 void shard::publish(neighbour& to) {
