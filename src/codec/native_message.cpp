@@ -9,6 +9,7 @@
 
 #include "base/endian.hpp"
 #include "base/utf8_validator.hpp"
+#include "codec/native_plain.hpp"
 
 namespace ferry::codec::sidecar {
 namespace {
@@ -66,14 +67,6 @@ bool is_of_instance(std::string_view name) noexcept {
   return name.size() > k_end && std::memcmp(name.data() + (name.size() - k_end), k_instance_note.data(), k_end) == 0;
 }
 
-// 0: it is another note.
-std::uint64_t row_of_instance(const service_note& note) noexcept {
-  if (!is_of_instance(note.name)) return 0;
-  const auto entity = number_in(note.name.substr(0, note.name.size() - k_instance_note.size()));
-  const auto pipe = number_in(note.value);
-  return entity <= UINT32_MAX && pipe <= k_most_pipe ? k_is_instance | pair(entity, pipe) : 0;
-}
-
 struct said_of {
   destination kind = destination::none;
   std::uint32_t to = 0;
@@ -108,25 +101,22 @@ std::span<const std::int32_t> entities_of(const service_destination& to) noexcep
 // Each with its value, in the order of `word`.
 template <class Take>
 void each_word(const native_head& what, const Take& take) noexcept {
-  const auto& route = what.route;
   const auto& package = what.package;
-  take(k_key, key_of(route.to).value_or(0));
-  take(k_zone_and_code, pair(zone_of(route.to), static_cast<std::uint32_t>(package.return_code)));
+  take(k_key, key_of(what.to).value_or(0));
+  take(k_zone_and_code, pair(zone_of(what.to), static_cast<std::uint32_t>(package.return_code)));
   take(k_from_set, what.from_set_version);
-  take(k_to_set, route.to_set_version);
+  take(k_to_set, what.to_set_version);
   take(k_sequences, pair(package.server_sequence, package.client_sequence));
   take(k_from_actor, package.from_actor);
   take(k_to_actor, package.to_actor);
   take(k_version, static_cast<std::uint64_t>(package.client_version));
-  take(k_texts, pair(route.message_id.size(), package.message_id.size()));
+  take(k_texts, pair(what.message_id.size(), package.message_id.size()));
 }
 
-// Those that a head needs; most need none.
+// Which of them it needs.
 std::uint32_t words_of(const native_head& what) noexcept {
-  std::uint32_t made = key_of(what.route.to) ? bit(k_key) : 0;
-  std::uint64_t any = 0;
-  each_word(what, [&](word, std::uint64_t said) { any |= said; });
-  if (any != 0) each_word(what, [&](word which, std::uint64_t said) { made |= said != 0 ? bit(which) : 0; });
+  std::uint32_t made = key_of(what.to) ? bit(k_key) : 0;
+  each_word(what, [&](word which, std::uint64_t said) { made |= said != 0 ? bit(which) : 0; });
   return made;
 }
 
@@ -195,6 +185,13 @@ std::uint64_t instance_row(std::uint32_t entity, std::uint32_t pipe) noexcept {
   return k_is_instance | pair(entity, pipe);
 }
 
+std::uint64_t instance_row(const service_note& note) noexcept {
+  if (!is_of_instance(note.name)) return 0;
+  const auto entity = number_in(note.name.substr(0, note.name.size() - k_instance_note.size()));
+  const auto pipe = number_in(note.value);
+  return entity <= UINT32_MAX && pipe <= k_most_pipe ? k_is_instance | pair(entity, pipe) : 0;
+}
+
 std::optional<native_way> native_way_of(bytes head) noexcept {
   native_extent lies;
   if (measure(head, lies) != flaw::none || head[k_destination] != static_cast<std::byte>(destination::entity) ||
@@ -205,26 +202,27 @@ std::optional<native_way> native_way_of(bytes head) noexcept {
 }
 
 result<std::size_t> native_head_writer::measure(const native_head& what) {
-  const auto& route = what.route;
-  const auto& package = what.package;
-  if (std::holds_alternative<std::monostate>(route.to)) return error(errc::misuse, "a message without a destination");
-  const auto entities = entities_of(route.to).size();
-  const std::size_t notes = what.notes.size() + (what.instance != 0 ? 1 : 0);
+  if (std::holds_alternative<std::monostate>(what.to)) return error(errc::misuse, "a message without a destination");
+  const auto entities = entities_of(what.to).size();
+  const std::size_t notes = what.notes() + (what.instance != 0 ? 1 : 0);
   if (entities > k_max_native_list || notes > k_max_native_list)
     return error(errc::misuse, "a message with " + std::to_string(entities) + " entities and " + std::to_string(notes) +
                                    " notes, the limit is " + std::to_string(k_max_native_list));
   words_ = words_of(what);
   auto size = k_native_fixed_bytes + static_cast<std::size_t>(std::popcount(words_)) * k_word_bytes +
-              notes * k_note_bytes + entities * k_entity_bytes + route.message_id.size() + package.message_id.size();
-  bool all_texts = is_text(route.message_id) && is_text(package.message_id);
+              notes * k_note_bytes + entities * k_entity_bytes + what.message_id.size() +
+              what.package.message_id.size();
+  bool all_texts = is_text(what.message_id) && is_text(what.package.message_id);
   note_rows_.clear();
-  for (const auto& note : what.notes) {
-    note_rows_.push_back(row_of_instance(note));
-    if (note_rows_.back() != 0) continue;
-    note_rows_.back() = pair(note.name.size(), note.value.size());
-    size += note.name.size() + note.value.size();
-    all_texts = all_texts && is_text(note.name) && is_text(note.value);
-  }
+  what.each_note([&](const service_note& note) {
+    auto row = instance_row(note);
+    if (row == 0) {
+      row = pair(note.name.size(), note.value.size());
+      size += note.name.size() + note.value.size();
+      all_texts = all_texts && is_text(note.name) && is_text(note.value);
+    }
+    note_rows_.push_back(row);
+  });
   if (what.instance != 0) note_rows_.push_back(what.instance);
   if (!all_texts) return error(errc::misuse, "a message with a text that is not UTF-8");
   head_bytes_ = (size + k_word_bytes - 1) / k_word_bytes * k_word_bytes;
@@ -235,8 +233,7 @@ result<std::size_t> native_head_writer::measure(const native_head& what) {
 }
 
 void native_head_writer::put(std::byte* to, const native_head& what, std::uint64_t time_ms) const noexcept {
-  const auto& route = what.route;
-  const auto where = std::visit(destination_of(), route.to);
+  const auto where = std::visit(destination_of(), what.to);
   store_le(to + k_measure, std::min(time_ms, k_max_native_time) | head_bytes_ / k_word_bytes << k_measure_shift);
   store_le(to + k_from, what.from);
   store_le(to + k_to, where.to);
@@ -254,7 +251,8 @@ void native_head_writer::put(std::byte* to, const native_head& what, std::uint64
     store_le(at, row);
     at += k_note_bytes;
   }
-  for (const auto entity : entities_of(route.to)) {
+  if (at == to + head_bytes_) return;
+  for (const auto entity : entities_of(what.to)) {
     store_le(at, static_cast<std::uint32_t>(entity));
     at += k_entity_bytes;
   }
@@ -262,14 +260,15 @@ void native_head_writer::put(std::byte* to, const native_head& what, std::uint64
     if (!text.empty()) std::memcpy(at, text.data(), text.size());
     at += text.size();
   };
-  append(route.message_id);
+  append(what.message_id);
   append(what.package.message_id);
-  for (std::size_t i = 0; i < what.notes.size(); ++i) {
-    if ((note_rows_[i] & k_is_instance) != 0) continue;
-    append(what.notes[i].name);
-    append(what.notes[i].value);
-  }
-  if (at != to + head_bytes_) std::fill(at, to + head_bytes_, std::byte{0});
+  std::size_t row = 0;
+  what.each_note([&](const service_note& note) {
+    if ((note_rows_[row++] & k_is_instance) != 0) return;
+    append(note.name);
+    append(note.value);
+  });
+  std::fill(at, to + head_bytes_, std::byte{0});
 }
 
 result<bytes> native_head_writer::write(const native_head& what, std::uint64_t time_ms) {
@@ -331,6 +330,17 @@ const service_note& native_head_reader::written_out(std::size_t place, std::uint
   one.note = {{one.name.data(), static_cast<std::size_t>(name_end - one.name.data())},
               {one.value.data(), static_cast<std::size_t>(value_end - one.value.data())}};
   return one.note;
+}
+
+void native_head_reader::read(const plain_head& head, service_route& route, service_package& package) {
+  if (instances_.size() < head.count) instances_ = std::vector<instance_note>(head.count);
+  notes_.clear();
+  for (std::size_t i = 0; i < head.count; ++i) notes_.push_back(written_out(i, head.rows[i]));
+  route.from = head.from;
+  route.message_id = {};
+  route.to = to_entity{head.to};
+  route.from_set_version = route.to_set_version = 0;
+  package = {.notes = notes_};
 }
 
 result<service_package> native_head_reader::package(bytes head) {

@@ -51,22 +51,50 @@ struct native_way {
 /// native_head_reader::route() refuses it
 [[nodiscard]] std::optional<native_way> native_way_of(bytes head) noexcept;
 
-/// What a head is made of: a route and a package, and instead of what these say of it who sends, and the notes. Nothing
-/// is copied, as what was just written in several parts and is read as a whole waits for all that was stored before.
+/// What a head is made of. All that others wrote just now is referred to: what was stored in several parts and is read
+/// as a whole waits for all that was stored before, and that is records in rings.
 struct native_head {
   native_head(const service_route& way, const service_package& what) noexcept
-      : route(way), package(what), from(way.from), from_set_version(way.from_set_version), notes(what.notes) {}
-  const service_route& route;
+      : message_id(way.message_id),
+        to(way.to),
+        to_set_version(way.to_set_version),
+        package(what),
+        from(way.from),
+        from_set_version(way.from_set_version) {}
+  /// An answer. The notes of who asked come last, so that they count: they say which instance that was.
+  native_head(const service_message& asked, const service_destination& back, const service_package& answer) noexcept
+      : message_id(asked.route.message_id),
+        to(back),
+        to_set_version(asked.route.from_set_version),
+        package(answer),
+        more_notes(&asked.package.notes) {}
+  const std::string_view& message_id;  ///< of the route
+  const service_destination& to;
+  const std::uint64_t& to_set_version;
   const service_package& package;
-  std::uint32_t from;
-  std::uint64_t from_set_version;
-  std::span<const service_note> notes;
-  std::uint64_t instance = 0;  ///< an instance_row(), behind the notes; 0: none
+  const std::span<const service_note>* more_notes = nullptr;  ///< behind those of the package; null: none
+  std::uint32_t from = 0;
+  std::uint64_t from_set_version = 0;
+  std::uint64_t instance = 0;  ///< an instance_row(), behind all notes; 0: none
+
+  template <class Take>
+  void each_note(const Take& take) const {
+    for (const auto& note : package.notes) take(note);
+    if (more_notes == nullptr) return;
+    for (const auto& note : *more_notes) take(note);
+  }
+  [[nodiscard]] std::size_t notes() const noexcept {
+    return package.notes.size() + (more_notes == nullptr ? 0 : more_notes->size());
+  }
 };
 
 /// What a native head has of a note that says which instance of an entity: of the name "<entity>ShmPipeIdx".
 /// @param pipe  at most 65535
 [[nodiscard]] std::uint64_t instance_row(std::uint32_t entity, std::uint32_t pipe) noexcept;
+/// @return 0: it is another note
+[[nodiscard]] std::uint64_t instance_row(const service_note& note) noexcept;
+
+struct plain_head;  // codec/native_plain.hpp
 
 /// Writes heads: each is measured first, then written to where it shall lie.
 class native_head_writer {
@@ -98,6 +126,8 @@ class native_head_reader {
   [[nodiscard]] result<service_package> package(bytes head);
   /// Both at once. @return as they do; what is given is of no use then
   [[nodiscard]] result<void> read(bytes head, service_route& route, service_package& package);
+  /// What a plain head says.
+  void read(const plain_head& head, service_route& route, service_package& package);
 
  private:
   /// The texts of a note that says which instance, as they were written out last in this place.

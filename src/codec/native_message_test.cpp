@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/endian.hpp"
+#include "codec/native_plain.hpp"
 #include "testing/hex.hpp"
 
 namespace ferry::codec::sidecar {
@@ -97,6 +98,70 @@ TEST(native_message, has_a_row_of_an_instance_as_its_last_note) {
   EXPECT_TRUE(writer.write(what, 1));
   what.instance = instance_row(1, 0);
   EXPECT_EQ(writer.write(what, 1).error(), errc::misuse);
+}
+
+TEST(native_message, that_is_plain_has_the_same_bytes_and_says_the_same_both_ways) {
+  native_head_writer writer;
+  native_head_reader reader;
+  const std::vector<service_note> all{{"7ShmPipeIdx", "65535"}, {"4294967295ShmPipeIdx", "0"}, {"1ShmPipeIdx", "1"}};
+  for (std::size_t notes = 0; notes <= all.size(); ++notes)
+    for (const bool has_instance : {false, true}) {
+      const service_route route{.from = 1001, .to = to_entity{0xfffffffe}};
+      const service_package package{.notes = std::span(all).first(notes)};
+      native_head what(route, package);
+      if (has_instance) what.instance = instance_row(9, 8);
+      plain_head plain;
+      const bool is_plain = notes + (has_instance ? 1 : 0) <= plain_head::k_most_rows;
+      ASSERT_EQ(plain.make(what), is_plain) << notes;
+      const auto whole = copy_of(writer.write(what, 5).value());
+      plain_head back;
+      ASSERT_EQ(back.read(whole, whole.size()), is_plain) << notes;
+      if (!is_plain) continue;
+      std::vector<std::byte> made(plain.size());
+      plain.put(made.data(), 5);
+      EXPECT_EQ(made, whole) << notes;
+      service_route said;
+      service_package said_besides;
+      reader.read(back, said, said_besides);
+      native_head_reader general;
+      EXPECT_EQ(said, general.route(whole).value());
+      EXPECT_TRUE(std::ranges::equal(said_besides.notes, general.package(whole).value().notes));
+      for (std::size_t at = 0; at < whole.size(); ++at)
+        for (int bit = 0; bit < 8; ++bit) {
+          auto other = whole;
+          other[at] ^= std::byte(1 << bit);
+          const auto measured = measure_native(other);
+          if (measured.head_bytes == 0 || !plain_head().read(other, measured.head_bytes)) continue;
+          EXPECT_TRUE(general.package(bytes(other).first(measured.head_bytes))) << at << " " << bit;
+        }
+    }
+}
+
+TEST(native_message, that_says_more_is_not_plain) {
+  const auto is_plain = [](const service_route& route, const service_package& package) {
+    return plain_head().make({route, package});
+  };
+  const service_route to_one{.to = to_entity{1}};
+  EXPECT_TRUE(is_plain(to_one, {}));
+  for (const auto& route : {service_route{},
+                            {.to = to_any{1}},
+                            {.to = to_all{1}},
+                            {.to = to_entities{}},
+                            {.to = to_other_instance{1}},
+                            {.message_id = "a", .to = to_entity{1}},
+                            {.to = to_entity{1}, .from_set_version = 1},
+                            {.to = to_entity{1}, .to_set_version = 1ull << 63}})
+    EXPECT_FALSE(is_plain(route, {}));
+  const std::vector<service_note> note{{"n", "v"}};
+  for (const auto& package : {service_package{.message_id = "a"},
+                              {.return_code = -1},
+                              {.server_sequence = 1},
+                              {.client_sequence = 1},
+                              {.from_actor = 1},
+                              {.to_actor = 1},
+                              {.client_version = 1},
+                              {.notes = note}})
+    EXPECT_FALSE(is_plain(to_one, package));
 }
 
 TEST(native_message, keeps_every_note_as_it_was_and_in_its_order) {

@@ -95,13 +95,6 @@ class message_ring_consumer {
     if (data_.empty() || in_.corrupt()) return false;
     return awaited_ == k_nothing_awaited ? in_.something() : more_came();
   }
-  /// After a look in vain: asks for the lines behind the one that is looked at, as many as the last message had.
-  void look_ahead() const noexcept {
-    if (data_.empty()) return;
-    const auto size = std::min<std::size_t>(front_.size() + 8, k_most_ahead);
-    for (std::size_t at = k_line; at < size + k_line; at += k_line)
-      __builtin_prefetch(data_.data() + ((in_.position() + std::min(at, size)) & (data_.size() - 1)));
-  }
   /// Tells the writer what is free. pop() does so itself, but for what front() passed over.
   void publish_position() noexcept { in_.publish_position(); }
   /// Where the next record is read, and its number: bytes and records ever taken.
@@ -113,7 +106,7 @@ class message_ring_consumer {
 
  private:
   static constexpr std::uint64_t k_nothing_awaited = ~std::uint64_t{0};
-  static constexpr std::size_t k_line = 64, k_most_ahead = 4 * k_line;
+  static constexpr std::size_t k_line = 64;
 
   // All lines of a record that has just come are with the other core: asked for together, they come together. The last
   // one is also that of the next record's word.

@@ -18,7 +18,6 @@ using session::service_routes;
 using session::unroutable;
 
 constexpr int k_most_faults = 3;
-constexpr std::size_t k_ways = 256;
 constexpr std::string_view k_pipe_note = "ShmPipeIdx";  // behind the number of an entity: which of its instances
 constexpr auto k_lock_is_asked_every = std::chrono::milliseconds(20);
 

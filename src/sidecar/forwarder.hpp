@@ -132,8 +132,9 @@ class forwarder {
   std::vector<lane*> round_;                    // of one turn
   std::size_t first_ = 0;                       // whose turn is first
   std::uint64_t chance_;
-  std::vector<lane*> tired_;       // of one turn
-  std::vector<way> ways_;          // by entity, of which several have one place
+  std::vector<lane*> tired_;  // of one turn
+  static constexpr std::size_t k_ways = 256;
+  std::vector<way> ways_;          // k_ways, by entity, of which several have one place
   std::uint64_t ways_are_of_ = 0;  // of routes_
   // Of the message in hand; the sender cannot change what was copied.
   message_reader reader_;

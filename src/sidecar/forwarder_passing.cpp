@@ -30,7 +30,7 @@ const forwarder::way* forwarder::way_to(std::uint32_t entity, std::uint64_t set_
     forget_ways();
     ways_are_of_ = routes_.version();
   }
-  auto& one = ways_[entity % ways_.size()];
+  auto& one = ways_[entity % k_ways];
   if (one.there != nullptr && one.entity == entity && one.set_version == set_version) return &one;
   to_.clear();
   not_to_.clear();
@@ -64,9 +64,10 @@ int forwarder::pass_on(lane& from, int most, std::uint64_t now_ms) {
     const auto* const to = way_to(said->to, said->to_set_version);
     std::byte* const room = to == nullptr ? nullptr : to->out->reserve(what.whole.size());
     if (room == nullptr) break;
-    copy_head(room, copy.data(), copied);
+    // From its end: the reader watches the line that its head begins on.
     const auto rest = what.whole.subspan(copied);
     if (!rest.empty()) std::memcpy(room + copied, rest.data(), rest.size());
+    copy_head(room, copy.data(), copied);
     to->out->publish();
     in->take_short(what.time_ms, now_ms);
     in->pop();

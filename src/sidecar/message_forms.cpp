@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/endian.hpp"
+#include "codec/native_plain.hpp"
 #include "codec/sidecar_message.hpp"
 
 namespace ferry::sidecar {
@@ -35,15 +36,21 @@ error too_large(bytes body) {
 
 result<bool> message_former::write_in_place(native_writer& out, const codec::sidecar::native_head& what, bytes body,
                                             std::uint64_t time_ms) {
+  if (is_too_large(body)) return too_large(body);
+  const auto write = [&](std::size_t head_bytes, const auto& head) {
+    std::byte* const room = out.reserve(head_bytes + body.size());
+    if (room == nullptr) return false;
+    // From its end: the reader watches the line that its head begins on, and takes it away while it is written.
+    if (!body.empty()) std::memcpy(room + head_bytes, body.data(), body.size());
+    head(room);
+    out.publish();
+    return true;
+  };
+  if (codec::sidecar::plain_head plain; plain.make(what))
+    return write(plain.size(), [&](std::byte* to) { plain.put(to, time_ms); });
   const auto head_bytes = native_.measure(what);
   if (!head_bytes) return head_bytes.error();
-  if (is_too_large(body)) return too_large(body);
-  std::byte* const room = out.reserve(*head_bytes + body.size());
-  if (room == nullptr) return false;
-  native_.put(room, what, time_ms);
-  if (!body.empty()) std::memcpy(room + *head_bytes, body.data(), body.size());
-  out.publish();
-  return true;
+  return write(*head_bytes, [&](std::byte* to) { native_.put(to, what, time_ms); });
 }
 
 result<formed_message> message_former::form(service_rings as, const service_route& route,
@@ -102,6 +109,12 @@ const result<service_package>& message_reader::package() {
 }
 
 result<void> message_reader::read(const ring_message& what, service_message& to) {
+  if (what.kind == service_rings::native && what.head_bytes != 0)
+    if (codec::sidecar::plain_head plain; plain.read(what.whole, what.head_bytes)) {
+      native_.read(plain, to.route, to.package);
+      to.body = what.whole.subspan(what.head_bytes);
+      return {};
+    }
   if (auto good = take(what); !good) return good;
   to.body = body_;
   if (kind_ == service_rings::native) return native_.read(head_, to.route, to.package);

@@ -91,11 +91,7 @@ class native_reader final : public plane_reader {
   [[nodiscard]] bool torn() const noexcept override { return file_.guard->torn(); }
   [[nodiscard]] int wake_fd() const noexcept override { return file_.wake.fd(); }
   [[nodiscard]] bool announce_sleep() noexcept override;
-  [[nodiscard]] bool something() const noexcept override {
-    if (in_.something()) return true;
-    in_.look_ahead();
-    return false;
-  }
+  [[nodiscard]] bool something() const noexcept override { return in_.something(); }
   void awake() noexcept override;
   [[nodiscard]] std::uint64_t epoch() const noexcept { return file_.epoch; }
   /// Whether somebody who comes anew finds this file, and in it what we know ourselves. @param like  as of native_ring

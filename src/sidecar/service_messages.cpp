@@ -232,18 +232,10 @@ result<void> service_parts::send(const service_route& route, const service_packa
   return send_with_instance(what, body);
 }
 
-// The notes of who asked come last, so that they count: they say which instance that was.
 result<void> service_parts::reply(const service_message& to, const service_package& answer, bytes body) {
   const std::lock_guard guard(send_lock_);
-  const service_route route{
-      .message_id = to.route.message_id, .to = to_entity{to.route.from}, .to_set_version = to.route.from_set_version};
-  codec::sidecar::native_head what(route, answer);
-  what.notes = to.package.notes;
-  if (!answer.notes.empty()) {
-    notes_.assign(answer.notes.begin(), answer.notes.end());
-    notes_.insert(notes_.end(), to.package.notes.begin(), to.package.notes.end());
-    what.notes = notes_;
-  }
+  const service_destination back = to_entity{to.route.from};
+  codec::sidecar::native_head what(to, back, answer);
   return send_with_instance(what, body);
 }
 
@@ -255,8 +247,10 @@ result<void> service_parts::forward(const service_message& what) {
 }
 
 result<void> service_parts::send_with_instance(codec::sidecar::native_head& what, bytes body) {
-  const auto is_ours = [&](const service_note& note) { return note.name == own_note_; };
-  if (std::none_of(what.notes.begin(), what.notes.end(), is_ours)) what.instance = own_row_;
+  what.instance = own_row_;
+  what.each_note([&](const service_note& note) {
+    if (note.name == own_note_) what.instance = 0;
+  });
   if (what.from == 0) what.from = with_.entity;
   if (what.from_set_version == 0) what.from_set_version = with_.set_version;
   return put(what, body);
@@ -274,16 +268,12 @@ result<void> service_parts::put(const codec::sidecar::native_head& what, bytes b
       return {};
     }
   }
-  auto route = what.route;
-  route.from = what.from;
-  route.from_set_version = what.from_set_version;
+  const service_route route{what.from, what.message_id, what.to, what.from_set_version, what.to_set_version};
+  notes_.clear();
+  what.each_note([&](const service_note& note) { notes_.push_back(note); });
+  if (what.instance != 0) notes_.push_back({own_note_, own_pipe_});
   auto package = what.package;
-  package.notes = what.notes;
-  if (what.instance != 0) {
-    if (what.notes.data() != notes_.data()) notes_.assign(what.notes.begin(), what.notes.end());
-    notes_.push_back({own_note_, own_pipe_});
-    package.notes = notes_;
-  }
+  package.notes = notes_;
   const auto formed = former_.form(pipe_->writes(), route, package, body, sent_at);
   if (!formed) return formed.error();
   if (!pipe_->out().write(formed->parts(), formed->head_bytes, sent_at)) return no_room(formed->total());
