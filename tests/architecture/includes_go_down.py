@@ -3,7 +3,7 @@ import house
 
 FLOORS = {
     "base": 0, "codec": 1, "ring": 1, "session": 2, "os": 3, "net": 4, "channel": 5,
-    "socket": 5, "socket_c": 5, "compat": 5, "systemd": 5, "gateway": 6, "sidecar": 6, "cluster": 6,
+    "socket": 5, "socket_c": 5, "compat": 5, "systemd": 5, "gateway": 6, "sidecar": 6,
 }
 TOP = {"apps": 7, "bench": 7, "examples": 7, "fuzz": 7, "tests": 7, "testing": 7}
 # Folders on one floor do not know each other, but for these.
