@@ -122,7 +122,7 @@ enum class metric_kind : std::uint8_t { counter, gauge, histogram };
 
 /// What identifies an instrument, and explains it.
 struct metric_name {
-  std::string name;                                         ///< "ferry_messages_received_total"
+  std::string name;                                         ///< "ferry_messages_sent_total"
   std::vector<std::pair<std::string, std::string>> labels;  ///< {"endpoint", "ipc://@a"}
   std::string help;                                         ///< one sentence
 };
