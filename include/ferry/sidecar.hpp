@@ -85,6 +85,7 @@ struct service_stats {
   std::uint64_t full = 0;           ///< times that the ring had no room for a message
   std::uint64_t received = 0;       ///< messages that were handed on
   std::uint64_t malformed = 0;      ///< messages that could not be understood, and were dropped
+  std::uint64_t lost_bodies = 0;    ///< messages whose body, which others got too, was not there any more
   std::uint64_t expired = 0;        ///< messages that were too old, and were skipped
   std::uint64_t ring_faults = 0;    ///< times that everything unread was dropped, as what lay there could not be
   std::uint64_t dropped_bytes = 0;  ///< of these times

@@ -17,7 +17,7 @@ namespace {
 enum class destination : std::uint8_t { none, entity, any, all, entities, other_instance };
 
 // Where things lie in a head.
-constexpr std::size_t k_measure = 0, k_from = 8, k_to = 12, k_destination = 16, k_spare = 17, k_notes = 18,
+constexpr std::size_t k_measure = 0, k_from = 8, k_to = 12, k_destination = 16, k_elsewhere = 17, k_notes = 18,
                       k_which = 20;
 constexpr int k_measure_shift = 48;  // of the bytes of a head in words, above its time
 constexpr std::size_t k_word_bytes = 8, k_entity_bytes = 4, k_note_bytes = 8;
@@ -146,7 +146,7 @@ flaw measure(bytes head, native_extent& made) noexcept {
       (load_le<std::uint64_t>(head.data() + k_measure) >> k_measure_shift) * k_word_bytes != head.size())
     return flaw::size;
   made.which = load_le<std::uint32_t>(head.data() + k_which);
-  if (made.which >= 1u << k_words || head[k_spare] != std::byte{0}) return flaw::unknown;
+  if (made.which >= 1u << k_words || head[k_elsewhere] != std::byte{0}) return flaw::unknown;
   std::size_t at = k_native_fixed_bytes;
   for (auto left = made.which; left != 0; left &= left - 1, at += k_word_bytes) {
     if (at + k_word_bytes > head.size()) return flaw::fields;
@@ -191,6 +191,10 @@ std::uint64_t instance_row(const service_note& note) noexcept {
   const auto pipe = number_in(note.value);
   return entity <= UINT32_MAX && pipe <= k_most_pipe ? k_is_instance | pair(entity, pipe) : 0;
 }
+
+bool says_elsewhere(bytes head) noexcept { return head[k_elsewhere] == std::byte{1}; }
+void say_elsewhere(std::byte* head) noexcept { head[k_elsewhere] = std::byte{1}; }
+void say_here(std::byte* head) noexcept { head[k_elsewhere] = std::byte{0}; }
 
 std::optional<native_way> native_way_of(bytes head) noexcept {
   native_extent lies;

@@ -41,6 +41,13 @@ struct native_measure {
   return {both & k_max_native_time, can_be ? head_bytes : 0};
 }
 
+/// A head of a message whose body lies elsewhere, with a reference to it behind the head, is as any other but for one
+/// byte. Readers know it by says_elsewhere() and take it as a head after say_here(); else they refuse it.
+/// @param head  at least k_native_fixed_bytes
+[[nodiscard]] bool says_elsewhere(bytes head) noexcept;
+void say_elsewhere(std::byte* head) noexcept;
+void say_here(std::byte* head) noexcept;
+
 /// What most heads say of the way of a message.
 struct native_way {
   std::uint32_t from = 0;

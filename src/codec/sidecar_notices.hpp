@@ -31,9 +31,10 @@ enum class control_id : std::int32_t {
 
 /// Bits of `rings`, which is a field of our own, and passed over by others.
 /// Bit 0 is not given again: in rings of that name messages had other heads.
-inline constexpr std::uint32_t k_native_rings = 8;   ///< asked for; agreed on
-inline constexpr std::uint32_t k_ring_barriers = 2;  ///< whoever sleeps pays for the order of the doorbell: membarrier
-inline constexpr std::uint32_t k_native_in_use = 4;  ///< of one that comes again: what is compatible is the older part
+inline constexpr std::uint32_t k_native_rings = 8;    ///< asked for; agreed on
+inline constexpr std::uint32_t k_ring_barriers = 2;   ///< whoever sleeps pays for the order of the doorbell: membarrier
+inline constexpr std::uint32_t k_native_in_use = 4;   ///< of one that comes again: what is compatible is the older part
+inline constexpr std::uint32_t k_shared_bodies = 16;  ///< of a native ring: bodies may lie in the service's shared file
 
 /// Service to sidecar: who it is and how it wants to be reached.
 struct registration {

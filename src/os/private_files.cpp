@@ -86,8 +86,8 @@ result<void> make_private_file(const std::string& path, const file_users& who) {
   return let_in(at.get(), who, path);
 }
 
-result<unique_fd> open_shared_file(const std::string& path) {
-  unique_fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+result<unique_fd> open_shared_file(const std::string& path, bool writable) {
+  unique_fd fd(::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) return error::from_errno(errno, "open " + path);
   struct stat about {};
   struct stat around {};

@@ -29,6 +29,7 @@ struct file_users {
       : owner(its_owner), others(std::move(and_others)) {}
   std::uint32_t owner;
   std::vector<std::uint32_t> others;
+  friend bool operator==(const file_users&, const file_users&) = default;
 };
 
 /// Makes a directory, and its parents, where nobody but its users get in (mode 0700). One that is there must be the
@@ -40,9 +41,9 @@ struct file_users {
 [[nodiscard]] result<void> make_private_file(const std::string& path, const file_users& who);
 /// Lets others than the owner use what is open. @param path  for people @return unsupported | permission ...
 [[nodiscard]] result<void> let_in(int fd, const file_users& who, const std::string& path);
-/// At the other end: a file that is there, to be read and written. @return auth: it is neither ours, nor root's, nor of
-/// whoever the directory belongs to | not_found | bad_address | permission ...
-[[nodiscard]] result<unique_fd> open_shared_file(const std::string& path);
+/// At the other end: a file that is there. @param writable  else it is only read @return auth: it is neither ours, nor
+/// root's, nor of whoever the directory belongs to | not_found | bad_address | permission ...
+[[nodiscard]] result<unique_fd> open_shared_file(const std::string& path, bool writable = true);
 
 /// A shared file, mapped. Whoever shares it may cut it off at any time: it is guarded before it is touched.
 struct private_file {

@@ -9,13 +9,13 @@
 namespace ferry::ring {
 namespace {
 
-constexpr std::uint64_t k_magic = 0x5942'4f44'5252'4546;  // "FERRDOBY"
+constexpr std::uint64_t k_magic = 0x444f'4259'5252'4546;  // "FERRYBOD"
 constexpr std::uint32_t k_version = 1;
 
 // Where things lie in the header.
 constexpr std::size_t k_magic_at = 0, k_version_at = 8, k_service_at = 12, k_generation_at = 16, k_bytes_at = 24;
 
-// Before a body: its stamp, its length, 0.
+// Before a body: its stamp, its length.
 constexpr std::size_t k_before_body = 16;
 constexpr std::size_t k_line = 64;
 
@@ -62,21 +62,21 @@ bytes find_body(bytes parts, const body_reference& which) noexcept {
   const std::uint64_t end = std::uint64_t{which.offset} + k_before_body + which.length;
   if (which.offset % k_line != 0 || end > parts.size()) return {};
   const auto* const there = parts.data() + which.offset;
-  if (load_le<std::uint64_t>(there) != which.stamp || load_le<std::uint32_t>(there + 8) != which.length) return {};
+  if (load_le<std::uint64_t>(there) != which.stamp || load_le<std::uint64_t>(there + 8) != which.length) return {};
   return {there + k_before_body, which.length};
 }
 
-body_store::body_store(std::span<std::byte> parts, std::uint64_t generation, std::uint64_t stamp) noexcept {
-  move_to(parts, generation, stamp);
-}
+body_store::body_store(std::span<std::byte> parts, std::uint64_t generation, std::uint64_t stamp) noexcept
+    : parts_(parts),
+      generation_(generation),
+      stamp_(stamp),
+      part_bytes_(parts.size() / k_body_parts / k_line * k_line),
+      used_(part_bytes_) {}
 
-void body_store::move_to(std::span<std::byte> parts, std::uint64_t generation, std::uint64_t stamp) noexcept {
-  parts_ = parts;
-  generation_ = generation;
-  stamp_ = stamp;
-  part_bytes_ = parts.size() / k_body_parts / k_line * k_line;
-  used_ = part_bytes_;
-  for (auto* one : holders_) forget(*one);
+void body_store::add(body_holder& ring) {
+  forget(ring);
+  ring.asked_in_ = 0;
+  holders_.push_back(&ring);
 }
 
 void body_store::remove(const body_holder& ring) noexcept { std::erase(holders_, &ring); }

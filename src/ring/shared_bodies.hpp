@@ -79,9 +79,8 @@ class body_store {
   /// writer has given the same ones
   body_store(std::span<std::byte> parts, std::uint64_t generation, std::uint64_t stamp) noexcept;
 
-  /// Goes on in other memory, to which no ring refers yet.
-  void move_to(std::span<std::byte> parts, std::uint64_t generation, std::uint64_t stamp) noexcept;
-  void add(body_holder& ring) { holders_.push_back(&ring); }
+  /// A ring that has no reference yet.
+  void add(body_holder& ring);
   void remove(const body_holder& ring) noexcept;
 
   [[nodiscard]] std::size_t max_body() const noexcept;

@@ -181,7 +181,8 @@ TEST(shared_bodies, go_on_in_other_memory_to_which_nobody_refers) {
   for (std::size_t i = 0; i < k_most_parts_of_one; ++i) ASSERT_EQ(w.send(body, {0}), 1);
   ASSERT_EQ(w.send(body, {0}), 0);
   std::vector<std::byte> other(w.parts().size());
-  w.store.move_to(other, k_generation + 1, 1);
+  w.store = body_store(other, k_generation + 1, 1);
+  w.store.add(w.rings[0]);
   ASSERT_EQ(w.send(body, {0}), 1);
   EXPECT_EQ(w.last.generation, k_generation + 1);
   EXPECT_EQ(as_text(find_body(other, w.last)), body);

@@ -94,7 +94,7 @@ forwarder::outcome forwarder::bring_left(lane& to) {
 // False: no room.
 bool forwarder::bring(lane& to, const ring_message& what) {
   auto formed = [&]() -> result<formed_message> {
-    if (auto taken = reader_.take(what); !taken) return taken.error();
+    if (auto taken = reader_.take(what, &to.files->bodies_left()); !taken) return taken.error();
     const auto route = reader_.route();
     if (!route) return route.error();
     const auto& package = reader_.package();
@@ -399,7 +399,9 @@ bool forwarder::write_to(lane& from, service_address to, const ring_message& wha
     events_.dropped(from.where, formed.error().text());
     return true;
   }
-  if (!there.files->to_service().write(formed->parts(), formed->head_bytes, what.time_ms)) return false;
+  if (!write_reference(there, *formed) &&
+      !there.files->to_service().write(formed->parts(), formed->head_bytes, what.time_ms))
+    return false;
   there.is_full = false;
   ++there.files->counts.delivered;
   there.files->counts.delivered_bytes += what.whole.size();
@@ -411,6 +413,7 @@ bool forwarder::write_to(lane& from, service_address to, const ring_message& wha
 bool forwarder::deliver(lane& from, const ring_message& what, time_point now) {
   // One alone finds its way anew when it comes again.
   const bool is_for_several = from.in_part || to_.size() + not_to_.size() + later_.size() > 1;
+  announce_body();
   for (const auto& to : to_) {
     if (write_to(from, to, what)) continue;
     auto& there = lane_at(to);

@@ -40,6 +40,8 @@ class forwarder_events {
 struct forwarder_counts {
   std::uint64_t forwarded = 0;     ///< copies that were written
   std::uint64_t passed_on = 0;     ///< of these, whole messages that went the short way
+  std::uint64_t shared = 0;        ///< bodies that were put where several receivers find them
+  std::uint64_t references = 0;    ///< copies that were written as references to these
   std::uint64_t returned = 0;      ///< undeliverable ones that went back to their senders
   std::uint64_t not_returned = 0;  ///< those that found no room there either
   std::array<std::uint64_t, session::k_unroutable_kinds> undeliverable{};  ///< copies, by the reason
@@ -114,6 +116,8 @@ class forwarder {
   [[nodiscard]] static bool is_expected(lane& there, time_point now);
   [[nodiscard]] bool is_expected(std::uint32_t slot, const lane& asks, time_point now);
   [[nodiscard]] bool deliver(lane& from, const ring_message& what, time_point now);
+  void announce_body() noexcept;
+  [[nodiscard]] bool write_reference(lane& there, const formed_message& what);
   [[nodiscard]] bool write_to(lane& from, session::service_address to, const ring_message& what);
   [[nodiscard]] result<formed_message> formed_for(service_rings kind, const ring_message& what);
   [[nodiscard]] bool has_waited(const lane& from, time_point now) const noexcept;
@@ -144,6 +148,7 @@ class forwarder {
   std::vector<session::service_address> to_;
   std::vector<session::undelivered> not_to_;
   std::vector<std::uint32_t> later_;  // entities
+  std::uint64_t message_ = 0;         // its number, as for shared_bodies
   forwarder_counts counts_;
 };
 

@@ -72,7 +72,7 @@ result<formed_message> message_former::form(service_rings as, const service_rout
   return formed_message{{route_, before_package_, *package_head, body}, 4, route_.size()};
 }
 
-result<void> message_reader::take(const ring_message& what) {
+result<void> message_reader::take(const ring_message& what, body_finder* bodies) {
   kind_ = what.kind;
   package_said_.reset();
   if (kind_ == service_rings::native) {
@@ -81,8 +81,13 @@ result<void> message_reader::take(const ring_message& what) {
                    "a native message of " + std::to_string(what.whole.size()) + " bytes whose head cannot be");
     const auto* const body = what.whole.data() + what.head_bytes;
     head_.assign(what.whole.data(), body);
-    rest_ = {body, what.whole.size() - what.head_bytes};
-    body_ = {body, what.whole.size() - what.head_bytes};
+    rest_ = body_ = {body, what.whole.size() - what.head_bytes};
+    if (bodies == nullptr || !codec::sidecar::says_elsewhere(head_)) [[likely]]
+      return {};
+    const auto found = bodies->find(rest_);
+    if (!found) return found.error();
+    codec::sidecar::say_here(head_.data());
+    rest_ = body_ = *found;
     return {};
   }
   heads_.clear();
@@ -108,14 +113,14 @@ const result<service_package>& message_reader::package() {
   return package_said_.emplace(heads_.package(package_));
 }
 
-result<void> message_reader::read(const ring_message& what, service_message& to) {
+result<void> message_reader::read(const ring_message& what, service_message& to, body_finder* bodies) {
   if (what.kind == service_rings::native && what.head_bytes != 0)
     if (codec::sidecar::plain_head plain; plain.read(what.whole, what.head_bytes)) {
       native_.read(plain, to.route, to.package);
       to.body = what.whole.subspan(what.head_bytes);
       return {};
     }
-  if (auto good = take(what); !good) return good;
+  if (auto good = take(what, bodies); !good) return good;
   to.body = body_;
   if (kind_ == service_rings::native) return native_.read(head_, to.route, to.package);
   const auto said = route();

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "codec/native_message.hpp"
+#include "sidecar/body_finder.hpp"
 #include "sidecar/data_plane.hpp"
 #include "sidecar/native_plane.hpp"
 #include "sidecar/wire/heads.hpp"
@@ -58,8 +59,9 @@ class message_former {
 /// that it uses again and again; what it returns is valid until the next take().
 class message_reader {
  public:
-  /// Copies what says where it goes. @return protocol | message_too_large: it is no message
-  [[nodiscard]] result<void> take(const ring_message& what);
+  /// Copies what says where it goes. @param bodies  finds those that lie elsewhere; null: none may @return protocol |
+  /// message_too_large: it is no message | what the finding of its body failed with
+  [[nodiscard]] result<void> take(const ring_message& what, body_finder* bodies = nullptr);
   [[nodiscard]] result<service_route> route();
   /// Of the package head, which a compatible message has behind the route: copied when it is asked for first, and read
   /// once.
@@ -67,7 +69,7 @@ class message_reader {
   [[nodiscard]] bytes body() const noexcept { return body_; }
 
   /// take(), route() and package() in one. @return as they do
-  [[nodiscard]] result<void> read(const ring_message& what, service_message& to);
+  [[nodiscard]] result<void> read(const ring_message& what, service_message& to, body_finder* bodies);
 
   /// The message as it is, but with the copy of what says where it goes.
   [[nodiscard]] formed_message as_it_is() const noexcept;

@@ -202,6 +202,14 @@ bool native_writer::write(std::span<const bytes> parts, std::size_t /*head_bytes
   return true;
 }
 
+void native_writer::each_unread(const std::function<void(bytes)>& tell) const {
+  const auto found = scan(file_);
+  if (!found) return;
+  ring_line nobodys;
+  ring_consumer walker(file_.records(), nobodys, found->position, found->there.sequence - found->there.records);
+  for (auto left = found->there.records; left != 0 && walker.front(); --left, walker.pop()) tell(walker.front().body());
+}
+
 void native_writer::see_peak() noexcept {
   seen_at_ = out_.tail();
   peak_ = std::max(peak_, unread_bytes());

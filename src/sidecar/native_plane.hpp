@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -146,6 +147,11 @@ class native_writer final : public plane_writer {
   [[nodiscard]] bool sound(const std::string& like) noexcept;
   /// As for os::bell; whoever is at the other end may be another one by now.
   void set_fenced(bool fenced) noexcept { bell_ = os::bell(file_.shared().records, fenced); }
+  /// Behind what was written, and behind what the reader has said that it has read.
+  [[nodiscard]] std::uint64_t written_to() const noexcept { return out_.tail(); }
+  [[nodiscard]] std::uint64_t read_to() noexcept { return out_.tail() - out_.unread_bytes(); }
+  /// What lies in the ring and was not read: the bytes of each record, as long as they can be followed.
+  void each_unread(const std::function<void(bytes)>& tell) const;
 
  private:
   static constexpr std::size_t k_peak_is_seen_to = 64;  // this part of the ring

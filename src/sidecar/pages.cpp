@@ -74,6 +74,8 @@ samples samples_of(const daemon& of) {
   count(all, "turned_away", now.turned_away, "Connections of users that may not, or above a limit.");
   count(all, "switches", now.control.switches, "Times that the pipe of an entity was changed.");
   count(all, "forwarded", now.data.forwarded, "Messages that were handed on, each copy counted.");
+  count(all, "shared_bodies", now.data.shared, "Bodies for several of a service that were written once.");
+  count(all, "shared_copies", now.data.references, "Messages handed on that refer to one of these.");
   const std::string returned = "Undeliverable messages for their senders.";
   count(all, "returned", now.data.returned, returned, {{"outcome", "returned"}});
   count(all, "returned", now.data.not_returned, returned, {{"outcome", "no room"}});

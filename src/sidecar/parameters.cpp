@@ -146,6 +146,12 @@ const process_row k_rows[] = {
     {{"spin", "", "50us", "How long it looks without sleep after the last message"},
      k_time,
      [](configuration& c, std::string_view v) { return time_in(v, std::chrono::milliseconds(1), c.process.spin); }},
+    {{"shared-bytes", "", "16M", "Size of the file in which bodies for several of a service lie once; 0: none"},
+     "0, or a size of 64K to 1G (16M)",
+     [](configuration& c, std::string_view v) {
+       return read_whole(option_unit::size, v, c.process.shared_bytes, 0, k_most_shared_bytes) &&
+              (c.process.shared_bytes == 0 || c.process.shared_bytes >= k_least_shared_bytes);
+     }},
     {{"check-source", "", "true", "Drop messages that say they come from another entity than their ring"},
      k_flag,
      flag<&settings::check_source>},

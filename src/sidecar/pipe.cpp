@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <cstring>
 #include <utility>
 
+#include "codec/native_message.hpp"
 #include "codec/sidecar_notices.hpp"
 #include "os/barrier.hpp"
 #include "os/pipe_lock.hpp"
@@ -38,12 +40,15 @@ pipe::pipe(const entity_settings& of, std::uint32_t index, const ring::sidecar_r
     : may_be_native_(of.native),
       limits_(limits),
       users_(users_of(of)),
-      lock_path_(of.directory + "/" + of.lock_name + std::to_string(index)) {
+      lock_path_(of.directory + "/" + of.lock_name + std::to_string(index)),
+      bodies_left_(of.directory) {
   receive_.path = ring_path(of, of.receive_name, index);
   receive_.bytes = of.receive_bytes;
   send_.path = ring_path(of, of.send_name, index);
   send_.bytes = of.send_bytes;
 }
+
+pipe::~pipe() { share(nullptr); }
 
 bool pipe::is_held() const {
   const auto held = os::pipe_lock::held(lock_path_);
@@ -102,6 +107,7 @@ void pipe::remove_native() noexcept {
   left_ = nullptr;
   native_to_service_ = nullptr;
   native_from_service_ = nullptr;
+  if (bodies_) bodies_->store().forget(references_);
   native_ring::remove(receive_.path);
   native_ring::remove(send_.path);
 }
@@ -137,17 +143,56 @@ void pipe::find_left() {
     trouble_ = made.error().text();
 }
 
+std::uint64_t pipe::references::read_to() noexcept {
+  return of_.native_to_service_ ? of_.native_to_service_->read_to() : UINT64_MAX;
+}
+
+void pipe::share(std::shared_ptr<shared_bodies> with) {
+  if (bodies_ == with) return;
+  if (bodies_) bodies_->store().remove(references_);
+  bodies_ = std::move(with);
+  is_sharing_ = is_sharing_ && bodies_;
+  if (!bodies_) return;
+  auto& store = bodies_->store();
+  store.add(references_);
+  if (!native_to_service_) return;
+  native_to_service_->each_unread([&](bytes whole) {
+    const auto head = codec::sidecar::measure_native(whole).head_bytes;
+    if (head != 0 && codec::sidecar::says_elsewhere(whole) && whole.size() == head + ring::k_body_reference_bytes)
+      store.refers(references_, ring::load_body_reference(whole.data() + head), native_to_service_->written_to());
+  });
+}
+
+bool pipe::write_shared(bytes head, bytes body) noexcept {
+  auto& out = *native_to_service_;
+  std::byte* const room = out.reserve(head.size() + ring::k_body_reference_bytes);
+  if (room == nullptr) return false;
+  const auto& placed = bodies_->place(body);
+  if (!placed || !bodies_->store().may_refer(references_)) return false;
+  std::memcpy(room, head.data(), head.size());
+  codec::sidecar::say_elsewhere(room);
+  store(room + head.size(), *placed);
+  out.publish();
+  bodies_->store().refers(references_, out.written_to());
+  return true;
+}
+
 std::uint32_t pipe::begin(std::uint32_t asked) {
   using namespace codec::sidecar;
   agreed_ = 0;
+  is_sharing_ = false;
   left_ = nullptr;
   trouble_.clear();
+  // Whoever does not know references gets what an earlier instance has left in the compatible ring, translated.
+  if (bodies_ && (asked & (k_shared_bodies | k_native_in_use)) == 0 && bodies_->store().is_referred_to_by(references_))
+    asked &= ~k_native_rings;
   if (may_be_native_ && (asked & k_native_rings) != 0) {
     if (const auto made = make_native(); !made) {
       trouble_ = made.error().text();
     } else {
       const bool by_barrier = (asked & k_ring_barriers) != 0 && os::barriers_work();
-      agreed_ = k_native_rings | (by_barrier ? k_ring_barriers : 0);
+      is_sharing_ = bodies_ && (asked & k_shared_bodies) != 0;
+      agreed_ = k_native_rings | (by_barrier ? k_ring_barriers : 0) | (is_sharing_ ? k_shared_bodies : 0);
       native_to_service_->set_fenced(!by_barrier);
       native_from_service_->set_fenced(!by_barrier);
     }
@@ -255,6 +300,7 @@ bool pipe::mend() {
   if (!kept) return false;
   remove_native();
   agreed_ = 0;
+  is_sharing_ = false;
   reading_ = reading::compatible;
   const auto made = make_anew();
   if (!made) {

@@ -17,9 +17,11 @@
 #include <string>
 
 #include "os/pipe_lock.hpp"
+#include "sidecar/body_finder.hpp"
 #include "sidecar/compatible_plane.hpp"
 #include "sidecar/native_plane.hpp"
 #include "sidecar/settings.hpp"
+#include "sidecar/shared_bodies.hpp"
 
 namespace ferry::sidecar {
 
@@ -48,6 +50,10 @@ class pipe {
   [[nodiscard]] static result<std::unique_ptr<pipe>> open(const entity_settings& of, std::uint32_t index,
                                                           const ring::sidecar_ring_limits& limits);
 
+  ~pipe();
+  pipe(const pipe&) = delete;
+  pipe& operator=(const pipe&) = delete;
+
   [[nodiscard]] state where() const noexcept { return state_; }
   void enter(state next) noexcept { state_ = next; }
   /// What is wrong with its files, in words: whoever opened them now would get others than we have, or find other
@@ -67,6 +73,11 @@ class pipe {
   [[nodiscard]] bool is_held() const;
   /// A file has become shorter under us.
   [[nodiscard]] bool torn() const noexcept;
+
+  /// Where bodies lie once that others of its service get, too; what lies in its ring may refer to those already. Null:
+  /// nowhere, until begin() finds another.
+  void share(std::shared_ptr<shared_bodies> with);
+  [[nodiscard]] bool is_in(const shared_bodies& which) const noexcept { return bodies_.get() == &which; }
 
   /// An instance is there. @param asked  for, as in its registration @return what it gets, as in the answer; native
   /// rings that cannot be made are none; trouble() says why, or that they had to be made anew
@@ -93,6 +104,14 @@ class pipe {
     return reading_ == reading::native ? native_from_service_.get() : nullptr;
   }
   [[nodiscard]] native_writer* native_to() const noexcept { return agreed_ != 0 ? native_to_service_.get() : nullptr; }
+  /// Where bodies may lie that its instance gets; null: nowhere.
+  [[nodiscard]] shared_bodies* shares() const noexcept { return is_sharing_ ? bodies_.get() : nullptr; }
+  /// Writes a message to native_to(), and its body there, unless that was done. @param head  of a native message
+  /// @return false: no room here or there, or its instance keeps too many; nothing was written here
+  [[nodiscard]] bool write_shared(bytes head, bytes body) noexcept;
+  /// Finds what left() refers to.
+  [[nodiscard]] body_finder& bodies_left() noexcept { return bodies_left_; }
+
   [[nodiscard]] service_rings writes() const noexcept;
   [[nodiscard]] plane_writer& to_service() noexcept;
   [[nodiscard]] plane_reader& from_service() noexcept;
@@ -111,6 +130,15 @@ class pipe {
   struct one_ring {
     std::string path;
     std::uint64_t bytes = 0;  // of the queue
+  };
+  /// The references in native_to_service_.
+  class references final : public ring::body_holder {
+   public:
+    explicit references(const pipe& of) noexcept : of_(of) {}
+    [[nodiscard]] std::uint64_t read_to() noexcept override;
+
+   private:
+    const pipe& of_;
   };
 
   pipe(const entity_settings& of, std::uint32_t index, const ring::sidecar_ring_limits& limits);
@@ -146,6 +174,10 @@ class pipe {
   std::unique_ptr<native_writer> native_to_service_;
   std::unique_ptr<native_reader> native_from_service_;
   std::unique_ptr<native_reader> left_;  // the other end of native_to_service_; nobody else reads there meanwhile
+  body_finder bodies_left_;
+  references references_{*this};
+  std::shared_ptr<shared_bodies> bodies_;  // null: none
+  bool is_sharing_ = false;                // agreed on
 };
 
 [[nodiscard]] const char* to_string(pipe::state what) noexcept;

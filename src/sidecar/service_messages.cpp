@@ -185,7 +185,7 @@ bool service_parts::take_one(sidecar::service_pipe& pipe, std::uint64_t now_ms) 
   if (auto* const native = pipe.native_in(); native != nullptr) {
     if (const auto what = native->short_front(now_ms)) {
       native->take_short(what.time_ms, now_ms);
-      hand_on(what);
+      hand_on(pipe, what);
       native->pop();
       return true;
     }
@@ -197,13 +197,13 @@ bool service_parts::take_one(sidecar::service_pipe& pipe, std::uint64_t now_ms) 
     return false;
   }
   if (!*found) return false;
-  hand_on(*found);
+  hand_on(pipe, *found);
   in.pop();
   return true;
 }
 
-void service_parts::hand_on(const sidecar::ring_message& record) {
-  if (const auto good = reader_.read(record, in_hand_); !good) {
+void service_parts::hand_on(sidecar::service_pipe& pipe, const sidecar::ring_message& record) {
+  if (const auto good = reader_.read(record, in_hand_, &pipe.bodies()); !good) {
     stats_.malformed += 1;
     return fault(good.error());
   }
@@ -214,6 +214,8 @@ void service_parts::hand_on(const sidecar::ring_message& record) {
   } catch (...) {
     rethrow_from(where_.io(), std::current_exception());
   }
+  if (!pipe.bodies().is_still_there()) [[unlikely]]
+    fault(error(errc::corrupt, "the body of a message was written over while its handler had it"));
 }
 
 void service_parts::fault(const error& why) {
@@ -298,6 +300,7 @@ service_stats service_parts::stats() const {
   if (pipe_) {
     const auto ring = pipe_->read_stats();
     made.expired = ring.expired;
+    made.lost_bodies = pipe_->bodies().lost();
     made.ring_faults = ring.faults;
     made.dropped_bytes = ring.dropped_bytes;
     made.delay_sum_ms = ring.delay_sum_ms;

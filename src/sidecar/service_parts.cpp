@@ -20,7 +20,7 @@ std::int64_t unix_seconds() {
 std::uint32_t rings_asked_for(const service_options& with) {
   using namespace codec::sidecar;
   if (with.rings == service_rings::compatible) return 0;
-  return k_native_rings | (os::barriers_work() ? k_ring_barriers : 0);
+  return k_native_rings | k_shared_bodies | (os::barriers_work() ? k_ring_barriers : 0);
 }
 
 session::sidecar_service_options machine_options(const service_options& with) {

@@ -112,7 +112,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   void turn();
   [[nodiscard]] std::size_t take_some(sidecar::service_pipe& pipe);
   [[nodiscard]] bool take_one(sidecar::service_pipe& pipe, std::uint64_t now_ms);
-  void hand_on(const sidecar::ring_message& record);
+  void hand_on(sidecar::service_pipe& pipe, const sidecar::ring_message& record);
   void use_rings(std::uint32_t agreed);
   // sleeper
   [[nodiscard]] bool announce_sleep() override;

@@ -65,7 +65,7 @@ result<service_pipe> service_pipe::try_to_pick(const service_options& with, std:
   }
   const auto chosen = session::choose_pipe(found, version);
   if (!chosen) return last.in("none of " + std::to_string(with.pipes) + " pipes in " + with.directory + " is free");
-  return service_pipe(std::move(locks[*chosen]), found[*chosen].index, version);
+  return service_pipe(std::move(locks[*chosen]), found[*chosen].index, version, with.directory);
 }
 
 result<bool> service_pipe::map(const service_options& with) {
@@ -117,6 +117,8 @@ result<std::uint64_t> service_pipe::use_native(bool fenced, const service_option
 
 result<std::uint64_t> service_pipe::use(std::uint32_t agreed, const service_options& with) {
   using namespace codec::sidecar;
+  if ((agreed & k_shared_bodies) != 0)
+    if (const auto opened = bodies_.open(); !opened) return opened.error();
   if ((agreed & k_native_rings) != 0) return use_native((agreed & k_ring_barriers) == 0, with);
   const std::uint64_t left = writes() == service_rings::native ? native_out_->unread_bytes() : 0;
   next_in_ = compatible_in_.get();

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "os/pipe_lock.hpp"
+#include "sidecar/body_finder.hpp"
 #include "sidecar/compatible_plane.hpp"
 #include "sidecar/native_plane.hpp"
 
@@ -46,6 +47,9 @@ class service_pipe {
   [[nodiscard]] native_reader* native_in() const noexcept {
     return in_ == native_in_.get() ? native_in_.get() : nullptr;
   }
+  /// Finds what in() refers to.
+  [[nodiscard]] body_finder& bodies() noexcept { return bodies_; }
+  [[nodiscard]] const body_finder& bodies() const noexcept { return bodies_; }
   [[nodiscard]] plane_writer& out() const noexcept { return *out_; }
   /// out(), if it is native; else null.
   [[nodiscard]] native_writer* native_out() const noexcept {
@@ -64,14 +68,15 @@ class service_pipe {
   [[nodiscard]] bool torn() const noexcept;
 
  private:
-  service_pipe(os::pipe_lock lock, std::uint32_t index, std::uint64_t version)
-      : lock_(std::move(lock)), index_(index), version_(version) {}
+  service_pipe(os::pipe_lock lock, std::uint32_t index, std::uint64_t version, const std::string& directory)
+      : lock_(std::move(lock)), index_(index), version_(version), bodies_(directory) {}
   [[nodiscard]] static result<service_pipe> try_to_pick(const service_options& with, std::uint64_t version);
   [[nodiscard]] result<std::uint64_t> use_native(bool fenced, const service_options& with);
 
   os::pipe_lock lock_;
   std::uint32_t index_;
   std::uint64_t version_;
+  body_finder bodies_;
   std::unique_ptr<compatible_reader> compatible_in_;  // null: not mapped yet
   std::unique_ptr<compatible_writer> compatible_out_;
   std::unique_ptr<native_reader> native_in_;  // null: never agreed on

@@ -13,6 +13,8 @@ namespace ferry::sidecar {
 
 inline constexpr std::uint64_t k_least_queue_bytes = 4096;
 inline constexpr std::uint64_t k_most_queue_bytes = (1ull << 32) - 4096;  ///< the whole file stays below 4 GiB
+inline constexpr std::uint64_t k_least_shared_bytes = 64u << 10;
+inline constexpr std::uint64_t k_most_shared_bytes = 1u << 30;
 inline constexpr std::uint32_t k_own_uid = UINT32_MAX;
 
 /// Where the instances of one entity and the sidecar meet: a directory of files.
@@ -55,6 +57,9 @@ struct settings {
   duration spin = std::chrono::microseconds(50);          ///< how long it looks without sleep after the last message
   bool check_source = true;  ///< a message that says it comes from another entity than its ring is dropped, but
                              ///< for one that an instance hands on to the other one of its entity
+  /// Of a file in which a body lies once that several entities of one service get; there is one for each service that
+  /// has several, and whose instances ask for it. 0: each gets a copy.
+  std::uint64_t shared_bytes = 16u << 20;
   bool return_undeliverable = false;  ///< what reaches nobody comes back to its sender with a return code
   std::int32_t undeliverable_code = -1;
 };

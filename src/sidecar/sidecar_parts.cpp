@@ -101,6 +101,7 @@ result<void> daemon::parts::open_entity(const entity_settings& what) {
   made->what = what;
   made->slot = *slot;
   made->socket = std::move(at->socket);
+  share_what_is_there(*made);
   made->loop.start(std::move(at->at));
   watch_links_by(now_of() + k_sockets_are_looked_after_every);
   return {};
@@ -112,6 +113,9 @@ void daemon::parts::close_entity(const std::shared_ptr<door>& which) {
   std::erase_if(bells_, [&](const auto& one) { return one->where.slot == which->slot; });
   forward_.remove(which->slot);
   std::erase(doors_, which);
+  std::erase_if(sharings_, [&](const sharing& one) {
+    return std::none_of(doors_.begin(), doors_.end(), [&](const auto& of) { return is_of(one, of->what); });
+  });
 }
 
 const entity_settings& daemon::parts::settings_of(std::uint32_t slot) const {
@@ -195,6 +199,7 @@ bool daemon::parts::is_usable(service_address at) {
 
 void daemon::parts::attached(service_address at) {
   const auto* link = static_cast<const control_link*>(registry_.on_pipe(at));
+  share_with(at, link->asked_for());
   forward_.begin(at, link->asked_for());
   const auto& files = forward_.at(at);
   if (!files.trouble().empty())
@@ -340,6 +345,7 @@ void daemon::parts::watch_links() {
   for (const auto& of : doors_)
     for (std::uint32_t i = 0; i < of->what.pipes; ++i) look_after({of->slot, i}, now);
   for (const auto& of : doors_) look_after(of);
+  for (auto& one : sharings_) look_after(one);
   if (!doors_.empty()) watch_links_by(now + k_sockets_are_looked_after_every);
   try_missing(now);
 }

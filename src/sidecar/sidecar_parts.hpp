@@ -18,6 +18,7 @@
 #include "os/unix_listener.hpp"
 #include "os/wake_pipe.hpp"
 #include "sidecar/control_link.hpp"
+#include "sidecar/shared_bodies.hpp"
 #include "sidecar/sidecar.hpp"
 
 namespace ferry::sidecar {
@@ -64,6 +65,13 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
     net::watch at;
   };
 
+  /// What the entities of one service whose files have the same users have in common.
+  struct sharing {
+    std::uint32_t service = 0;
+    os::file_users who;
+    std::shared_ptr<shared_bodies> bodies;  // null: they could not be made
+  };
+
   /// Some of whose files or sockets could not be made; tried again from time to time.
   struct missing {
     entity_settings what;
@@ -73,6 +81,13 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
 
   [[nodiscard]] result<void> open_entity(const entity_settings& what);
   void try_missing(time_point now);
+  [[nodiscard]] static bool is_of(const sharing& which, const entity_settings& what);
+  [[nodiscard]] sharing& sharing_of(const entity_settings& what);
+  void share_what_is_there(const door& of);
+  void share_with(session::service_address at, std::uint32_t asked);
+  [[nodiscard]] result<void> show(sharing& which, const entity_settings& to);
+  [[nodiscard]] result<void> renew(sharing& which, const entity_settings& first);
+  void look_after(sharing& which);
   void close_entity(const std::shared_ptr<door>& which);
   [[nodiscard]] result<listening> listen(const entity_settings& what);
   void came(door& which, std::shared_ptr<stream> carrier);
@@ -115,6 +130,7 @@ class daemon::parts final : public std::enable_shared_from_this<parts>,
   forwarder forward_;
   std::vector<std::shared_ptr<door>> doors_;
   std::vector<missing> missing_;
+  std::vector<sharing> sharings_;
   std::list<std::shared_ptr<control_link>> links_;
   std::vector<std::shared_ptr<bell>> bells_;       // of pipes that were native ever since their entity is there
   std::vector<session::service_address> damaged_;  // of this turn
