@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <csignal>
@@ -31,6 +32,8 @@ namespace ferry {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr std::size_t k_shared = 1500;  // bytes of a body for several
 
 // The process that does harm. Nothing in it allocates after the fork but what std::string needs for short paths.
 class vandal {
@@ -66,11 +69,12 @@ class vandal {
   }
   std::string ring() {
     return one_of({"send.shm", "recv.shm", "send.shm1", "recv.shm1", "send.shm.ring", "recv.shm.ring", "send.shm1.ring",
-                   "recv.shm1.ring"});
+                   "recv.shm1.ring", "bodies.shm"});
   }
   std::string anything() {
     return one_of({"send.shm", "recv.shm", "send.shm.ring", "recv.shm.ring", "send.shm.bell", "recv.shm.bell",
-                   "client.lock0", "client.lock1", "sidecar.sock.lock", "send.shm.new", "recv.shm.ring.new", "entity"});
+                   "client.lock0", "client.lock1", "sidecar.sock.lock", "send.shm.new", "recv.shm.ring.new", "entity",
+                   "bodies.shm", "bodies.shm.new"});
   }
 
   // Sizes, positions, the first words of records; or anywhere.
@@ -168,7 +172,10 @@ class vandal {
 class hostile_process : public ::testing::TestWithParam<service_rings> {
  protected:
   hostile_process() {
-    with.entities = {test::small_entity(dir, 101, 2), test::small_entity(dir, 201), test::small_entity(dir, 301)};
+    // 102 and 103 have the file of bodies in common with the victim, who is 101.
+    with.entities = {test::small_entity(dir, 101, 2), test::small_entity(dir, 102), test::small_entity(dir, 103),
+                     test::small_entity(dir, 201), test::small_entity(dir, 301)};
+    with.shared_bytes = 64u << 10;
     with.message_age = {};
     with.hold = 1h;
   }
@@ -220,17 +227,24 @@ TEST_P(hostile_process, harms_nobody_but_its_own_entity) {
     EXPECT_EQ(as_text(got.body), std::to_string(answered));
     answered += 1;
   });
+  const std::array<std::int32_t, 2> both{102, 103};
+  std::array<service, 2> beside_victim{start(102, GetParam()), start(103, GetParam())};
+  std::array<std::uint64_t, 2> cried{};
+  for (std::size_t i = 0; i < 2; ++i)
+    beside_victim[i].on_message([&cried, i](const service_message& got) { cried[i] += got.body.size() == k_shared; });
   const vandal other(with.entities[0].directory, 7);
   auto kind = service_rings::compatible;
   std::optional<service> victim;
   std::uint64_t victims = 0, looked_at = 0, restarts = 0;
   const auto end = std::chrono::steady_clock::now() + test::k_patience;
-  while (other.steps() < 1000 || answered < 100 || victims < 10) {
+  while (other.steps() < 1000 || answered < 100 || victims < 10 || std::min(cried[0], cried[1]) < 10) {
     ASSERT_LT(std::chrono::steady_clock::now(), end)
-        << other.steps() << " steps, " << answered << " of " << asked << " answers, " << victims << " services";
+        << other.steps() << " steps, " << answered << " of " << asked << " answers, " << victims << " services, "
+        << cried[0] << " and " << cried[1] << " for several";
     turn();
     if (asked == answered && one.send({.to = to_entity{301}}, {}, as_bytes(std::to_string(asked)))) asked += 1;
     if (victim) (void)victim->send({.to = to_entity{101}}, {}, as_bytes("to itself"));
+    if (asked % 16 == 0) (void)one.send({.to = to_entities{both}}, {}, as_bytes(std::string(k_shared, 's')));
     if (other.steps() - looked_at < 100) continue;
     looked_at = other.steps();
     victim.reset();
