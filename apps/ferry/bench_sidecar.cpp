@@ -31,6 +31,8 @@ using found = result<std::vector<double>>;  // one figure for each train
 constexpr std::uint32_t k_sender = 1;          // entity, of service 1
 constexpr std::uint32_t k_first_receiver = 2;  // entities of service 2, from here on
 constexpr std::size_t k_large = 16u << 10;
+constexpr std::size_t k_line = 64;    // bytes of a line of the cache
+constexpr std::uint8_t k_filler = 7;  // what bodies consist of
 constexpr std::size_t k_large_ring = 4u << 20;
 constexpr auto k_patience = std::chrono::seconds(60);
 constexpr unsigned k_asked_a_turn = 256;  // then the event loop, which has heartbeats, has its turn
@@ -125,22 +127,32 @@ class sidecar_bed {
 
 /// Numbers that arrive one after the other.
 struct arrivals {
-  explicit arrivals(service& at) {
+  /// @param large  what arrives is as numbered::of() makes it, of which a byte of each line of the cache is read
+  explicit arrivals(service& at, bool large = false) : large_(large) {
     at.on_message([this](const service_message& got) { take(got); });
   }
   void take(const service_message& got) {
     std::uint32_t number = 0;
     if (got.body.size() >= sizeof number) std::memcpy(&number, got.body.data(), sizeof number);
-    wrong += number != next ? 1 : 0;
+    wrong += number != next || !has_rest(got.body) ? 1 : 0;
     next = number + 1;
   }
   std::uint32_t next = 0, wrong = 0;
+
+ private:
+  [[nodiscard]] bool has_rest(bytes body) const {
+    if (!large_) return true;
+    std::size_t sum = 0;
+    for (std::size_t at = k_line - 1; at < body.size(); at += k_line) sum += std::to_integer<std::size_t>(body[at]);
+    return body.size() == k_large && sum == k_large / k_line * k_filler;
+  }
+  bool large_;
 };
 
 /// What is sent, with its number.
 class numbered {
  public:
-  explicit numbered(std::size_t size) : bytes_(size, std::byte{7}) {}
+  explicit numbered(std::size_t size) : bytes_(size, std::byte{k_filler}) {}
   bytes of(std::uint32_t number) {
     std::memcpy(bytes_.data(), &number, sizeof number);
     return bytes_;
@@ -262,7 +274,7 @@ result<broadcast_times> broadcasts(sidecar_bed& on) {
   for (std::uint32_t i = 0; i < k_receivers; ++i) {
     const auto one = on.start(k_first_receiver + i);
     if (!one) return one.error();
-    came.push_back(std::make_unique<arrivals>(receivers.emplace_back(*one)));
+    came.push_back(std::make_unique<arrivals>(receivers.emplace_back(*one), true));
   }
   numbered body(k_large);
   std::uint32_t sent = 0;

@@ -14,9 +14,9 @@ namespace ferry::app {
 /// Messages of 64 bytes per second one way: `ring`; `other` is the bare ring, where who sends and who receives have a
 /// core each. A round is the best of 9 trains of 20 000.
 [[nodiscard]] result<bench::ring_comparison> measure_sidecar_rate(const ring_plan& plan);
-/// Nanoseconds for each of 8 receivers of 16 KiB, from the first call until all have it, of which none reads more
-/// than its number: `ring` is one message to all of a service, `other` one to each. A round is the median of 21 trains
-/// of 16, after others that touch all pages of the rings.
+/// Nanoseconds for each of 8 receivers of 16 KiB, from the first call until all have read a byte of every line of the
+/// cache of it: `ring` is one message to all of a service, `other` one to each. A round is the median of 21 trains of
+/// 16, after others that touch all pages of the rings.
 [[nodiscard]] result<bench::ring_comparison> measure_sidecar_broadcast(const ring_plan& plan);
 /// The same, but until the last call has returned: what it costs who sends.
 [[nodiscard]] result<bench::ring_comparison> measure_sidecar_broadcast_sending(const ring_plan& plan);
