@@ -72,7 +72,9 @@ std::error_code session_link::push(bool more) noexcept {
   if (writing_ == nullptr) return misuse();
   const message_view m{{writing_->body(), writing_size_}, message_kind::binary, writing_->msg_type};
   writing_ = nullptr;
-  if (!put(m, more)) {
+  if (!more && m.payload.size() <= k_small && session().prepared(m.type)) [[likely]] {
+    (void)session().commit_with(m);
+  } else if (!put(m, more)) {
     damaged();
     return to_std(errc::corrupt);
   }
@@ -88,20 +90,17 @@ std::error_code session_link::push(bool more) noexcept {
 
 bool session_link::put(const message_view& m, bool more) noexcept {
   auto& s = session();
-  const bool small = m.payload.size() <= k_small && !more;
-  if (!small || !s.prepared(m.type)) [[unlikely]] {
-    // There was room, and nobody else takes it: only a peer that breaks the rules takes it away.
-    std::byte* const to = s.reserve(m.payload.size(), m.type);
-    if (to == nullptr) return false;
-    if (!small) {
-      // A large one lies there already, unless it has no type, which moves it.
-      if (to != m.payload.data() && !m.payload.empty()) std::memmove(to, m.payload.data(), m.payload.size());
-      s.stage(m.payload.size());
-      if (!more) (void)s.commit();
-      return true;
-    }
+  // There was room, and nobody else takes it: only a peer that breaks the rules takes it away.
+  std::byte* const to = s.reserve(m.payload.size(), m.type);
+  if (to == nullptr) return false;
+  if (m.payload.size() <= k_small && !more) {
+    (void)s.commit_with(m);
+    return true;
   }
-  (void)s.commit_with(m);
+  // A large one lies there already, unless it has no type, which moves it.
+  if (to != m.payload.data() && !m.payload.empty()) std::memmove(to, m.payload.data(), m.payload.size());
+  s.stage(m.payload.size());
+  if (!more) (void)s.commit();
   return true;
 }
 

@@ -96,6 +96,11 @@ class ring_stager {
     begin();
     return closed;
   }
+  /// What alone() is going to give, if the next record has the size and the marks of one with this word.
+  [[nodiscard]] ring_batch alike(std::uint64_t before) const noexcept {
+    const std::size_t size = before & ring_word::k_length_mask;
+    return {tail_, next_word(size, marks_of(before)), tail_ + ring_geometry::record_bytes(size), sequence_ + 1};
+  }
   /// The word behind a batch becomes 0.
   void end_at(std::uint64_t end) noexcept { Stores::word(word(end), 0, std::memory_order_relaxed); }
 

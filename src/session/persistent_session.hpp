@@ -97,7 +97,8 @@ class basic_persistent_session {
 
   /// The oldest input that the open transaction has not consumed, or none. Valid until commit().
   [[nodiscard]] ring_record front() noexcept {
-    const ring_record record = in_.front();
+    // Who waits looks here most of the time, and notices a record the sooner the shorter that takes.
+    const ring_record record = in_.something() ? in_.front() : ring_record{};
     if (!record) [[unlikely]]
       in_.publish(in_settled_);
     return record;
@@ -134,7 +135,8 @@ class basic_persistent_session {
     const std::size_t head = head_bytes(reserved_type_);
     const ring_marks marks = marks_for(kind);
     const std::uint64_t tag = tag_for(size);
-    put_head(tag, record_sum(out_.next_word(head + size, marks), tag, {reserved_ + head, size}));
+    put(reserved_ + head - 8, record_sum(out_.next_word(head + size, marks), tag, {reserved_ + head, size}));
+    if (tag != 0) put(reserved_, tag);
     out_.stage(head + size, marks);
   }
   /// reserve, copy, stage. @param m  at most max_payload() bytes @return false: as reserve()
@@ -330,18 +332,16 @@ class basic_persistent_session {
     if (reserved_type_ == 0) return 0;
     return std::bit_cast<std::uint64_t>(ring_tag{reserved_type_, 0, static_cast<std::uint32_t>(payload)});
   }
-  void put_head(std::uint64_t tag, std::uint64_t sum) noexcept {
-    put(reserved_ + head_bytes(reserved_type_) - sizeof sum, sum);
-    if (tag != 0) put(reserved_, tag);
-  }
   /// All of a small record but its word, from its end to its beginning. Its reader looks at the word again and again,
   /// and takes the line away whenever it can: that line is written last, and in one go. Word by word: a copy that loads
   /// what was stored in other sizes a moment ago waits for it.
   void put_small(const ring::ring_batch& closed, bytes payload) noexcept {
+    // Read once: behind each store everything might have changed, for all that the compiler knows.
+    std::byte* const record = reserved_;
     const std::uint64_t tag = tag_for(payload.size());
+    std::byte* const to = record + head_bytes(reserved_type_);
     const std::uint64_t sum = record_sum(closed.word, tag, payload);
     out_.end_at(closed.end);
-    std::byte* const to = reserved_ + head_bytes(reserved_type_);
     std::size_t left = payload.size() & ~std::size_t{7};
     Stores::copy(to + left, payload.subspan(left));
     const auto last_word = [&] {
@@ -353,7 +353,8 @@ class basic_persistent_session {
       last_word();
       last_word();
     }
-    put_head(tag, sum);
+    put(to - sizeof sum, sum);
+    if (tag != 0) put(record, tag);
   }
   /// (2)
   void write_slot(const commit_record& c, const kept_part& kept) noexcept {
@@ -385,15 +386,16 @@ class basic_persistent_session {
     put(slot.out_end, c.out_end);
     put(slot.checksum, slot_sum_ended(begun, c.out_word, c.out_end));
   }
-  /// What the next commit_with() is likely to write, but for its message.
+  /// What the next commit_with() is likely to write, but for its message, which may have the size of the last one.
   void prepare() noexcept {
     prepared_ = false;
     // Whoever has just changed its state is about to do so again; it would be written in vain.
     if (slot_versions_[(last_.generation + 1) & 1] != kept_.version) return;
     if (reserve(k_small, reserved_type_) == nullptr || out_.behind_pad()) return;
     next_ = last_;
-    go_on(next_, {out_.tail(), 1, out_.tail(), out_.sequence() + 1}, in_committed_.sequence + 1);
+    go_on(next_, out_.alike(last_.out_word), in_committed_.sequence + 1);
     next_sum_ = begin_fields(next_, kept_);
+    write_outputs(next_, next_sum_);
     prepared_ = true;
   }
   std::uint64_t commit_unprepared(const message_view& m) noexcept;
@@ -401,9 +403,11 @@ class basic_persistent_session {
   std::uint64_t commit_prepared(const message_view& m) noexcept {
     const std::size_t head = head_bytes(m.type);
     const ring::ring_batch closed = out_.alone(head + m.payload.size(), marks_for(m.kind));
-    next_.out_word = closed.word;
-    next_.out_end = closed.end;
-    write_outputs(next_, next_sum_);
+    if (closed.word != next_.out_word) {  // not as large as the last one, or of another kind
+      next_.out_word = closed.word;
+      next_.out_end = closed.end;
+      write_outputs(next_, next_sum_);
+    }
     put_small(closed, m.payload);
     write_generation(next_.generation);
     out_.reveal(closed);

@@ -60,7 +60,9 @@ TEST(persistent_session, shows_what_a_transaction_sends_at_its_commit_and_all_of
 TEST(persistent_session, sends_a_message_of_each_small_size_with_its_commit_as_recovery_wants_it) {
   for (const std::uint16_t type : {std::uint16_t{0}, std::uint16_t{9}}) {
     both two;
-    for (std::size_t size = 0; size <= persistent_session::k_small; ++size) {
+    // Each size twice: what is prepared is a message like the last one.
+    for (std::size_t n = 0; n <= 2 * persistent_session::k_small + 1; ++n) {
+      const std::size_t size = n / 2;
       std::string text(size, '\0');
       for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(size + 7 * i);
       const message_view m{as_bytes(text), message_kind::text, type};
@@ -120,6 +122,39 @@ TEST(persistent_session, writes_each_line_of_a_small_message_in_one_go_and_that_
       while (bob.front()) bob.pop();
       bob.publish_position();
     }
+}
+
+TEST(persistent_session, that_answers_as_before_writes_of_its_transaction_only_the_number_before_the_answer) {
+  session_memory memory;
+  using recorded_session = session::basic_persistent_session<recorded_stores>;
+  const auto alice = recorded_session::recover(memory.file(0), memory.parts(0), k_process).value();
+  both two;
+  ASSERT_TRUE(alice->attach_input(two.memory.ring(1), two.memory.line(1)));
+  const auto answer = [&](const std::string& text) {
+    EXPECT_TRUE(both::send(*two.bob, "question"));
+    (void)two.bob->commit();
+    EXPECT_TRUE(alice->front());
+    alice->pop();
+    if (!alice->prepared()) {
+      EXPECT_NE(alice->reserve(text.size()), nullptr);
+    }
+    const auto* const word = memory.ring(0).data() + alice->output().tail() % k_world_ring;
+    const auto file = memory.file(0);
+    std::size_t stores = 0, before = 0;
+    recorded_stores::before = [&](const void* to) {
+      const auto* const at = static_cast<const std::byte*>(to);
+      stores += at >= file.data() && at < file.data() + file.size();
+      if (at == word) before = stores;
+    };
+    (void)alice->commit_with({as_bytes(text), message_kind::binary, 0});
+    recorded_stores::before = nullptr;
+    return before;
+  };
+  // Both slots get what few transactions change first.
+  for (int i = 0; i < 3; ++i) (void)answer("as long as the others");
+  EXPECT_EQ(answer("as long as the others"), 1u);
+  EXPECT_EQ(answer("of another size"), 4u) << "the word, the end, the checksum, the number";
+  EXPECT_EQ(answer("of another size"), 1u);
 }
 
 TEST(persistent_session, carries_kind_type_and_empty_messages) {
