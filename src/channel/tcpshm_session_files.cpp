@@ -91,10 +91,12 @@ mending_report reset_tcpshm(const std::string& dir, const session_key& which, me
     queue->at.want(0);
     bring_to_disk(*queue);
   } else {
+    // Before the queue: without one there is nothing that could be reset again.
+    forget_mismatch(os::tcpshm::queue_path(dir, which.as, which.peer));
     or_fail(os::tcpshm::remove_queue(dir, names_of(which)));
   }
   or_fail(os::sync_directory(dir));
-  forget_mismatch(os::tcpshm::queue_path(dir, which.as, which.peer));
+  if (queue) forget_mismatch(queue->path);
   return told;
 }
 
