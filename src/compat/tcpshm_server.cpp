@@ -1,7 +1,9 @@
 #include <ferry/compat/tcpshm.hpp>
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -133,17 +135,44 @@ bool server::parts::start(const std::string& address, std::uint16_t at) {
   return false;
 }
 
-result<void> server::parts::listen(const std::string& address, std::uint16_t at) {
-  const auto found = os::resolve(address, at, true);
-  if (!found) return found.error();
-  const auto& here = found->front();
+namespace {
+
+// Where one socket takes both families, it does for all interfaces.
+result<os::unique_fd> listen_at(const os::socket_address& here, bool everywhere) {
   auto made = os::open_stream_socket(here.family(), {});
   if (!made) return made.error();
-  listening = std::move(*made);
   const int on = 1;
-  ::setsockopt(listening.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(listening.get(), here.get(), here.size) != 0 || ::listen(listening.get(), SOMAXCONN) != 0)
+  const int v6_only = everywhere ? 0 : 1;
+  ::setsockopt(made->get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (here.family() == AF_INET6) ::setsockopt(made->get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
+  if (::bind(made->get(), here.get(), here.size) != 0 || ::listen(made->get(), SOMAXCONN) != 0)
     return error::from_errno(errno, "listen on " + here.text());
+  return made;
+}
+
+// At the first address of the host that can be had.
+result<os::unique_fd> listen_at_host(const std::string& host, std::uint16_t port) {
+  auto found = os::resolve(host, port, true);
+  if (!found) return found.error();
+  const bool everywhere = host.empty() || host == "*";
+  if (everywhere)
+    std::stable_sort(found->begin(), found->end(),
+                     [](const auto& a, const auto& b) { return a.family() == AF_INET6 && b.family() != AF_INET6; });
+  error last = errc::bad_address;
+  for (const auto& here : *found) {
+    auto made = listen_at(here, everywhere);
+    if (made) return made;
+    last = made.error();
+  }
+  return last;
+}
+
+}  // namespace
+
+result<void> server::parts::listen(const std::string& address, std::uint16_t at) {
+  auto made = listen_at_host(address, at);
+  if (!made) return made.error();
+  listening = std::move(*made);
   how.wakes->add(listening.get());
   const auto bound = os::local_address(listening.get());
   if (!bound) return bound.error();

@@ -1,8 +1,13 @@
 // The server and the people who log in at it: those whom it takes, those whom it refuses, and those who lie.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 
 #include "base/endian.hpp"
 #include "codec/tcpshm_messages.hpp"
+#include "os/unique_fd.hpp"
 #include "testing/tcp_by_hand.hpp"
 #include "testing/tcpshm_pair.hpp"
 
@@ -107,6 +112,22 @@ TEST_F(tcpshm_server, takes_heartbeats_from_between_messages_that_wait_wherever_
     server->messages.clear();
     ASSERT_TRUE(until([&] { return server->messages.size() == 4; }, "all messages"));
     EXPECT_EQ(server->messages, (told{"1 a", "1 b", "1 c", "1 d"})) << cut;
+  }
+}
+
+TEST_F(tcpshm_server, hears_both_families_where_it_listens_everywhere) {
+  for (const char* everywhere : {"", "*"}) {
+    noting_server at(files.path().string(), "srv", {});
+    ASSERT_TRUE(at.start(everywhere, 0));
+    raw_tcp over_ipv4(at.port());
+    const os::unique_fd client(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;
+    to.sin6_addr = in6addr_loopback;
+    to.sin6_port = htons(at.port());
+    const int made = ::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    if (made != 0 && errno != ECONNREFUSED) GTEST_SKIP() << "no IPv6 here";
+    EXPECT_EQ(made, 0);
   }
 }
 

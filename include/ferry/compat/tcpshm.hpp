@@ -287,7 +287,8 @@ class server {
   server(const server&) = delete;
   server& operator=(const server&) = delete;
 
-  /// Listens. @param port  0: any, see port() @return false: after on_system_error()
+  /// Listens. @param address  a name, of which the first address is taken that can be had, or one in digits; empty or
+  /// "*": all interfaces, both families @param port  0: any, see port() @return false: after on_system_error()
   [[nodiscard]] bool start(const std::string& address, std::uint16_t port);
   [[nodiscard]] std::uint16_t port() const noexcept;
   /// Ends all connections, whose references are valid no more. No callbacks, and no other thread polls.
