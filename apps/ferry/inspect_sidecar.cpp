@@ -24,8 +24,11 @@
 #include "os/bus_guard.hpp"
 #include "os/mapping.hpp"
 #include "os/pipe_lock.hpp"
+#include "os/private_files.hpp"
+#include "ring/shared_bodies.hpp"
 #include "ring/sidecar_ring.hpp"
 #include "session/pipe_lease.hpp"
+#include "sidecar/body_finder.hpp"
 #include "sidecar/entity_file.hpp"
 #include "sidecar/message_forms.hpp"
 #include "sidecar/settings.hpp"
@@ -253,6 +256,35 @@ int show_lock(const std::string& path, std::string_view content, bool json) {
   return is_wrong ? k_failed : printed;
 }
 
+// Bodies that several get -------------------------------------------------------------------------
+
+int show_bodies(const std::string& path, int fd, std::size_t size, bool json) {
+  const auto by = find_file(fd, path);  // before we have it mapped ourselves
+  const auto file =
+      size == 0 ? result<os::private_file>(error(errc::corrupt, "no bytes")) : os::private_file::of(fd, size, false);
+  const auto said = file ? ring::read_bodies_header(file->span()) : file.error();
+  if (!said && said.error() == errc::corrupt)
+    return complain(error(errc::corrupt, path + ": " + said.error().text() +
+                                             "; the sidecar makes it anew when it writes there, or when a service of "
+                                             "this directory registers: nothing is to be done"));
+  if (!said) return complain(said.error().in(path));
+  if (json) {
+    const boost::json::object object{{"name", path},
+                                     {"kind", "sidecar_bodies"},
+                                     {"service", said->service},
+                                     {"generation", hex(said->generation)},
+                                     {"size", said->parts_bytes},
+                                     {"mapped_by", mapped_json(by)}};
+    return print(boost::json::serialize(object) + "\n");
+  }
+  text_table table({"", ""}, {alignment::left, alignment::left});
+  table.add({"service", std::to_string(said->service)});
+  table.add({"generation", hex(said->generation)});
+  table.add({"size", size_text(said->parts_bytes)});
+  table.add({"mapped by", mapped_text(by)});
+  return print(path + ": bodies that several of a service get from a sidecar\n" + table.text());
+}
+
 // ------------------------------------------------------------------------------------------------
 
 int say_what_is_in(const std::string& directory) {
@@ -293,6 +325,11 @@ std::optional<int> inspect_sidecar(const std::string& path, bool json) {
   const sidecar::entity_settings names;
   // By their usual names, or by what is in them.
   if (is_named(path, {names.lock_name}) || session::parse_lease(begins)) return show_lock(path, begins, json);
+  const auto begins_with = [&](std::uint64_t magic) {
+    return begins.size() >= 8 && load_le<std::uint64_t>(reinterpret_cast<const std::byte*>(begins.data())) == magic;
+  };
+  if (begins_with(ring::k_bodies_magic) || is_named(path, {sidecar::k_bodies_file}))
+    return show_bodies(path, file->get(), *size, json);
   const bool says_ring =
       begins.size() >= 4 &&
       load_le<std::uint32_t>(reinterpret_cast<const std::byte*>(begins.data())) == ring::k_sidecar_control_bytes;

@@ -11,8 +11,10 @@
 #include "os/pipe_lock.hpp"
 #include "os/private_files.hpp"
 #include "ring/sidecar_ring.hpp"
+#include "sidecar/body_finder.hpp"
 #include "sidecar/message_forms.hpp"
 #include "sidecar/native_plane.hpp"
+#include "sidecar/shared_bodies.hpp"
 
 namespace {
 
@@ -92,6 +94,27 @@ TEST_F(inspect_sidecar, shows_what_is_unread_in_a_ring_and_changes_nothing) {
   EXPECT_EQ(first.at("to"), "201");
   EXPECT_EQ(first.at("bytes"), 4);
   EXPECT_EQ(content_of(path), before);
+}
+
+TEST_F(inspect_sidecar, shows_whose_bodies_a_file_has) {
+  const auto file = sidecar::shared_bodies::make(dir.path(), 42, 64 << 10, os::own_uid()).value();
+  const auto there = dir.file(sidecar::k_bodies_file);
+  const auto seen = inspect(there);
+  EXPECT_EQ(seen.status, 0) << seen.err;
+  for (const char* part : {": bodies that several of a service get from a sidecar\n", "\nservice     42\n",
+                           "\nsize        64KiB\n", "\nmapped by   "})
+    EXPECT_NE(seen.out.find(part), std::string::npos) << part << "\nis not in\n" << seen.out;
+  const auto object = json_of(inspect(there, true));
+  EXPECT_EQ(object.at("kind"), "sidecar_bodies");
+  EXPECT_EQ(object.at("service"), 42);
+  EXPECT_EQ(object.at("size"), 64 << 10);
+  EXPECT_EQ(object.at("mapped_by").as_array().size(), 1u) << "we have it";
+  std::filesystem::resize_file(there, 8192);
+  const auto cut = inspect(there);
+  EXPECT_EQ(cut.status, 1);
+  EXPECT_NE(cut.err.find("65536 bytes of shared bodies that has 4096"), std::string::npos) << cut.err;
+  std::filesystem::resize_file(there, 0);
+  EXPECT_EQ(inspect(there).status, 1);
 }
 
 TEST_F(inspect_sidecar, shows_the_oldest_messages_of_many) {

@@ -9,7 +9,6 @@
 namespace ferry::ring {
 namespace {
 
-constexpr std::uint64_t k_magic = 0x444f'4259'5252'4546;  // "FERRYBOD"
 constexpr std::uint32_t k_version = 1;
 
 // Where things lie in the header.
@@ -36,7 +35,7 @@ body_reference load_body_reference(const std::byte* there) noexcept {
 }
 
 void format_bodies(std::span<std::byte> memory, std::uint64_t generation, std::uint32_t service) noexcept {
-  store_le(memory.data() + k_magic_at, k_magic);
+  store_le(memory.data() + k_magic_at, k_bodies_magic);
   store_le(memory.data() + k_version_at, k_version);
   store_le(memory.data() + k_service_at, service);
   store_le(memory.data() + k_generation_at, generation);
@@ -46,7 +45,7 @@ void format_bodies(std::span<std::byte> memory, std::uint64_t generation, std::u
 result<bodies_identity> read_bodies_header(bytes memory) {
   if (memory.size() < k_bodies_head_bytes)
     return error(errc::corrupt, "memory for shared bodies of only " + std::to_string(memory.size()) + " bytes");
-  if (load_le<std::uint64_t>(memory.data() + k_magic_at) != k_magic ||
+  if (load_le<std::uint64_t>(memory.data() + k_magic_at) != k_bodies_magic ||
       load_le<std::uint32_t>(memory.data() + k_version_at) != k_version)
     return error(errc::corrupt, "no memory for shared bodies");
   const bodies_identity said{load_le<std::uint64_t>(memory.data() + k_generation_at),

@@ -21,6 +21,7 @@
 
 namespace ferry::ring {
 
+inline constexpr std::uint64_t k_bodies_magic = 0x444f'4259'5252'4546;  // "FERRYBOD", at the beginning
 inline constexpr std::size_t k_bodies_head_bytes = 4096;
 inline constexpr std::uint32_t k_body_parts = 32;
 inline constexpr std::uint32_t k_most_parts_of_one = 8;  ///< that one ring keeps from the others

@@ -50,8 +50,7 @@ result<bytes> body_finder::find(bytes reference) {
   return found;
 }
 
-bool body_finder::is_still_there() noexcept {
-  if (found_.generation == 0) return true;
+bool body_finder::is_found_still() noexcept {
   const auto which = std::exchange(found_, {});
   const auto body = ring::find_body(bytes(file_->span()).subspan(ring::k_bodies_head_bytes), which);
   if (body.data() != nullptr && !file_->guard->torn()) return true;

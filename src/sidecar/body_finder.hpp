@@ -30,17 +30,18 @@ class body_finder {
   /// until the next call | corrupt: it cannot lie there, or another one does by now, or the file was cut off; counted
   [[nodiscard]] result<bytes> find(bytes reference);
   /// What find() gave last is still there: whoever has read it asks. Else that is counted.
-  [[nodiscard]] bool is_still_there() noexcept;
+  [[nodiscard]] bool is_still_there() noexcept { return found_.generation == 0 || is_found_still(); }
   /// Bodies that were not found, or not there any more.
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
 
  private:
   [[nodiscard]] result<bytes> look_for(const ring::body_reference& which);
+  [[nodiscard]] bool is_found_still() noexcept;
 
   std::string path_;
   std::optional<os::private_file> file_;
   std::uint64_t generation_ = 0;  // of file_
-  ring::body_reference found_;    // last
+  ring::body_reference found_;    // last; generation 0: none
   std::uint64_t lost_ = 0;
 };
 
