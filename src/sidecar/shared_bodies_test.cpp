@@ -88,7 +88,7 @@ class bodies_for_several : public ::testing::Test {
     for (const std::uint32_t entity : {201u, 202u, 203u}) (void)add(entity);
   }
   [[nodiscard]] std::string say(const service_destination& to, std::size_t size) {
-    const auto body = body_of(size, ++said);
+    auto body = body_of(size, ++said);
     EXPECT_TRUE(until([&] { return from.send({.to = to}, {}, as_bytes(body)).has_value(); }, "room"));
     return body;
   }
@@ -107,7 +107,7 @@ class bodies_for_several : public ::testing::Test {
     return until([&] { return std::all_of(all.begin(), all.end(), [&](const auto& one) { return one.got == what; }); },
                  "everything, in order");
   }
-  [[nodiscard]] const sidecar::forwarder_counts counts() const { return beside->stats().data; }
+  [[nodiscard]] sidecar::forwarder_counts counts() const { return beside->stats().data; }
   [[nodiscard]] std::string bodies(std::uint32_t entity) const {
     return dir.file(std::to_string(entity)) + "/" + sidecar::k_bodies_file;
   }
