@@ -170,39 +170,6 @@ TEST_P(gateway_service, forwards_what_was_sent_before_a_close_before_the_close) 
   EXPECT_EQ(s.next_command(), command::close(number));
 }
 
-TEST_P(gateway_service, closes_who_breaks_the_protocol_and_nobody_else) {
-  open();
-  peer& s = server(7);
-  peer& good = client();
-  const auto number = dial(good, s, 7);
-  const std::string wrong[] = {
-      std::string("\0\0\0\0", 4),
-      std::string("\3\0\0\0", 4),
-      std::string("\1\0\x08\0", 4),           // above MaxPacket
-      std::string("\xff\xff\xff\xff", 4),     // giant
-      packet(0, ""),                          // no type
-      packet(0, "\x06"),                      // unknown
-      packet(0, std::string("\0\1\0\0", 4)),  // short Dial
-      packet(0, std::string("\4\1\0", 3)),    // short Close
-      wire(command::accept(1, 1)),
-      wire(command::connect(1, 1)),
-      wire(command::refuse(1)),
-      wire(command::close(number)),
-      packet(number, "mine"),  // of others
-  };
-  for (const auto& one : wrong) {
-    peer& bad = client();
-    const auto own = dial(bad, s, 7);
-    bad.send(one);
-    EXPECT_TRUE(bad.is_closed());
-    EXPECT_EQ(s.next_command(), command::close(own));
-    EXPECT_TRUE(good.is_well());
-  }
-  EXPECT_EQ(it->stats().breaches, std::size(wrong));
-  good.send(packet(number, "still"));
-  EXPECT_EQ(s.next(), packet(number, "still"));
-}
-
 TEST_P(gateway_service, closes_a_server_with_a_wrong_proof_without_a_word) {
   open();
   peer& one = knocking();
