@@ -13,10 +13,7 @@ class inbound_messages {
   void attach(net::message_source* from) noexcept { from_ = from; }
 
   /// As of net::message_source.
-  [[nodiscard]] result<std::size_t> fill() {
-    if (from_ == nullptr) return error(errc::unsupported, "a stream of messages that hands none on");
-    return from_->fill();
-  }
+  [[nodiscard, gnu::always_inline]] result<std::size_t> fill() { return from_ == nullptr ? none() : from_->fill(); }
   /// Hands every message to `deliver(const message_view&) -> bool`; false: this one was not taken, it comes again.
   template <class Deliver>
   result<void> take(Deliver deliver) {
@@ -32,8 +29,8 @@ class inbound_messages {
   /// Whether take() has nothing to hand on.
   [[nodiscard]] bool empty() const noexcept { return from_ == nullptr || from_->empty(); }
   /// As of net::message_source.
-  [[nodiscard]] std::size_t try_write_whole(const message_view& m) noexcept {
-    return from_ == nullptr ? 0 : from_->try_write_whole(m);
+  [[nodiscard]] std::size_t keep_answer(const message_view& m) noexcept {
+    return from_ == nullptr ? 0 : from_->keep_answer(m);
   }
   /// Bytes that were taken from the stream and not delivered.
   [[nodiscard]] static std::size_t pending() noexcept { return 0; }
@@ -42,6 +39,10 @@ class inbound_messages {
   void clear() noexcept { from_ = nullptr; }
 
  private:
+  [[nodiscard]] static result<std::size_t> none() {
+    return error(errc::unsupported, "a stream of messages that hands none on");
+  }
+
   net::message_source* from_ = nullptr;
 };
 

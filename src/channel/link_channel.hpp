@@ -124,6 +124,13 @@ class link_channel : public channel_impl, private net::timers::entry {
   void arm_timer();
 
   [[nodiscard]] static time_point now() { return std::chrono::steady_clock::now(); }
+  /// For deadlines that count from the last bytes; without one of them any time will do, and no clock is read.
+  [[nodiscard]] time_point now_if_idleness_counts() const {
+    constexpr options::duration k_none{0};
+    const bool counts = options_->read_idle_timeout > k_none || options_->write_idle_timeout > k_none ||
+                        options_->idle_timeout > k_none;
+    return counts ? now() : time_point{};
+  }
   void refuse_messages() noexcept {
     refuses_ = true;
     straight.shut();

@@ -20,7 +20,7 @@ struct destination {
 };
 
 template <codec::framing F>
-class stream_channel final : public link_channel, private stream_events {
+class stream_channel final : public link_channel, private stream_events, private net::bare_reader {
  public:
   stream_channel(context& where, shared_url url, std::shared_ptr<const options> with, std::unique_ptr<destination> to);
   ~stream_channel() override;
@@ -70,8 +70,9 @@ class stream_channel final : public link_channel, private stream_events {
   [[nodiscard]] std::size_t pending_bytes() const noexcept override { return inbound_.pending(); }
   [[nodiscard]] bool peer_gave_up() const noexcept override;
 
-  // stream_events
+  // stream_events, bare_reader
   void on_read(result<std::size_t> outcome) override;
+  void on_readable() override;
   void on_writable() override;
 
   // Reading
@@ -96,7 +97,7 @@ class stream_channel final : public link_channel, private stream_events {
   [[nodiscard]] result<void> try_send_alone(const message_view& m);
   [[nodiscard]] result<void> try_send_shared(const message_view& m);
   [[nodiscard]] bool is_lone_answer(const message_view& m) const noexcept;
-  [[nodiscard]] bool send_lone_answer(const message_view& m);
+  [[nodiscard]] bool keep_lone_answer(const message_view& m);
   [[nodiscard]] bool may_pass_the_queue() const noexcept {
     return outbox_.empty() && stream_ && !write_blocked_ && !write_error_;
   }

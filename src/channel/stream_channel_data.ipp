@@ -25,7 +25,7 @@ void stream_channel<F>::arm_read() {
   if (!stream_ || read_armed_ || !receiving() || !wants_messages()) return;
   inbound_.settle();
   read_armed_ = true;
-  if (bare_ != nullptr && bare_->async_wait_readable()) return;
+  if (bare_ != nullptr && bare_->async_wait_readable(*this)) return;
   if constexpr (!codec::carries_parts<F>) {
     read_armed_ = false;
     const auto room = inbound_.room(false);
@@ -40,10 +40,15 @@ template <codec::framing F>
 void stream_channel<F>::on_read(result<std::size_t> outcome) {
   read_armed_ = false;
   if (!outcome) return read_failed(outcome.error());
-  if (*outcome == 0) return pump(true);
   inbound_.filled(*outcome);
   count_read(*outcome);
   pump(*outcome == room_size_);
+}
+
+template <codec::framing F>
+void stream_channel<F>::on_readable() {
+  read_armed_ = false;
+  pump(true);
 }
 
 template <codec::framing F>
@@ -58,55 +63,11 @@ void stream_channel<F>::count_read(std::size_t n) {
 template <codec::framing F>
 void stream_channel<F>::resume_reading() {
   if (!stream_ || read_armed_ || pump_posted_ || !receiving()) return;
+  const auto keep = this->shared_from_this();
   pump(true);
 }
 
-// Delivers what has been read, reads on while there is more, and lets the answers out in one batch per read.
-template <codec::framing F>
-void stream_channel<F>::pump(bool more) {
-  const auto keep = this->shared_from_this();
-  in_batch_ = true;
-  answers_ = 0;
-  delivering_begins();
-  std::optional<error> wrong;
-  bool untaken = !inbound_.empty();  // bytes are here that nobody has looked at
-  const auto written = stats_.writes;
-  for (int turn = 0; turn < k_reads_per_turn; ++turn) {
-    if (untaken) take_messages(wrong);
-    untaken = false;
-    if (wrong || !stream_ || !wants_messages()) break;
-    write_some();
-    // Who was answered waits for that, and has said all; what has come nevertheless is told.
-    const bool answered = stats_.writes != written;
-    more = more && (turn == 0 || !answered);
-    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(answered, wrong);
-    if (wrong || (got == 0 && !more)) break;
-    more = got >= k_probably_more;
-    untaken = got != 0;
-  }
-  in_batch_ = false;
-  delivering_ends();
-  if (answers_ != 0)
-    lone_answers_ = answers_ == 1 ? static_cast<std::uint8_t>(std::min<int>(lone_answers_ + 1, k_lone_answers)) : 0;
-  if (state() == channel_state::closed || !stream_) return;
-  const auto when = now();
-  deadlines_.on_read(when);
-  if (wrong) return read_failed(*wrong);
-  write_some();
-  after_write(when);
-  if (stream_ && wants_messages() && (untaken || more || spin_until_)) return pump_later(more);
-  outbox_.settle();
-  arm_read();
-}
-
-template <codec::framing F>
-void stream_channel<F>::pump_later(bool more) {
-  if (std::exchange(pump_posted_, true)) return;
-  boost::asio::post(where_.io(), [self = this->template self_as<stream_channel>(), more] {
-    self->pump_posted_ = false;
-    if (self->stream_ && !self->read_armed_) self->pump(more);
-  });
-}
+// These three are inline for what os::receive() says of returns.
 
 template <codec::framing F>
 inline bool stream_channel<F>::take(const message_view& m) {
@@ -123,18 +84,22 @@ inline bool stream_channel<F>::take(const message_view& m) {
 }
 
 template <codec::framing F>
-void stream_channel<F>::take_messages(std::optional<error>& wrong) {
+[[gnu::always_inline]] inline void stream_channel<F>::take_messages(std::optional<error>& wrong) {
   const auto before = stats_.messages_received;
   const auto bytes_before = stats_.bytes_received;
   const auto keep = stream_;  // it may be what hands them on
-  const auto outcome = inbound_.take([this](const message_view& m) { return take(m); });
+  bool any = false;
+  const auto outcome = inbound_.take([this, &any](const message_view& m) { return take(m) && (any = true); });
   where_.totals().messages_received.add(stats_.messages_received - before);
   where_.totals().bytes_received.add(stats_.bytes_received - bytes_before);
-  if (!outcome) wrong = outcome.error();
+  if (outcome) return;
+  if constexpr (codec::carries_parts<F>)
+    if (any) return void(write_error_ = outcome.error());
+  wrong = outcome.error();
 }
 
 template <codec::framing F>
-result<std::size_t> stream_channel<F>::read_once() {
+inline result<std::size_t> stream_channel<F>::read_once() {
   if constexpr (codec::carries_parts<F>) {
     return inbound_.fill();
   } else {
@@ -147,7 +112,7 @@ result<std::size_t> stream_channel<F>::read_once() {
 }
 
 template <codec::framing F>
-std::size_t stream_channel<F>::read_more(std::optional<error>& wrong) {
+[[gnu::always_inline]] inline std::size_t stream_channel<F>::read_more(std::optional<error>& wrong) {
   const auto n = read_once();
   if (!n) {
     if (n.error() != errc::would_block) wrong = n.error();
@@ -157,6 +122,53 @@ std::size_t stream_channel<F>::read_more(std::optional<error>& wrong) {
   spin_until_.reset();
   bulk_ = bulk_ || *n >= k_bulk_bytes;
   return *n;
+}
+
+// Delivers what has been read, reads on while there is more, and lets the answers out in one batch per read. Whoever
+// calls keeps us.
+template <codec::framing F>
+void stream_channel<F>::pump(bool more) {
+  in_batch_ = true;
+  answers_ = 0;
+  delivering_begins();
+  std::optional<error> wrong;
+  bool untaken = !inbound_.empty();  // bytes are here that nobody has looked at
+  const auto written = stats_.writes;
+  for (int turn = 0; turn < k_reads_per_turn; ++turn) {
+    if (untaken) take_messages(wrong);
+    untaken = false;
+    if (wrong || !stream_ || !wants_messages()) break;
+    if (!outbox_.empty()) write_some();
+    // Who was answered waits for that, and has said all; what has come nevertheless is told.
+    const bool answered = stats_.writes != written;
+    more = more && (turn == 0 || !answered);
+    const std::size_t got = more ? read_more(wrong) : spin_for_bytes(answered, wrong);
+    if (wrong || (got == 0 && !more)) break;
+    more = got >= k_probably_more;
+    untaken = got != 0;
+  }
+  in_batch_ = false;
+  delivering_ends();
+  if (answers_ != 0)
+    lone_answers_ = answers_ == 1 ? static_cast<std::uint8_t>(std::min<int>(lone_answers_ + 1, k_lone_answers)) : 0;
+  if (state() == channel_state::closed || !stream_) return;
+  const auto when = now_if_idleness_counts();
+  deadlines_.on_read(when);
+  if (wrong) return read_failed(*wrong);
+  if (!outbox_.empty()) write_some();
+  after_write(when);
+  if (stream_ && wants_messages() && (untaken || more || spin_until_)) return pump_later(more);
+  outbox_.settle();
+  arm_read();
+}
+
+template <codec::framing F>
+void stream_channel<F>::pump_later(bool more) {
+  if (std::exchange(pump_posted_, true)) return;
+  boost::asio::post(where_.io(), [self = this->template self_as<stream_channel>(), more] {
+    self->pump_posted_ = false;
+    if (self->stream_ && !self->read_armed_) self->pump(more);
+  });
 }
 
 // With `spin`, looks again and again for a while instead of going to sleep, in turns, so that others have theirs.
@@ -239,7 +251,7 @@ result<void> stream_channel<F>::try_send_alone(const message_view& m) {
     return why;
   }
   if (in_batch_) answers_ += 1;
-  const bool direct = m.payload.size() >= k_direct_bytes ? send_directly(m) : is_lone_answer(m) && send_lone_answer(m);
+  const bool direct = m.payload.size() >= k_direct_bytes ? send_directly(m) : is_lone_answer(m) && keep_lone_answer(m);
   if (!direct && !outbox_.append(m)) return errc::no_memory;
   if (outbox_.byte_count() >= options_->batch_bytes && !write_blocked_) write_some();
   if (!in_batch_ && !flush_posted_) post_flush();
@@ -279,13 +291,13 @@ bool stream_channel<F>::is_lone_answer(const message_view& m) const noexcept {
 }
 
 template <codec::framing F>
-bool stream_channel<F>::send_lone_answer(const message_view& m) {
+bool stream_channel<F>::keep_lone_answer(const message_view& m) {
   if constexpr (!codec::carries_parts<F>) {
     return false;
   } else {
     if (!may_pass_the_queue()) return false;
-    const std::size_t taken = inbound_.try_write_whole(m);
-    return taken != 0 && passed_the_queue(m, F::k_max_header + m.payload.size(), taken);
+    const std::size_t taken = inbound_.keep_answer(m);
+    return taken != 0 && passed_the_queue(m, taken, taken);
   }
 }
 

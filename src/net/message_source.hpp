@@ -31,11 +31,13 @@ class message_source {
   [[nodiscard]] virtual bool empty() const noexcept = 0;
   /// Hands on what is there, message by message, up to the first one that is not taken.
   /// @return end_of_stream, or why the stream broke, if nothing comes any more; never in a call that has handed on
-  ///         something, so that answers to it go out before
+  ///         something, so that answers to it go out before: there it is why keep_answer()'s could not be sent
   [[nodiscard]] virtual result<void> take(message_taker& to) = 0;
-  /// Sends a message where it lies, if it is small and nothing waits before it; else it goes through try_write.
-  /// @param m  whole, and text is UTF-8 @return bytes in parts framing that are taken, as of try_write; 0: none
-  [[nodiscard]] virtual std::size_t try_write_whole(const message_view& m) noexcept = 0;
+  /// Inside take(), which sends the message before it returns, or before what is written until then: for who has
+  /// nothing else to say to what is handed on. Only where it is small and nothing waits before it; else it goes through
+  /// try_write.
+  /// @param m  whole, and text is UTF-8 @return bytes in parts framing that are taken, all of them; 0: none
+  [[nodiscard]] virtual std::size_t keep_answer(const message_view& m) noexcept = 0;
 
  protected:
   ~message_source() = default;

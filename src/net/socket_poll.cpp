@@ -12,11 +12,15 @@ namespace asio = boost::asio;
 
 // So many at once are a sign that more come soon, and to look again costs less than to have Asio wait.
 constexpr std::size_t k_busy = 4;
+// So many in a turn; then everybody else of the io_context has one.
+constexpr std::size_t k_most_in_a_turn = 128;
 
 // Also behind a handler that throws. What it leaves behind is told in another turn: the kernel does not tell it again.
 struct socket_poll::rest {
   socket_poll& of;
+  telling* const outer = of.telling_;
   ~rest() {
+    of.telling_ = outer;
     of.buffers_.end();
     try {
       of.next_ == of.count_ ? of.arm() : of.turn_soon();
@@ -71,18 +75,32 @@ void socket_poll::arm() {
 }
 
 void socket_poll::turn() {
-  if (next_ == count_) {
-    const int n = ::epoll_wait(watch_.native_handle(), events_.data(), static_cast<int>(events_.size()), 0);
-    next_ = 0;
-    count_ = static_cast<std::size_t>(std::max(n, 0));
-    if (count_ >= k_busy) turn_soon();
-  }
-  buffers_.begin();
+  telling now;
   const rest others{*this};
+  telling_ = &now;
+  buffers_.begin();
+  if (next_ == count_) look();
+  tell(now);
+  for (std::size_t told = count_; count_ >= k_busy && told < k_most_in_a_turn; told += count_) {
+    look();
+    tell(now);
+  }
+}
+
+void socket_poll::look() {
+  const int n = ::epoll_wait(watch_.native_handle(), events_.data(), static_cast<int>(events_.size()), 0);
+  next_ = 0;
+  count_ = static_cast<std::size_t>(std::max(n, 0));
+  if (count_ >= k_busy) turn_soon();
+}
+
+void socket_poll::tell(telling& now) {
   while (next_ != count_) {
     const epoll_event one = events_[next_++];
     expect_next();
-    if (one.data.ptr != nullptr) static_cast<entry*>(one.data.ptr)->on_ready(one.events);
+    if (one.data.ptr == nullptr) continue;
+    static_cast<entry*>(one.data.ptr)->on_ready(one.events);
+    while (now.count != 0) now.kept[--now.count].reset();
   }
 }
 
@@ -90,9 +108,9 @@ void socket_poll::turn() {
 // what a message takes would be a tenth of the whole work.
 void socket_poll::expect_next() const noexcept {
   constexpr std::size_t k_entry_bytes = 256;
-  if (next_ + 1 < count_) os::prefetch<k_entry_bytes>(events_[next_ + 1].data.ptr);
-  if (next_ < count_ && events_[next_].data.ptr != nullptr)
-    static_cast<const entry*>(events_[next_].data.ptr)->expect();
+  if (next_ + 2 < count_) os::prefetch<k_entry_bytes>(events_[next_ + 2].data.ptr);
+  for (std::size_t at = next_; at < std::min(next_ + 2, count_); ++at)
+    if (const auto* one = static_cast<const entry*>(events_[at].data.ptr)) one->expect(at == next_);
 }
 
 void socket_poll::turn_soon() {

@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
+#include <memory>
 
 #include "net/turn_buffers.hpp"
 #include "os/unique_fd.hpp"
@@ -28,8 +29,9 @@ class socket_poll final : public boost::asio::execution_context::service {
    public:
     /// Something has changed: told once (EPOLLET), whether anybody waits or not. @param what  EPOLLIN, EPOLLRDHUP, ...
     virtual void on_ready(std::uint32_t what) = 0;
-    /// That comes next: what it will touch may be fetched into the cache.
-    virtual void expect() const noexcept = 0;
+    /// That comes next but one: who is told of it will be asked for. @param next  it comes next: so will who is told
+    /// then
+    virtual void expect(bool next) const noexcept = 0;
 
    protected:
     ~entry() = default;
@@ -52,6 +54,14 @@ class socket_poll final : public boost::asio::execution_context::service {
 
   [[nodiscard]] auto executor() noexcept { return watch_.get_executor(); }
 
+  /// Keeps what it is given alive until the socket that is being told of has been dealt with. So who is told can be
+  /// called last, and nobody on the way to it has anything left to do. @return false: none is, or it keeps enough
+  [[nodiscard]] bool keep(const std::shared_ptr<void>& what) noexcept {
+    if (telling_ == nullptr || telling_->count == telling_->kept.size()) return false;
+    telling_->kept[telling_->count++] = what;
+    return true;
+  }
+
   /// Somebody waits for something to be told: the io_context has work. Each is ended by one end_wait().
   void begin_wait() {
     waits_ += 1;
@@ -64,11 +74,17 @@ class socket_poll final : public boost::asio::execution_context::service {
 
  private:
   struct rest;
+  struct telling {
+    std::array<std::shared_ptr<void>, 3> kept;
+    std::size_t count = 0;
+  };
   void shutdown() noexcept override;
   void arm();
   void stop_waiting() noexcept;
   void turn();
   void turn_soon();
+  void look();
+  void tell(telling& now);
   void expect_next() const noexcept;
 
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> watch_;  // owns the event list
@@ -79,6 +95,7 @@ class socket_poll final : public boost::asio::execution_context::service {
   // Of the turn that is under way: told up to next_.
   std::array<epoll_event, 128> events_{};
   std::size_t next_ = 0, count_ = 0;
+  telling* telling_ = nullptr;  // of the innermost turn
 };
 
 }  // namespace ferry::net

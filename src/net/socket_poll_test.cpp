@@ -15,11 +15,12 @@
 namespace ferry::net {
 namespace {
 
-struct told final : stream_events {
+struct told final : stream_events, bare_reader {
   void on_read(result<std::size_t> outcome) override {
     reads.push_back(outcome);
     if (then) then();
   }
+  void on_readable() override { on_read(std::size_t{0}); }
   void on_writable() override { ++writable; }
   std::vector<result<std::size_t>> reads;
   int writable = 0;
@@ -61,7 +62,7 @@ struct watched_sockets : ::testing::Test {
 
 TEST_F(watched_sockets, tell_without_a_buffer_that_something_came) {
   add(1);
-  ASSERT_TRUE(streams[0]->async_wait_readable());
+  ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
   test::run_ready(io);
   EXPECT_EQ(reads(), 0u);
   put(0, "abc");
@@ -76,7 +77,7 @@ TEST_F(watched_sockets, tell_again_of_what_was_read_in_part_only) {
   add(1);
   put(0, "abcdef");
   for (std::size_t i = 1; i <= 3; ++i) {
-    ASSERT_TRUE(streams[0]->async_wait_readable());
+    ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
     test::run_ready(io);
     ASSERT_EQ(reads(), i);
     EXPECT_EQ(*streams[0]->try_read(mutable_bytes(into).first(2)), 2u);
@@ -90,13 +91,13 @@ TEST_F(watched_sockets, tell_of_the_end_that_came_together_with_the_last_bytes) 
     put(i, "last");
     peers[i].reset();
   }
-  ASSERT_TRUE(streams[0]->async_wait_readable());
+  ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
   streams[1]->async_read(into);
   test::run_ready(io);
   ASSERT_EQ(reads(), 2u);
   EXPECT_EQ(*events[1]->reads[0], 4u);
   EXPECT_EQ(*streams[0]->try_read(into), 4u);  // less than there was room for
-  ASSERT_TRUE(streams[0]->async_wait_readable());
+  ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
   streams[1]->async_read(into);
   test::run_ready(io);
   ASSERT_EQ(reads(), 4u);
@@ -106,12 +107,12 @@ TEST_F(watched_sockets, tell_of_the_end_that_came_together_with_the_last_bytes) 
 
 TEST_F(watched_sockets, tell_of_bytes_that_came_while_nobody_waited) {
   add(2);
-  ASSERT_TRUE(streams[1]->async_wait_readable());
+  ASSERT_TRUE(streams[1]->async_wait_readable(*events[1]));
   put(0, "early");
   put(1, "x");
   test::run_ready(io);  // the event list is read for the other one's sake
   ASSERT_EQ(events[1]->reads.size(), 1u);
-  ASSERT_TRUE(streams[0]->async_wait_readable());
+  ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
   test::run_ready(io);
   EXPECT_EQ(events[0]->reads.size(), 1u);
 }
@@ -119,7 +120,7 @@ TEST_F(watched_sockets, tell_of_bytes_that_came_while_nobody_waited) {
 // Whoever is told last and throws must not take the wait of all the others with it.
 TEST_F(watched_sockets, tell_the_others_after_a_handler_that_was_told_alone_has_thrown) {
   add(2);
-  for (const auto& one : streams) ASSERT_TRUE(one->async_wait_readable());
+  for (std::size_t i = 0; i < streams.size(); ++i) ASSERT_TRUE(streams[i]->async_wait_readable(*events[i]));
   events[0]->then = [] { throw std::runtime_error("thrown by a handler"); };
   put(0, "x");
   EXPECT_THROW(test::run_ready(io), std::runtime_error);
@@ -131,7 +132,7 @@ TEST_F(watched_sockets, tell_the_others_after_a_handler_that_was_told_alone_has_
 TEST_F(watched_sockets, tell_nothing_more_of_one_that_another_ones_handler_has_closed) {
   add(8);
   for (std::size_t i = 0; i < streams.size(); ++i) {
-    ASSERT_TRUE(streams[i]->async_wait_readable());
+    ASSERT_TRUE(streams[i]->async_wait_readable(*events[i]));
     put(i, "x");
     events[i]->then = [this, i] {
       for (std::size_t other = 0; other < streams.size(); ++other)
@@ -143,10 +144,28 @@ TEST_F(watched_sockets, tell_nothing_more_of_one_that_another_ones_handler_has_c
   std::erase(streams, nullptr);
 }
 
+TEST_F(watched_sockets, keep_alive_until_it_has_returned_who_is_told_and_closes) {
+  add(1);
+  auto owner = std::make_shared<int>(0);
+  const std::weak_ptr<int> still_there = owner;
+  streams[0]->attach(*events[0], std::move(owner));
+  ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
+  put(0, "x");
+  bool alive = false;
+  events[0]->then = [&] {
+    streams[0]->close();
+    alive = !still_there.expired();
+  };
+  test::run_ready(io);
+  EXPECT_EQ(reads(), 1u);
+  EXPECT_TRUE(alive);
+  EXPECT_TRUE(still_there.expired());
+}
+
 TEST_F(watched_sockets, are_told_of_after_a_handler_has_thrown) {
   add(8);
   for (std::size_t i = 0; i < streams.size(); ++i) {
-    ASSERT_TRUE(streams[i]->async_wait_readable());
+    ASSERT_TRUE(streams[i]->async_wait_readable(*events[i]));
     put(i, "x");
     events[i]->then = [] { throw std::runtime_error("from a handler"); };
   }
@@ -162,7 +181,7 @@ TEST_F(watched_sockets, pass_a_buffer_on_to_each_other_and_give_it_back_when_all
   add(5);
   for (std::size_t i = 0; i < streams.size(); ++i) {
     events[i]->then = [&] { passed.give(pool, passed.acquire(pool, 4096)); };
-    ASSERT_TRUE(streams[i]->async_wait_readable());
+    ASSERT_TRUE(streams[i]->async_wait_readable(*events[i]));
     put(i, "x");
   }
   test::run_ready(io);
@@ -174,7 +193,7 @@ TEST_F(watched_sockets, pass_a_buffer_on_to_each_other_and_give_it_back_when_all
 
 TEST_F(watched_sockets, are_work_for_the_io_context_while_somebody_waits_only) {
   add(2);
-  ASSERT_TRUE(streams[0]->async_wait_readable());
+  ASSERT_TRUE(streams[0]->async_wait_readable(*events[0]));
   streams[1]->async_read(into);
   test::run_ready(io);
   EXPECT_FALSE(io.stopped());

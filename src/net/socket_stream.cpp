@@ -49,9 +49,10 @@ void socket_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
 }
 
 // A WebSocket, or a channel.
-void socket_stream::expect() const noexcept {
-  constexpr std::size_t k_owner_bytes = 1024;
-  os::prefetch<k_owner_bytes>(owner_.get());
+void socket_stream::expect(bool next) const noexcept {
+  constexpr std::size_t k_owner_bytes = 768;
+  if (!next) return os::prefetch<k_owner_bytes>(owner_.get());
+  if (reading_ == reading::readiness && events_ != nullptr) reader_->expect();
 }
 
 // Fewer bytes than there was room for are all there were, and more are told; but the peer's end behind them is not told
@@ -74,7 +75,8 @@ void socket_stream::async_read(mutable_bytes into) {
   wait_to_read(reading::bytes);
 }
 
-bool socket_stream::async_wait_readable() {
+bool socket_stream::async_wait_readable(bare_reader& whom) {
+  reader_ = &whom;
   wait_to_read(reading::readiness);
   return true;
 }
@@ -116,8 +118,9 @@ void socket_stream::read_if_there() {
 
 void socket_stream::tell_readable() {
   if (events_ == nullptr) return;
+  if (poll_.keep(owner_)) return reader_->on_readable();
   const auto keep = owner_;
-  events_->on_read(std::size_t{0});
+  reader_->on_readable();
 }
 
 void socket_stream::tell_read(result<std::size_t> outcome) {

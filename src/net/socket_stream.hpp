@@ -43,7 +43,7 @@ class socket_stream final : public stream,
   [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override;
   [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override;
   void async_read(mutable_bytes into) override;
-  [[nodiscard]] bool async_wait_readable() override;
+  [[nodiscard]] bool async_wait_readable(bare_reader& whom) override;
   void async_wait_writable() override;
   result<void> shutdown_write() override;
   result<void> shutdown_read() override;
@@ -58,7 +58,7 @@ class socket_stream final : public stream,
   enum class reading : std::uint8_t { none, bytes, readiness };
 
   void on_ready(std::uint32_t what) override;
-  void expect() const noexcept override;
+  void expect(bool next) const noexcept override;
 
   /// Has the event loop watch the descriptor, which it does from the start and again before each wait.
   [[nodiscard]] result<void> watch();
@@ -79,6 +79,7 @@ class socket_stream final : public stream,
   bool hung_ = false;                     // the peer's end, or an error, is there or behind what is there
   std::uint8_t reads_since_watched_ = 0;  // by try_read, with success
   mutable_bytes into_;                    // of the read that is waited for
+  bare_reader* reader_ = nullptr;         // who waits without one, or did
   rare<error> unwatchable_;               // there was no waiting for room: the write that follows fails
   stream_events* events_ = nullptr;       // null after close(): a completion that is still under way is dropped
   std::shared_ptr<void> owner_;

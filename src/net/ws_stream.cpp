@@ -10,6 +10,7 @@
 #include "net/ws_close.hpp"
 #include "net/ws_upgrade.hpp"
 #include "os/coarse_time.hpp"
+#include "os/prefetch.hpp"
 
 namespace ferry::net {
 namespace asio = boost::asio;
@@ -137,6 +138,29 @@ void ws_stream::attach(stream_events& events, std::shared_ptr<void> owner) {
   owner_ = std::move(owner);
 }
 
+inline void ws_stream::took_in(std::size_t n, std::size_t room) noexcept {
+  below_full_ = n == room;
+  inbox_.filled(n);
+  came_ += n;
+  heartbeat_.on_received(os::coarse_now());
+}
+
+// Inline, as what comes around it, for what os::receive() says of returns.
+/// @return false: nothing came
+[[gnu::always_inline]] inline bool ws_stream::read_below() noexcept {
+  if ((waits_below_ && !waits_bare_) || below_fault_) return false;
+  const auto room = inbox_.room({pool(), poll().buffers()}, wanted_, rules_->batch_bytes);
+  if (room.empty()) return no_room(), true;
+  const auto n = below_->try_read(room);
+  if (!n && n.error() == errc::would_block) return false;
+  if (!n) {
+    below_ended(n.error());
+    return true;
+  }
+  took_in(*n, room.size());
+  return true;
+}
+
 result<std::size_t> ws_stream::try_read(mutable_bytes into) noexcept { return decode(into, true); }
 
 // As much of as many messages as are there and find room; of the stream below, one read unless that filled its room.
@@ -230,6 +254,12 @@ result<void> ws_stream::take(message_taker& to) {
   const auto when = heartbeat_.last_sign();  // then it came
   bool any = false;
   message_view m;
+  kept_answer alone;  // NOLINT: filled as far as it is used
+  const struct back {
+    kept_answer*& place;
+    kept_answer* const before;
+    ~back() { place = before; }
+  } outer{answer_, std::exchange(answer_, &alone)};
   while (state_ == state::open && next_message(m, when, any)) {
     if (!to.take(m)) {
       hold_message(m);
@@ -239,6 +269,12 @@ result<void> ws_stream::take(message_taker& to) {
     if (!nothing_to_take()) continue;
     wanted_ = 0;
     break;
+  }
+  if (alone.size != 0) {
+    bytes frame = bytes(alone.frame).first(std::exchange(alone.size, 0));
+    const auto n = below_->try_write(std::span(&frame, 1));
+    if (!n || *n != frame.size())
+      if (auto kept = hold_what_is_left(frame, n); !kept) return kept;
   }
   if (replies_wait()) (void)flush_replies();
   if (read_fault_ && !any && !holds_output()) return *read_fault_;
@@ -298,28 +334,6 @@ void ws_stream::below_ended(const error& why) noexcept {
         errc::reset, [] { return std::string("the peer ended the stream without closing the WebSocket (1006)"); });
 }
 
-/// @return false: nothing came
-bool ws_stream::read_below() noexcept {
-  if ((waits_below_ && !waits_bare_) || below_fault_) return false;
-  const auto room = inbox_.room({pool(), poll().buffers()}, wanted_, rules_->batch_bytes);
-  if (room.empty()) return no_room(), true;
-  const auto n = below_->try_read(room);
-  if (!n && n.error() == errc::would_block) return false;
-  if (!n) {
-    below_ended(n.error());
-    return true;
-  }
-  took_in(*n, room.size());
-  return true;
-}
-
-void ws_stream::took_in(std::size_t n, std::size_t room) noexcept {
-  below_full_ = n == room;
-  inbox_.filled(n);
-  came_ += n;
-  heartbeat_.on_received(os::coarse_now());
-}
-
 void ws_stream::async_read(mutable_bytes into) {
   // What is here already will not wake us.
   auto n = decode(into, false);
@@ -328,11 +342,12 @@ void ws_stream::async_read(mutable_bytes into) {
   wait_for_frames();
 }
 
-bool ws_stream::async_wait_readable() {
+bool ws_stream::async_wait_readable(bare_reader& whom) {
+  reader_ = &whom;
   // What is here already will not wake us.
   if (!inbox_.empty() || !decoder_.between_messages()) decode_one();
   if (holds_output() || read_fault_) {
-    tell_later(std::size_t{0});
+    tell_readable_later();
     return true;
   }
   readable_wanted_ = true;
@@ -340,7 +355,7 @@ bool ws_stream::async_wait_readable() {
   if (bare_below_ == nullptr) return wait_for_frames(), true;
   settle();
   waits_below_ = waits_bare_ = true;
-  if (bare_below_->async_wait_readable()) return true;
+  if (bare_below_->async_wait_readable(*this)) return true;
   waits_below_ = waits_bare_ = false;
   wait_for_frames();
   return true;
@@ -384,12 +399,8 @@ void ws_stream::linger() {
 // The stream below keeps us meanwhile.
 void ws_stream::on_read(result<std::size_t> outcome) {
   waits_below_ = false;
-  const bool bare = std::exchange(waits_bare_, false);
+  waits_bare_ = false;
   if (state_ == state::lingering) return outcome ? linger() : end();
-  if (outcome && bare) {
-    if (std::exchange(readable_wanted_, false)) tell_readable();
-    return;
-  }
   outcome ? took_in(*outcome, room_size_) : below_ended(outcome.error());
   if (state_ == state::shaking) {
     if (shaking_) shake();
@@ -403,6 +414,18 @@ void ws_stream::on_read(result<std::size_t> outcome) {
   }
 }
 
+void ws_stream::on_readable() {
+  waits_below_ = waits_bare_ = false;
+  if (state_ == state::lingering) return linger();
+  if (std::exchange(readable_wanted_, false)) tell_readable();
+}
+
+// A channel.
+void ws_stream::expect() const noexcept {
+  constexpr std::size_t k_owner_bytes = 768;
+  os::prefetch<k_owner_bytes>(owner_.get());
+}
+
 void ws_stream::tell_later(result<std::size_t> outcome) {
   asio::post(io(), [self = shared_from_this(), outcome = std::move(outcome)] { self->tell_read(outcome); });
 }
@@ -413,10 +436,15 @@ void ws_stream::tell_read(result<std::size_t> outcome) {
   events_->on_read(std::move(outcome));
 }
 
+void ws_stream::tell_readable_later() {
+  asio::post(io(), [self = shared_from_this()] { self->tell_readable(); });
+}
+
 void ws_stream::tell_readable() {
   if (events_ == nullptr) return;
+  if (poll().keep(owner_)) return reader_->on_readable();
   const auto keep = owner_;
-  events_->on_read(std::size_t{0});
+  reader_->on_readable();
 }
 
 std::size_t ws_stream::unread() const noexcept {

@@ -93,6 +93,7 @@ class ws_stream final : public stream,
                         public message_source,
                         public lingers,
                         private stream_events,
+                        private bare_reader,
                         private detail::resident,
                         private timers::entry,
                         public std::enable_shared_from_this<ws_stream> {
@@ -114,11 +115,11 @@ class ws_stream final : public stream,
   [[nodiscard]] result<std::size_t> try_read(mutable_bytes into) noexcept override;
   [[nodiscard]] result<std::size_t> try_write(std::span<const bytes> from) noexcept override;
   void async_read(mutable_bytes into) override;
-  [[nodiscard]] bool async_wait_readable() override;
+  [[nodiscard]] bool async_wait_readable(bare_reader& whom) override;
   [[nodiscard]] result<std::size_t> fill() override;
   [[nodiscard]] bool empty() const noexcept override { return nothing_to_take(); }
   [[nodiscard]] result<void> take(message_taker& to) override;
-  [[nodiscard]] std::size_t try_write_whole(const message_view& m) noexcept override;
+  [[nodiscard]] std::size_t keep_answer(const message_view& m) noexcept override;
   void async_wait_writable() override;
   result<void> shutdown_write() override;
   [[nodiscard]] std::size_t unread() const noexcept override;
@@ -147,6 +148,11 @@ class ws_stream final : public stream,
     std::unique_ptr<std::byte[]> replies;  ///< control frames that wait for the end of a frame
     std::size_t replies_end = 0;
   };
+  /// A frame that goes out when all that was handed on has been dealt with.
+  struct kept_answer {
+    std::size_t size = 0;
+    std::array<std::byte, 2048> frame;  // filled as far as `size` says
+  };
   struct shaking_part {
     std::unique_ptr<ws_handshake> machine;
     handshake_handler done;
@@ -156,8 +162,10 @@ class ws_stream final : public stream,
   void abandon() noexcept override { end(); }
   [[nodiscard]] std::shared_ptr<detail::resident> keep() noexcept override;
 
-  // stream_events of the stream below
+  // stream_events and bare_reader of the stream below
   void on_read(result<std::size_t> outcome) override;
+  void on_readable() override;
+  void expect() const noexcept override;
   void on_writable() override;
 
   void open(ws_agreed agreed);
@@ -190,10 +198,18 @@ class ws_stream final : public stream,
   void tell_read(result<std::size_t> outcome);
   void tell_readable();
   void tell_later(result<std::size_t> outcome);
+  void tell_readable_later();
 
   // Writing
   [[nodiscard]] result<void> write_below(bytes whole) noexcept;
+  /// The first thing that everything does that writes, and that ends.
+  [[nodiscard]] result<void> send_answer() noexcept {
+    return answer_ == nullptr || answer_->size == 0 ? result<void>() : send_kept();
+  }
+  [[nodiscard]] result<void> send_kept() noexcept;
   [[nodiscard]] result<void> hold(bytes rest) noexcept;
+  /// @param taken  what the stream below has said to `whole`
+  [[nodiscard]] result<void> hold_what_is_left(bytes whole, const result<std::size_t>& taken) noexcept;
   [[nodiscard]] result<void> write_held() noexcept;
   void say(codec::websocket_opcode what, bytes payload) noexcept;
   void say_close() noexcept;
@@ -251,14 +267,16 @@ class ws_stream final : public stream,
   std::size_t room_size_ = 0;    // of the read below that is under way
   bool waits_below_ = false;     // a read of the stream below is under way
   bool waits_bare_ = false;      // without a buffer
-  bool readable_wanted_ = false;  // by our reader, without one of its own
-  bool below_full_ = false;       // it filled all the room it was given
-  kept_error below_fault_;        // why nothing more comes from below
-  kept_error read_fault_;         // what every read says from now on
-  mutable_bytes into_;            // of the read that was asked for; empty: of none
+  bool readable_wanted_ = false;   // by our reader, without one of its own
+  bare_reader* reader_ = nullptr;  // that
+  bool below_full_ = false;        // it filled all the room it was given
+  kept_error below_fault_;         // why nothing more comes from below
+  kept_error read_fault_;          // what every read says from now on
+  mutable_bytes into_;             // of the read that was asked for; empty: of none
 
   // Writing
   ws_output output_;
+  kept_answer* answer_ = nullptr;  // while messages are handed on
   rare<unsent> unsent_;
   std::uint8_t owed_ = 0;        // bytes, 0 or 1, that are out or held and that the caller was not told of
   bool end_when_out_ = false;    // the stream below is to be ended once everything is out

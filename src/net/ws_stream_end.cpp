@@ -31,6 +31,7 @@ result<void> ws_stream::set_close_note(std::uint16_t code, std::string_view reas
 std::optional<close_note> ws_stream::peer_close_note() const { return ending_ ? ending_->peers : std::nullopt; }
 
 result<void> ws_stream::shutdown_write() {
+  (void)send_answer();
   if (write_fault_) return *write_fault_;
   if (!closing_.may_send()) return {};
   const auto when = now();
@@ -41,6 +42,7 @@ result<void> ws_stream::shutdown_write() {
 }
 
 void ws_stream::act(closing_action what) noexcept {
+  (void)send_answer();
   switch (what) {
     case closing_action::none: return;
     case closing_action::hang_up: return end();
@@ -71,6 +73,7 @@ void ws_stream::close() noexcept {
   into_ = {};
   readable_wanted_ = false;
   if (state_ == state::closed || state_ == state::lingering) return;
+  (void)send_answer();
   const auto when = now();
   if (state_ == state::open && closing_.may_send() && !write_fault_ && !below_fault_) {
     if (ending_ && ending_->peers) {
@@ -118,6 +121,7 @@ bool ws_stream::find_place() {
 void ws_stream::end() noexcept {
   const state before = std::exchange(state_, state::closed);
   if (before == state::closed) return;
+  if (before == state::open) (void)send_answer();
   if (before == state::lingering) rules_->home.residents->remove(this);
   cancel_timer(io());
   // Over TLS the peer is told that this is the end, and no cut.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -351,8 +352,9 @@ TEST_F(ws_stream_bytes, cost_a_look_for_each_ping_timeout_once_we_have_ended_and
   EXPECT_EQ(frames_of(below->written), (std::vector<std::string>{"close 1000"})) << "no ping behind it";
 }
 
-struct hears_the_end final : stream_events {
+struct hears_the_end final : stream_events, net::bare_reader {
   void on_read(result<std::size_t> outcome) override { reason = outcome ? error() : outcome.error(); }
+  void on_readable() override {}
   void on_writable() override {}
   error reason;
 };
@@ -364,7 +366,7 @@ TEST_F(ws_stream_bytes, that_the_peer_takes_slowly_are_a_sign_of_its_life_while_
   begin(with);
   hears_the_end hears;
   tested->attach(hears, nullptr);
-  ASSERT_TRUE(tested->async_wait_readable());
+  ASSERT_TRUE(tested->async_wait_readable(hears));
   const std::string payload = repeated(5000);
   std::byte header[codec::parts_framing::k_max_header];
   const auto size = codec::parts_framing::encode_header(header, {as_bytes(payload), message_kind::text});
@@ -406,6 +408,7 @@ class ws_stream_messages : public ws_stream_bytes, protected net::message_taker 
       return false;
     }
     if (m.first) open = m.kind == message_kind::text ? "text " : "binary ";
+    if (then) then();
     if (closes) tested->close();
     open += m.text();
     if (!m.more) heard.push_back(open);
@@ -413,6 +416,7 @@ class ws_stream_messages : public ws_stream_bytes, protected net::message_taker 
   }
   std::optional<std::size_t> refuses_behind;  // so many messages, once
   bool closes = false;
+  std::function<void()> then;  // with each message
 };
 
 TEST_F(ws_stream_messages, are_heard_alike_at_every_cut_of_a_conversation) {
@@ -460,6 +464,63 @@ TEST_F(ws_stream_messages, are_handed_on_before_the_fault_behind_them_is_told_an
   EXPECT_EQ(tested->fill().error(), errc::protocol);
   EXPECT_EQ(frames_of(below->written), (std::vector<std::string>{"close 1002"}));
   EXPECT_EQ(tested->take(*this).error(), errc::protocol);
+}
+
+TEST_F(ws_stream_messages, are_answered_when_they_have_been_dealt_with_and_before_all_else_that_is_said) {
+  const auto answer = [this] {
+    EXPECT_EQ(tested->keep_answer({as_bytes("answer")}), codec::parts_framing::k_max_header + 6);
+    EXPECT_EQ(below->written, "");
+  };
+  std::array<std::byte, codec::parts_framing::k_max_header> header{};
+  const std::array<bytes, 2> more{
+      bytes(header).first(codec::parts_framing::encode_header(header.data(), {as_bytes("more")})), as_bytes("more")};
+  const std::vector<std::pair<std::function<void()>, std::vector<std::string>>> and_then{
+      {[] {}, {"frame answer"}},
+      {[&] { EXPECT_TRUE(tested->try_write(more)); }, {"frame answer", "frame more"}},
+      {[&] { EXPECT_EQ(tested->keep_answer({as_bytes("another")}), 0u); }, {"frame answer"}},
+      {[&] { EXPECT_TRUE(tested->shutdown_write()); }, {"frame answer", "close 1000"}},
+      {[&] { tested->close(); }, {"frame answer", "close 1001"}},
+  };
+  for (const auto& [what, said] : and_then) {
+    begin();
+    const auto kept = tested;
+    const auto to = below;
+    then = [&, &act = what] { answer(), act(); };
+    below->pieces = {websocket_frame(k_fin | k_text, "question", plays::client)};
+    ASSERT_TRUE(tested->fill());
+    EXPECT_TRUE(kept->take(*this));
+    EXPECT_EQ(frames_of(to->written), said);
+    EXPECT_EQ(kept->keep_answer({as_bytes("late")}), 0u) << "outside take()";
+  }
+}
+
+TEST_F(ws_stream_messages, have_answers_that_are_sent_on_as_the_peer_takes_them) {
+  for (std::size_t room = 0; room <= 8; ++room) {
+    begin();
+    then = [this] { EXPECT_NE(tested->keep_answer({as_bytes("answer")}), 0u); };
+    below->left = room;
+    below->pieces = {websocket_frame(k_fin | k_text, "question", plays::client)};
+    ASSERT_TRUE(tested->fill());
+    EXPECT_TRUE(tested->take(*this));
+    EXPECT_EQ(below->written.size(), room);
+    below->left = SIZE_MAX;
+    below->make_room();
+    EXPECT_EQ(frames_of(below->written), (std::vector<std::string>{"frame answer"}));
+  }
+}
+
+TEST_F(ws_stream_messages, tell_why_an_answer_could_not_be_sent) {
+  begin();
+  then = [this] {
+    EXPECT_NE(tested->keep_answer({as_bytes("answer")}), 0u);
+    below->broken = error(errc::reset, "as the test wants");
+  };
+  below->pieces = {websocket_frame(k_fin | k_text, "question", plays::client)};
+  ASSERT_TRUE(tested->fill());
+  EXPECT_EQ(tested->take(*this).error(), errc::reset);
+  EXPECT_EQ(heard.size(), 1u);
+  const bytes none;
+  EXPECT_EQ(tested->try_write(std::span(&none, 1)).error(), errc::reset);
 }
 
 TEST_F(ws_stream_messages, stay_where_they_are_while_their_taker_closes_the_stream) {

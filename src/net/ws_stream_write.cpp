@@ -16,6 +16,7 @@ constexpr std::size_t k_replies = 1024;              // bytes of control frames 
 constexpr std::size_t k_control = codec::websocket_encoder::k_max_control_frame;
 
 result<std::size_t> ws_stream::try_write(std::span<const bytes> from) noexcept {
+  if (auto out = send_answer(); !out) return out.error();
   if (write_fault_) return *write_fault_;
   if (!closing_.may_send()) return errc::closed;
   if (frames_wait())
@@ -67,36 +68,29 @@ result<std::size_t> ws_stream::try_write(std::span<const bytes> from) noexcept {
   return taken;
 }
 
-std::size_t ws_stream::try_write_whole(const message_view& m) noexcept {
+std::size_t ws_stream::keep_answer(const message_view& m) noexcept {
+  if (answer_ == nullptr || answer_->size != 0) return 0;
   if (write_fault_ || !closing_.may_send() || frames_wait() || owed_ != 0 || replies_wait()) return 0;
-  std::array<std::byte, k_small> room;  // NOLINT: filled as far as it is used
-  const bytes frame = bytes(room).first(output_.write_alone(m, room));
-  if (frame.empty()) return 0;
-  const auto n = below_->try_write(std::span(&frame, 1));
-  if (!n) {
-    if (n.error() != errc::would_block) write_fault_ = n.error();
-    return 0;
-  }
-  const std::size_t all = codec::parts_framing::k_max_header + m.payload.size();
-  if (*n == frame.size()) return all;
-  if (!hold(frame.subspan(*n))) return 0;
-  owed_ = 1;
-  return all - owed_;
+  answer_->size = output_.write_alone(m, answer_->frame);
+  return answer_->size == 0 ? 0 : codec::parts_framing::k_max_header + m.payload.size();
+}
+
+result<void> ws_stream::send_kept() noexcept {
+  return write_below(bytes(answer_->frame).first(std::exchange(answer_->size, 0)));
 }
 
 // Takes all of it: what the stream below does not take now is held.
 result<void> ws_stream::write_below(bytes whole) noexcept {
   if (write_fault_) return *write_fault_;
-  std::size_t taken = 0;
-  if (!frames_wait()) {
-    const auto n = below_->try_write(std::span(&whole, 1));
-    if (!n && n.error() != errc::would_block) {
-      write_fault_ = n.error();
-      return n.error();
-    }
-    if (n) taken = *n;
-  }
-  return hold(whole.subspan(taken));
+  if (frames_wait()) return hold(whole);
+  return hold_what_is_left(whole, below_->try_write(std::span(&whole, 1)));
+}
+
+result<void> ws_stream::hold_what_is_left(bytes whole, const result<std::size_t>& taken) noexcept {
+  if (taken) return hold(whole.subspan(*taken));
+  if (taken.error() == errc::would_block) return hold(whole);
+  write_fault_ = taken.error();
+  return taken.error();
 }
 
 result<void> ws_stream::hold(bytes rest) noexcept {
@@ -181,6 +175,7 @@ std::byte* ws_stream::place_for_reply() noexcept {
 /// @return would_block while something is held
 result<void> ws_stream::flush_replies() noexcept {
   if (!replies_wait()) return {};
+  (void)send_answer();
   if (write_fault_) return *write_fault_;
   auto out = write_held();
   if (out && output_.between_frames()) out = write_replies();

@@ -57,8 +57,9 @@ int seconds_of(options::duration d) noexcept {
   return static_cast<int>(std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(d).count()));
 }
 
-// One system call that failed, as an error; text is left out where the caller sits on a hot path.
-error plain(int system_errno) noexcept {
+}  // namespace
+
+error error_of(int system_errno) noexcept {
   if (system_errno == EAGAIN || system_errno == EWOULDBLOCK) return errc::would_block;
   try {
     return error::from_errno(system_errno, "connection broken");
@@ -66,8 +67,6 @@ error plain(int system_errno) noexcept {
     return errc::network;
   }
 }
-
-}  // namespace
 
 std::string socket_address::host() const {
   if (family() == AF_UNIX) return {};
@@ -151,32 +150,18 @@ void tune_connected(int fd, int family, const options& with) noexcept {
   set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(with.keep_alive_count));
 }
 
-result<std::size_t> receive(int fd, mutable_bytes into) noexcept {
-  for (;;) {
-    const ssize_t n = ::recv(fd, into.data(), into.size(), MSG_DONTWAIT);
-    if (n > 0) return static_cast<std::size_t>(n);
-    if (n == 0) return errc::end_of_stream;
-    if (errno != EINTR) return plain(errno);
-  }
-}
-
-result<std::size_t> send(int fd, std::span<const bytes> from) noexcept {
+result<std::size_t> send_parts(int fd, std::span<const bytes> from) noexcept {
   constexpr std::size_t k_most = 16;
+  std::array<iovec, k_most> parts;  // NOLINT: filled below as far as it is used
+  msghdr header{};
+  header.msg_iov = parts.data();
+  header.msg_iovlen = std::min(from.size(), k_most);
+  for (std::size_t i = 0; i < header.msg_iovlen; ++i)
+    parts[i] = {const_cast<std::byte*>(from[i].data()), from[i].size()};
   for (;;) {
-    ssize_t n = 0;
-    if (from.size() == 1) {
-      n = ::send(fd, from[0].data(), from[0].size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    } else {
-      std::array<iovec, k_most> parts;  // NOLINT: filled below as far as it is used
-      msghdr header{};
-      header.msg_iov = parts.data();
-      header.msg_iovlen = std::min(from.size(), k_most);
-      for (std::size_t i = 0; i < header.msg_iovlen; ++i)
-        parts[i] = {const_cast<std::byte*>(from[i].data()), from[i].size()};
-      n = ::sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
+    const ssize_t n = ::sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0) return static_cast<std::size_t>(n);
-    if (errno != EINTR) return plain(errno);
+    if (errno != EINTR) return error_of(errno);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -47,9 +48,31 @@ struct socket_address {
 /// no-delay, keep-alive and buffer sizes; options that this family does not have are left out.
 void tune_connected(int fd, int family, const options& with) noexcept;
 
+/// One system call that failed.
+[[nodiscard]] error error_of(int system_errno) noexcept;
+/// send() of several pieces.
+[[nodiscard]] result<std::size_t> send_parts(int fd, std::span<const bytes> from) noexcept;
+
+// Inline: behind a system call the processor has forgotten where its callers return to, and each return costs as much
+// as thirty other instructions.
+
 /// Never blocks. @return bytes | would_block | end_of_stream | reset | network ...
-[[nodiscard]] result<std::size_t> receive(int fd, mutable_bytes into) noexcept;
-[[nodiscard]] result<std::size_t> send(int fd, std::span<const bytes> from) noexcept;
+[[nodiscard]] inline result<std::size_t> receive(int fd, mutable_bytes into) noexcept {
+  for (;;) {
+    const ssize_t n = ::recv(fd, into.data(), into.size(), MSG_DONTWAIT);
+    if (n > 0) return static_cast<std::size_t>(n);
+    if (n == 0) return errc::end_of_stream;
+    if (errno != EINTR) return error_of(errno);
+  }
+}
+[[nodiscard]] inline result<std::size_t> send(int fd, std::span<const bytes> from) noexcept {
+  while (from.size() == 1) {
+    const ssize_t n = ::send(fd, from[0].data(), from[0].size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno != EINTR) return error_of(errno);
+  }
+  return send_parts(fd, from);
+}
 
 /// Bytes that have come to a socket and were not read; 0 if that cannot be told.
 [[nodiscard]] std::size_t unread(int fd) noexcept;

@@ -26,9 +26,9 @@ enum class deadline : std::uint8_t { connect, write, read_idle, write_idle, idle
 [[nodiscard]] const char* to_string(deadline which) noexcept;
 
 /// What counts when: connecting: connect. up: write, read_idle, write_idle, idle; of these only write once it is
-/// closing. away: away. close: from on_closing() on, whatever the phase. Times given must not go back. on_read() and
-/// on_write_progress() cost one store; call them once per batch. The limits are the asker's: many connections have the
-/// same.
+/// closing. away: away. close: from on_closing() on, whatever the phase. Times given must not go back; those of
+/// on_read() and on_write_done() do not matter where no idle limit is set. on_read() and on_write_progress() cost one
+/// store; call them once per batch. The limits are the asker's: many connections have the same.
 class deadlines {
  public:
   void on_connecting(time_point now) noexcept {
