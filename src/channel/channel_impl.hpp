@@ -97,6 +97,8 @@ class channel_impl : public channel_front, public std::enable_shared_from_this<c
   [[nodiscard]] bool has_message_handler() const noexcept { return handlers_.message != nullptr; }
   /// Whether somebody waits until what is queued was taken.
   [[nodiscard]] bool flush_wanted() const noexcept { return waiting_ && !waiting_->to_flush.empty(); }
+  /// Whether report_progress() has nobody to tell.
+  [[nodiscard]] bool nobody_waits() const noexcept { return !waiting_; }
   /// Reading may go on: resume() was called, or the receive queue has drained. Called by the event loop.
   virtual void resume_reading() = 0;
   /// Bytes that are queued and not taken by the kernel or ring.

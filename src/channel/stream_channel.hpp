@@ -104,6 +104,11 @@ class stream_channel final : public link_channel, private stream_events, private
   [[nodiscard]] bool passed_the_queue(const message_view& m, std::size_t all, std::size_t taken);
   [[nodiscard]] bool send_directly(const message_view& m);
   void count_write(std::size_t n);
+  /// Whether after_write() has nothing to do but to tell the deadlines: nearly always.
+  [[nodiscard]] bool all_is_written() const noexcept {
+    return outbox_.empty() && !write_blocked_ && !write_error_ && !was_full_ && !staging_ && nobody_waits() &&
+           stream_ && !sending_ends();
+  }
   void write_some();
   void flush_turn();
   void post_staged();

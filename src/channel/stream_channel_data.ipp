@@ -156,7 +156,7 @@ void stream_channel<F>::pump(bool more) {
   deadlines_.on_read(when);
   if (wrong) return read_failed(*wrong);
   if (!outbox_.empty()) write_some();
-  after_write(when);
+  all_is_written() ? deadlines_.on_write_done(when) : after_write(when);
   if (stream_ && wants_messages() && (untaken || more || spin_until_)) return pump_later(more);
   outbox_.settle();
   arm_read();

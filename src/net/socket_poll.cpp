@@ -41,8 +41,10 @@ result<void> socket_poll::add(int fd, entry& whose) {
   epoll_event what{};
   what.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
   what.data.ptr = &whose;
-  if (::epoll_ctl(watch_.native_handle(), EPOLL_CTL_ADD, fd, &what) == 0) return {};
-  return error::from_errno(errno, "watch a socket");
+  if (::epoll_ctl(watch_.native_handle(), EPOLL_CTL_ADD, fd, &what) != 0)
+    return error::from_errno(errno, "watch a socket");
+  watched_ += 1;
+  return {};
 }
 
 result<void> socket_poll::watch_room(int fd, entry& whose) {
@@ -56,6 +58,7 @@ result<void> socket_poll::watch_room(int fd, entry& whose) {
 void socket_poll::remove(int fd, const entry& whose) noexcept {
   epoll_event ignored{};
   if (watch_.is_open()) (void)::epoll_ctl(watch_.native_handle(), EPOLL_CTL_DEL, fd, &ignored);
+  watched_ -= 1;
   for (std::size_t i = next_; i < count_; ++i)
     if (events_[i].data.ptr == &whose) events_[i].data.ptr = nullptr;
 }
@@ -107,6 +110,8 @@ void socket_poll::tell(telling& now) {
 // With a thousand connections nothing of one is in the cache any more when its turn comes, and to fetch line by line
 // what a message takes would be a tenth of the whole work.
 void socket_poll::expect_next() const noexcept {
+  constexpr std::size_t k_fit_into_the_cache = 200;
+  if (watched_ < k_fit_into_the_cache) return;
   constexpr std::size_t k_entry_bytes = 256;
   if (next_ + 2 < count_) os::prefetch<k_entry_bytes>(events_[next_ + 2].data.ptr);
   for (std::size_t at = next_; at < std::min(next_ + 2, count_); ++at)

@@ -95,6 +95,7 @@ class socket_poll final : public boost::asio::execution_context::service {
   // Of the turn that is under way: told up to next_.
   std::array<epoll_event, 128> events_{};
   std::size_t next_ = 0, count_ = 0;
+  std::size_t watched_ = 0;     // sockets
   telling* telling_ = nullptr;  // of the innermost turn
 };
 
