@@ -4,19 +4,34 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/time.hpp"
+
 namespace ferry {
 
 /// Looks as long as something comes more than four times out of five; where it does not, lets so many sleeps pass
 /// before it tries again, twice as many each time. So what looking in vain costs is bounded: where nothing ever comes
-/// in time, or cannot because who would send it needs this core, it is one look for k_most_passed sleeps. Dry.
+/// in time, or cannot because who would send it needs this core, it is one look for k_most_passed sleeps.
+///
+/// Who looks does not sleep, so where others want its core too they share it by slices of milliseconds, in which it
+/// hears nothing; who sleeps is let in as soon as it is woken. So who loses its core looks no more for k_rest. Dry: the
+/// caller brings the time.
 class spin_habit {
  public:
+  static constexpr duration k_lost = std::chrono::milliseconds(1);  ///< of no time of its own: it has lost its core
+  static constexpr duration k_rest = std::chrono::seconds(1);
   static constexpr std::uint32_t k_least_passed = 16, k_most_passed = 1024;
 
   /// There is nothing left to do. @return true: look for more, then say what came of it; false: sleep
-  [[nodiscard]] bool look() noexcept {
+  [[nodiscard]] bool look(time_point now) noexcept {
+    if (now < rest_until_) return false;
     if (to_pass_ == 0) return true;
     --to_pass_;
+    return false;
+  }
+  /// It looks, and did so before. @return false: it lost its core meanwhile; sleep
+  [[nodiscard]] bool look_on(time_point before, time_point now) noexcept {
+    if (now - before < k_lost) return true;
+    rest_until_ = now + k_rest;
     return false;
   }
   /// Something came while it looked.
@@ -37,6 +52,7 @@ class spin_habit {
   static constexpr int k_price = 4;         // of a look in vain; one that is not earns 1
   static constexpr int k_most_credit = 16;  // so much noise changes nothing
 
+  time_point rest_until_{};
   int credit_ = 0;
   std::uint32_t to_pass_ = 0;
   std::uint32_t next_pass_ = k_least_passed;

@@ -8,20 +8,20 @@ namespace {
 // Says nothing came, until it sleeps instead. @return looks
 int looks_in_vain(spin_habit& of) {
   int made = 0;
-  for (; of.look(); ++made) of.in_vain();
+  for (; of.look({}); ++made) of.in_vain();
   return made;
 }
 // @return sleeps until it looks again
 std::uint32_t passed(spin_habit& of) {
   std::uint32_t made = 1;  // that of looks_in_vain()
-  while (!of.look()) ++made;
+  while (!of.look({})) ++made;
   return made;
 }
 
 TEST(spin_habit, looks_on_while_something_comes_and_one_look_in_vain_of_six_changes_nothing) {
   spin_habit it;
   for (int i = 0; i < 1000; ++i) {
-    ASSERT_TRUE(it.look()) << i;
+    ASSERT_TRUE(it.look({})) << i;
     if (i % 6 == 5)
       it.in_vain();
     else
@@ -45,7 +45,7 @@ TEST(spin_habit, gives_up_where_something_comes_every_other_time) {
   spin_habit it;
   std::uint32_t looks = 0;
   for (int i = 0; i < 100'000; ++i) {
-    if (!it.look()) continue;
+    if (!it.look({})) continue;
     ++looks;
     if (i % 2 == 0)
       it.came();
@@ -64,6 +64,20 @@ TEST(spin_habit, looks_as_before_once_it_pays_again) {
   for (int i = 0; i < 16; ++i) it.came();
   EXPECT_EQ(looks_in_vain(it), 5) << "a pause after much to do is no reason to give up";
   EXPECT_EQ(passed(it), spin_habit::k_least_passed);
+}
+
+TEST(spin_habit, rests_after_it_has_lost_its_core) {
+  spin_habit it;
+  const time_point begun{std::chrono::hours(1)};
+  auto now = begun;
+  ASSERT_TRUE(it.look(now));
+  for (int i = 0; i < 10; ++i, now += spin_habit::k_lost / 2)
+    ASSERT_TRUE(it.look_on(now, now + spin_habit::k_lost / 2)) << i;
+  EXPECT_FALSE(it.look_on(now, now + spin_habit::k_lost));
+  now += spin_habit::k_lost;
+  EXPECT_FALSE(it.look(now));
+  EXPECT_FALSE(it.look(now + spin_habit::k_rest - std::chrono::nanoseconds(1)));
+  EXPECT_TRUE(it.look(now + spin_habit::k_rest));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "gateway/shard.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstring>
@@ -26,6 +28,9 @@ std::vector<server_key> keys_of(const settings& with) {
   return with.server_keys.empty() ? std::vector<server_key>{{with.server_key, {}}} : with.server_keys;
 }
 
+// Who looks for more has its core for itself, so there must be one for those who send it.
+bool leaves_a_core(const settings& with) { return with.threads < ::sysconf(_SC_NPROCESSORS_ONLN); }
+
 std::size_t large_size_of(const settings& with) {
   return std::max(k_large_buffer, 2 * std::max(with.clients.buffer_size, with.servers.buffer_size));
 }
@@ -38,6 +43,7 @@ shard::shard(context& where, const settings& with, std::shared_ptr<commons> shar
       keys_(keys_of(with)),
       shared_(std::move(shared)),
       index_(index),
+      may_look_(leaves_a_core(with)),
       table_(limits_of(with), numbering(with), with.threads > 1 ? this : nullptr),
       large_(new std::byte[large_size_of(with)]),
       large_size_(large_size_of(with)),
@@ -349,9 +355,9 @@ void shard::run_now() {
     forward_latency_.record(static_cast<std::uint64_t>((now - turn_began_).count()));
   }
   later_ = false;
-  if (settings_.spin > duration::zero()) {
+  if (may_look_ && settings_.spin > duration::zero()) {
     busy_until_ = now;
-    if (!awake_ && (awake_ = spin_.look())) stay_awake();
+    if (!awake_ && (awake_ = spin_.look(now))) stay_awake();
   }
   if (stop_at_) look_whether_stopped(now);
 }
@@ -361,7 +367,11 @@ void shard::stay_awake() {
   asio::post(where_.io(), [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self || self->closed_) return;
-    self->awake_ = std::chrono::steady_clock::now() - self->busy_until_ < self->settings_.spin;
+    const auto now = std::chrono::steady_clock::now();
+    const auto before = std::max(std::exchange(self->looked_, now), self->busy_until_);
+    self->awake_ = self->spin_.look_on(before, now);
+    if (!self->awake_) return;
+    self->awake_ = now - self->busy_until_ < self->settings_.spin;
     if (self->awake_) return self->stay_awake();
     self->spin_.in_vain();
   });

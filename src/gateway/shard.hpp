@@ -179,6 +179,7 @@ class shard final : public member_owner,
   std::vector<server_key> keys_;
   std::shared_ptr<commons> shared_;
   std::size_t index_;
+  const bool may_look_;                          // for more, before it sleeps
   const member* talking_ = nullptr;              // whose packet the table is shown; null: it is shown none
   std::optional<std::string_view> far_address_;  // of who dialled on another thread, while the table is told
   session::virtual_connections table_;
@@ -193,6 +194,7 @@ class shard final : public member_owner,
   spin_habit spin_;          // whether it does
   time_point turn_began_{};  // when the first of a turn was noted
   time_point busy_until_{};  // the end of the last turn
+  time_point looked_{};      // for more, the last time
   std::uint64_t forwarded_before_ = 0;
   latency_buckets forward_latency_;
   bool closed_ = false;
