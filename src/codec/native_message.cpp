@@ -9,7 +9,6 @@
 
 #include "base/endian.hpp"
 #include "base/utf8_validator.hpp"
-#include "codec/native_plain.hpp"
 
 namespace ferry::codec::sidecar {
 namespace {
@@ -323,28 +322,16 @@ result<service_route> native_head_reader::route(bytes head) {
 }
 
 // Most messages come from the same instances as those before.
-const service_note& native_head_reader::written_out(std::size_t place, std::uint64_t row) {
-  auto& one = instances_[place];
-  if (one.row == row) return one.note;
-  one.row = row;
-  auto* const digits = std::to_chars(one.name.data(), one.name.data() + one.name.size(), low(row)).ptr;
+const service_note& native_head_reader::instance_note::of(std::uint64_t which) noexcept {
+  if (row == which) return note;
+  row = which;
+  auto* const digits = std::to_chars(name.data(), name.data() + name.size(), low(row)).ptr;
   const auto* const name_end = std::copy(k_instance_note.begin(), k_instance_note.end(), digits);
   const auto* const value_end =
-      std::to_chars(one.value.data(), one.value.data() + one.value.size(), high(row & ~k_is_instance)).ptr;
-  one.note = {{one.name.data(), static_cast<std::size_t>(name_end - one.name.data())},
-              {one.value.data(), static_cast<std::size_t>(value_end - one.value.data())}};
-  return one.note;
-}
-
-void native_head_reader::read(const plain_head& head, service_route& route, service_package& package) {
-  if (instances_.size() < head.count) instances_ = std::vector<instance_note>(head.count);
-  notes_.clear();
-  for (std::size_t i = 0; i < head.count; ++i) notes_.push_back(written_out(i, head.rows[i]));
-  route.from = head.from;
-  route.message_id = {};
-  route.to = to_entity{head.to};
-  route.from_set_version = route.to_set_version = 0;
-  package = {.notes = notes_};
+      std::to_chars(value.data(), value.data() + value.size(), high(row & ~k_is_instance)).ptr;
+  note = {{name.data(), static_cast<std::size_t>(name_end - name.data())},
+          {value.data(), static_cast<std::size_t>(value_end - value.data())}};
+  return note;
 }
 
 result<service_package> native_head_reader::package(bytes head) {
@@ -374,7 +361,7 @@ const char* native_head_reader::read_package(bytes head, const native_extent& li
     const auto row = load_le<std::uint64_t>(head.data() + lies.notes_at + i * k_note_bytes);
     if ((row & k_is_instance) != 0) {
       if (high(row & ~k_is_instance) > k_most_pipe) return "with a note of an instance that cannot be";
-      notes_.push_back(written_out(i, row));
+      notes_.push_back(instances_[i].of(row));
       continue;
     }
     const std::size_t name = low(row), value = high(row);

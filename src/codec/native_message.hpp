@@ -102,6 +102,7 @@ struct native_head {
 [[nodiscard]] std::uint64_t instance_row(const service_note& note) noexcept;
 
 struct plain_head;  // codec/native_plain.hpp
+inline constexpr std::size_t k_most_plain_notes = 2;
 
 /// Writes heads: each is measured first, then written to where it shall lie.
 class native_head_writer {
@@ -134,7 +135,7 @@ class native_head_reader {
   /// Both at once. @return as they do; what is given is of no use then
   [[nodiscard]] result<void> read(bytes head, service_route& route, service_package& package);
   /// What a plain head says.
-  void read(const plain_head& head, service_route& route, service_package& package);
+  void read(const plain_head& head, service_route& route, service_package& package) noexcept;
 
  private:
   /// The texts of a note that says which instance, as they were written out last in this place.
@@ -143,12 +144,14 @@ class native_head_reader {
     std::array<char, 20> name{};
     std::array<char, 5> value{};
     service_note note{};
+    [[nodiscard]] const service_note& of(std::uint64_t which) noexcept;
   };
   [[nodiscard]] const char* read_package(bytes head, const native_extent& lies, service_package& made);
-  [[nodiscard]] const service_note& written_out(std::size_t place, std::uint64_t row);
 
   std::vector<service_note> notes_;
   std::vector<instance_note> instances_;
+  std::array<instance_note, k_most_plain_notes> plain_instances_;
+  std::array<service_note, k_most_plain_notes> plain_notes_{};  // those of plain_instances_
 };
 
 }  // namespace ferry::codec::sidecar

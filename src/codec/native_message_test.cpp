@@ -111,7 +111,7 @@ TEST(native_message, that_is_plain_has_the_same_bytes_and_says_the_same_both_way
       native_head what(route, package);
       if (has_instance) what.instance = instance_row(9, 8);
       plain_head plain;
-      const bool is_plain = notes + (has_instance ? 1 : 0) <= plain_head::k_most_rows;
+      const bool is_plain = notes + (has_instance ? 1 : 0) <= k_most_plain_notes;
       ASSERT_EQ(plain.make(what), is_plain) << notes;
       const auto whole = copy_of(writer.write(what, 5).value());
       plain_head back;

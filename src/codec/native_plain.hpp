@@ -1,6 +1,6 @@
 #pragma once
 /// The native head of most messages, written and read in registers: for one entity, with no other field set, and with
-/// no notes but of instances, of which there are two at most. All others are native_head_writer's and
+/// no notes but of instances, k_most_plain_notes at most. All others are native_head_writer's and
 /// native_head_reader's, which write and read these as well, to the same bytes. Source: docs/sidecar.md.
 
 #include <ferry/bytes.hpp>
@@ -15,10 +15,8 @@
 namespace ferry::codec::sidecar {
 
 struct plain_head {
-  static constexpr std::size_t k_most_rows = 2;
-
   std::uint32_t from = 0, to = 0;
-  std::array<std::uint64_t, k_most_rows> rows;  ///< as instance_row(); of them so many are there:
+  std::array<std::uint64_t, k_most_plain_notes> rows;  ///< as instance_row(); of them so many are there:
   std::size_t count = 0;
 
   [[nodiscard]] std::size_t size() const noexcept { return k_native_fixed_bytes + count * sizeof(std::uint64_t); }
@@ -33,7 +31,7 @@ struct plain_head {
                        static_cast<std::uint64_t>(package.client_version) | what.message_id.size() |
                        package.message_id.size();
     const auto all = what.notes() + (what.instance != 0 ? 1 : 0);
-    if (entity == nullptr || (small | large) != 0 || all > k_most_rows) return false;
+    if (entity == nullptr || (small | large) != 0 || all > k_most_plain_notes) return false;
     bool are_instances = true;
     what.each_note([&](const service_note& note) {
       rows[count] = instance_row(note);
@@ -57,7 +55,8 @@ struct plain_head {
     const auto ends = load_le<std::uint64_t>(whole.data() + 8);
     const auto kind = load_le<std::uint64_t>(whole.data() + 16);
     count = kind >> 16 & 0xffff;
-    if ((kind & ~std::uint64_t{0xffff0000}) != k_kind || count > k_most_rows || head_bytes != size()) return false;
+    if ((kind & ~std::uint64_t{0xffff0000}) != k_kind || count > k_most_plain_notes || head_bytes != size())
+      return false;
     std::uint64_t wrong = 0;
     for (std::size_t i = 0; i < count; ++i) {
       rows[i] = load_le<std::uint64_t>(whole.data() + k_native_fixed_bytes + i * 8);
@@ -72,5 +71,16 @@ struct plain_head {
   static constexpr std::uint64_t k_kind = 1;                // for an entity; no words
   static constexpr std::uint64_t k_instance_mark = 0x8000;  // the top of a row, above a pipe
 };
+
+inline void native_head_reader::read(const plain_head& head, service_route& route, service_package& package) noexcept {
+  for (std::size_t i = 0; i < head.count; ++i)
+    if (plain_instances_[i].row != head.rows[i]) [[unlikely]]
+      plain_notes_[i] = plain_instances_[i].of(head.rows[i]);
+  route.from = head.from;
+  route.message_id = {};
+  route.to = to_entity{head.to};
+  route.from_set_version = route.to_set_version = 0;
+  package = {.notes = std::span(plain_notes_).first(head.count)};
+}
 
 }  // namespace ferry::codec::sidecar

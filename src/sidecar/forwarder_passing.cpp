@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "codec/native_message.hpp"
+#include "codec/native_plain.hpp"
 #include "sidecar/forwarder_lanes.hpp"
 
 namespace ferry::sidecar {
@@ -18,6 +19,12 @@ void copy_head(std::byte* to, const std::byte* from, std::size_t size) noexcept 
     std::memcpy(to, from, k_most_heads);
   else
     std::memcpy(to, from, size);
+}
+
+std::optional<codec::sidecar::native_way> way_of(bytes head) noexcept {
+  if (codec::sidecar::plain_head plain; plain.read(head, head.size()))
+    return codec::sidecar::native_way{plain.from, plain.to, 0};
+  return codec::sidecar::native_way_of(head);
 }
 
 }  // namespace
@@ -59,7 +66,7 @@ int forwarder::pass_on(lane& from, int most, std::uint64_t now_ms) {
     // What is behind a small head is copied with it.
     const auto copied = std::max(what.head_bytes, std::min(what.whole.size(), k_most_heads));
     copy_head(copy.data(), what.whole.data(), copied);
-    const auto said = codec::sidecar::native_way_of(bytes(copy).first(what.head_bytes));
+    const auto said = way_of(bytes(copy).first(what.head_bytes));
     if (!said || (with_.check_source && said->from != own)) break;
     const auto* const to = way_to(said->to, said->to_set_version);
     std::byte* const room = to == nullptr ? nullptr : to->out->reserve(what.whole.size());

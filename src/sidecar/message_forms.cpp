@@ -12,6 +12,7 @@ namespace ferry::sidecar {
 namespace {
 
 constexpr std::size_t k_pre_head = codec::sidecar::k_pre_head_bytes;
+constexpr std::size_t k_most_body = codec::sidecar::k_max_payload;
 
 void store_pre_head(std::byte* to, std::size_t head, std::size_t rest) noexcept {
   store_le(to, static_cast<std::uint32_t>(head));
@@ -26,31 +27,20 @@ void assign_route(std::vector<std::byte>& to, bytes head, std::size_t rest) {
   std::copy(head.begin(), head.end(), to.begin() + k_pre_head);
 }
 
-bool is_too_large(bytes body) noexcept { return body.size() > codec::sidecar::k_max_payload; }
+bool is_too_large(bytes body) noexcept { return body.size() > k_most_body; }
 error too_large(bytes body) {
-  return {errc::message_too_large, "a message body of " + std::to_string(body.size()) + " bytes, the limit is " +
-                                       std::to_string(codec::sidecar::k_max_payload)};
+  return {errc::message_too_large,
+          "a message body of " + std::to_string(body.size()) + " bytes, the limit is " + std::to_string(k_most_body)};
 }
 
 }  // namespace
 
 result<bool> message_former::write_in_place(native_writer& out, const codec::sidecar::native_head& what, bytes body,
                                             std::uint64_t time_ms) {
-  if (is_too_large(body)) return too_large(body);
-  const auto write = [&](std::size_t head_bytes, const auto& head) {
-    std::byte* const room = out.reserve(head_bytes + body.size());
-    if (room == nullptr) return false;
-    // From its end: the reader watches the line that its head begins on, and takes it away while it is written.
-    if (!body.empty()) std::memcpy(room + head_bytes, body.data(), body.size());
-    head(room);
-    out.publish();
-    return true;
-  };
-  if (codec::sidecar::plain_head plain; plain.make(what))
-    return write(plain.size(), [&](std::byte* to) { plain.put(to, time_ms); });
   const auto head_bytes = native_.measure(what);
   if (!head_bytes) return head_bytes.error();
-  return write(*head_bytes, [&](std::byte* to) { native_.put(to, what, time_ms); });
+  if (is_too_large(body)) return too_large(body);
+  return write_behind(out, *head_bytes, body, [&](std::byte* to) { native_.put(to, what, time_ms); });
 }
 
 result<formed_message> message_former::form(service_rings as, const service_route& route,

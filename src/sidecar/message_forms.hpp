@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <vector>
@@ -34,6 +35,19 @@ struct formed_message {
     return size;
   }
 };
+
+/// Writes a message into a native ring, where it shall lie: from its end, as the reader watches the line that its head
+/// begins on, and takes it away while it is written. @param head  writes the head to where it is called with @return
+/// false: the ring has no room for it in one record, and nothing was written
+template <class Head>
+[[nodiscard]] bool write_behind(native_writer& out, std::size_t head_bytes, bytes body, const Head& head) noexcept {
+  std::byte* const room = out.reserve(head_bytes + body.size());
+  if (room == nullptr) return false;
+  if (!body.empty()) std::memcpy(room + head_bytes, body.data(), body.size());
+  head(room);
+  out.publish();
+  return true;
+}
 
 /// Writes the heads of messages, in memory that it uses again and again.
 class message_former {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "channel/rethrow.hpp"
+#include "codec/native_plain.hpp"
 #include "os/coarse_time.hpp"
 #include "sidecar/service_parts.hpp"
 
@@ -13,6 +14,7 @@ namespace ferry::detail {
 namespace {
 
 constexpr auto k_first_delay = std::chrono::microseconds(20);  // of a compatible ring that is empty
+constexpr std::size_t k_most_plain_body = 1u << 20;
 constexpr auto k_native_spin = std::chrono::microseconds(50);  // before a native one is left to its bell
 
 }  // namespace
@@ -231,14 +233,16 @@ bool service_parts::is_to_current_instance(const service_message& what) const {
 result<void> service_parts::send(const service_route& route, const service_package& package, bytes body) {
   const std::lock_guard guard(send_lock_);
   codec::sidecar::native_head what(route, package);
-  return send_with_instance(what, body);
+  complete(what);
+  return put(what, body);
 }
 
 result<void> service_parts::reply(const service_message& to, const service_package& answer, bytes body) {
   const std::lock_guard guard(send_lock_);
   const service_destination back = to_entity{to.route.from};
   codec::sidecar::native_head what(to, back, answer);
-  return send_with_instance(what, body);
+  complete(what);
+  return put(what, body);
 }
 
 result<void> service_parts::forward(const service_message& what) {
@@ -248,20 +252,30 @@ result<void> service_parts::forward(const service_message& what) {
   return put({route, what.package}, what.body);
 }
 
-result<void> service_parts::send_with_instance(codec::sidecar::native_head& what, bytes body) {
+// Who sends, where that is not said.
+inline void service_parts::complete(codec::sidecar::native_head& what) const noexcept {
   what.instance = own_row_;
   what.each_note([&](const service_note& note) {
     if (note.name == own_note_) what.instance = 0;
   });
   if (what.from == 0) what.from = with_.entity;
   if (what.from_set_version == 0) what.from_set_version = with_.set_version;
-  return put(what, body);
 }
 
-result<void> service_parts::put(const codec::sidecar::native_head& what, bytes body) {
+inline result<void> service_parts::put(const codec::sidecar::native_head& what, bytes body) {
   if (!can_send_)
     return error(errc::closed, "the service has no pipe: it is not started, or waits for it, or is stopped");
   const auto sent_at = os::coarse_unix_milliseconds();
+  auto* const out = pipe_->native_out();
+  codec::sidecar::plain_head plain;
+  if (out == nullptr || body.size() > k_most_plain_body || !plain.make(what) ||
+      !sidecar::write_behind(*out, plain.size(), body, [&](std::byte* to) { plain.put(to, sent_at); })) [[unlikely]]
+    return put_slowly(what, body, sent_at);
+  sent_ += 1;
+  return {};
+}
+
+result<void> service_parts::put_slowly(const codec::sidecar::native_head& what, bytes body, std::uint64_t sent_at) {
   if (auto* const out = pipe_->native_out(); out != nullptr) {
     const auto written = former_.write_in_place(*out, what, body, sent_at);
     if (!written) return written.error();

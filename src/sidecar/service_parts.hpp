@@ -120,8 +120,9 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   void fault(const error& why);
 
   // Under send_lock_.
-  [[nodiscard]] result<void> send_with_instance(codec::sidecar::native_head& what, bytes body);
+  void complete(codec::sidecar::native_head& what) const noexcept;
   [[nodiscard]] result<void> put(const codec::sidecar::native_head& what, bytes body);
+  [[nodiscard]] result<void> put_slowly(const codec::sidecar::native_head& what, bytes body, std::uint64_t sent_at);
   [[nodiscard]] error no_room(std::size_t wanted);
 
   // session::sidecar_service_output

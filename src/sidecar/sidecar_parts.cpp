@@ -21,8 +21,9 @@ using session::service_routes;
 
 constexpr int k_looks_a_turn = 64;                             // in vain, some microseconds
 constexpr int k_most_pauses = 32;                              // from one to the next, some 500 ns
-constexpr int k_turns_a_reading = 16;                          // of the clock; in vain: the event loop has its turn
-constexpr auto k_look = std::chrono::microseconds(25);         // then it has its turn, too: others may be waiting
+constexpr int k_idle_turns = 16;                               // in vain, then the event loop has its turn
+constexpr int k_turns_a_reading = 64;                          // of the clock
+constexpr auto k_look = std::chrono::microseconds(100);        // then it has its turn, too: others may be waiting
 constexpr auto k_held_sleep = std::chrono::microseconds(100);  // between two tries of messages that wait
 constexpr auto k_pipes_are_looked_after_every = std::chrono::seconds(1);
 constexpr auto k_missing_is_tried_every = std::chrono::seconds(5);
@@ -307,10 +308,13 @@ void daemon::parts::look() {
     last = passed != 0 ? forwarder::outcome::busy : forward_.turn(now, now_ms);
     if (last == forwarder::outcome::busy)
       busy_at_ = now, idle = 0;
-    else if (++idle == k_turns_a_reading || last == forwarder::outcome::held || now - busy_at_ >= with_.spin ||
+    else if (++idle == k_idle_turns || last == forwarder::outcome::held || now - busy_at_ >= with_.spin ||
              !forward_.has_pipes() || stopped_)
       break;
-    pauses_ = passed > 1 ? std::min(2 * pauses_, k_most_pauses) : std::max(pauses_ / 2, 1);
+    if (passed > 1)
+      pauses_ = std::min(2 * pauses_, k_most_pauses);
+    else if (passed == 0)
+      pauses_ = std::max(pauses_ / 2, 1);
     // A look costs a tenth of a turn.
     for (int looks = 0; looks < k_looks_a_turn && !forward_.something(); looks += pauses_)
       for (int pause = 0; pause < pauses_; ++pause) ring_pause();
