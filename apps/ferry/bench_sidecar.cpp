@@ -206,12 +206,23 @@ found on_bed(const ring_plan& plan, const bed_plan& wanted, const std::function<
 
 // ---- the measurements
 
+struct two_services {
+  service a, b;
+};
+result<two_services> start_two(sidecar_bed& on) {
+  const auto a = on.start(k_sender);
+  if (!a) return a.error();
+  const auto b = on.start(k_first_receiver);
+  if (!b) return b.error();
+  return two_services{*a, *b};
+}
+
 found round_trips(sidecar_bed& on) {
   constexpr int k_trains = 21;
   constexpr std::uint32_t k_trips = 1000;
-  const auto asker = on.start(k_sender), answerer = on.start(k_first_receiver);
-  if (!asker || !answerer) return asker ? answerer.error() : asker.error();
-  auto a = *asker, b = *answerer;
+  auto both = start_two(on);
+  if (!both) return both.error();
+  auto &a = both->a, &b = both->b;
   arrivals answers(a);
   b.on_message([&](const service_message& asked) { (void)b.reply(asked, {}, asked.body); });
   numbered body(64);
@@ -237,9 +248,9 @@ found rates(sidecar_bed& on) {
   constexpr int k_trains = 9;
   constexpr std::uint32_t k_messages = 20'000;
   constexpr int k_at_once = 32;
-  const auto sender = on.start(k_sender), receiver = on.start(k_first_receiver);
-  if (!sender || !receiver) return sender ? receiver.error() : sender.error();
-  auto a = *sender, b = *receiver;
+  auto both = start_two(on);
+  if (!both) return both.error();
+  auto &a = both->a, &b = both->b;
   arrivals came(b);
   numbered body(64);
   std::vector<double> made;

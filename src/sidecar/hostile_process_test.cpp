@@ -24,6 +24,7 @@
 
 #include "os/unique_fd.hpp"
 #include "sidecar/sidecar.hpp"
+#include "testing/forked.hpp"
 #include "testing/sidecar_entities.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
@@ -42,20 +43,16 @@ class vandal {
     void* const shared =
         ::mmap(nullptr, sizeof(std::atomic<std::uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     steps_ = new (shared) std::atomic<std::uint64_t>(0);
-    child_ = ::fork();
-    if (child_ == 0) {
+    child_.emplace([this] {
       ::signal(SIGPIPE, SIG_IGN);
       for (;;) {
         harm();
         steps_->fetch_add(1, std::memory_order_relaxed);
       }
-    }
+    });
   }
   ~vandal() {
-    if (child_ > 0) {
-      ::kill(child_, SIGKILL);
-      ::waitpid(child_, nullptr, 0);
-    }
+    child_.reset();
     ::munmap(steps_, sizeof *steps_);
   }
   vandal(const vandal&) = delete;
@@ -165,7 +162,7 @@ class vandal {
   std::string directory_;
   std::mt19937_64 chance_;
   os::unique_fd held_;
-  pid_t child_ = -1;
+  std::optional<test::forked> child_;
   std::atomic<std::uint64_t>* steps_ = nullptr;
 };
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <deque>
 #include <filesystem>
@@ -19,6 +20,7 @@
 #include "os/file_lock.hpp"
 #include "os/unique_fd.hpp"
 #include "sidecar/sidecar.hpp"
+#include "testing/forked.hpp"
 #include "testing/kept_log.hpp"
 #include "testing/service_by_hand.hpp"
 #include "testing/sidecar_entities.hpp"
@@ -311,59 +313,51 @@ TEST_F(neighbours, who_are_allowed_besides_the_owner_get_in_and_nobody_else) {
 // can until it is killed.
 class stopping_instance {
  public:
-  explicit stopping_instance(const entity_settings& of) {
-    int both[2];
-    if (::pipe(both) != 0) return;
-    told_ = os::unique_fd(both[0]);
-    const os::unique_fd tell(both[1]);
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    {
-      boost::asio::io_context io{1};
-      context where{io};
-      service_options options;
-      options.number = of.service;
-      options.entity = of.entity;
-      options.directory = of.directory;
-      options.retry_interval = 10ms;
-      options.rings = service_rings::compatible;
-      auto it = service::make(where, options).value();
-      if (it.start() && run_until(
-                            io, [&] { return it.state() == service_state::registered; }, "the registration")) {
-        (void)!::write(tell.get(), "r", 1);
-        ::raise(SIGSTOP);
-        for (bool has_said = false;;) {
-          io.run_one_for(10ms);
-          (void)it.send({.to = to_entity{201}}, {}, as_bytes("of the old one"));
-          if (it.stats().failed_attempts < 3 || std::exchange(has_said, true)) continue;
-          (void)!::write(tell.get(), "t", 1);
-        }
-      }
-    }
-    ::_exit(1);
-  }
-  ~stopping_instance() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  stopping_instance(const stopping_instance&) = delete;
-  stopping_instance& operator=(const stopping_instance&) = delete;
+  explicit stopping_instance(const entity_settings& of) : child_([&] { run(of); }) { told_[1].reset(); }
   /// It has told us one more thing.
   [[nodiscard]] bool has_told() const {
-    pollfd one{told_.get(), POLLIN, 0};
+    pollfd one{told_[0].get(), POLLIN, 0};
     char what = 0;
-    return ::poll(&one, 1, 0) == 1 && ::read(told_.get(), &what, 1) == 1;
+    return ::poll(&one, 1, 0) == 1 && ::read(told_[0].get(), &what, 1) == 1;
   }
   [[nodiscard]] bool is_stopped() const {
     siginfo_t what{};
-    return ::waitid(P_PID, static_cast<id_t>(pid_), &what, WSTOPPED | WNOHANG | WNOWAIT) == 0 && what.si_pid == pid_;
+    return ::waitid(P_PID, static_cast<id_t>(child_.pid()), &what, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+           what.si_pid == child_.pid();
   }
-  void go_on() const { ::kill(pid_, SIGCONT); }
+  void go_on() const { ::kill(child_.pid(), SIGCONT); }
 
  private:
-  os::unique_fd told_;
-  pid_t pid_ = -1;
+  static std::array<os::unique_fd, 2> make_pipe() {
+    int both[2]{-1, -1};
+    (void)!::pipe(both);
+    return {os::unique_fd(both[0]), os::unique_fd(both[1])};
+  }
+  void run(const entity_settings& of) const {
+    boost::asio::io_context io{1};
+    context where{io};
+    service_options options;
+    options.number = of.service;
+    options.entity = of.entity;
+    options.directory = of.directory;
+    options.retry_interval = 10ms;
+    options.rings = service_rings::compatible;
+    auto it = service::make(where, options).value();
+    if (!it.start() || !run_until(
+                           io, [&] { return it.state() == service_state::registered; }, "the registration"))
+      return;
+    (void)!::write(told_[1].get(), "r", 1);
+    ::raise(SIGSTOP);
+    for (bool has_said = false;;) {
+      io.run_one_for(10ms);
+      (void)it.send({.to = to_entity{201}}, {}, as_bytes("of the old one"));
+      if (it.stats().failed_attempts < 3 || std::exchange(has_said, true)) continue;
+      (void)!::write(told_[1].get(), "t", 1);
+    }
+  }
+
+  std::array<os::unique_fd, 2> told_ = make_pipe();  // to read; to write, by the child
+  const test::forked child_;
 };
 
 TEST_F(neighbours, who_are_stopped_lose_their_pipe_when_their_lease_is_over_and_what_they_write_is_never_read) {

@@ -3,16 +3,15 @@
 #include <ferry/sidecar.hpp>
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <fstream>
 #include <optional>
 #include <string>
 
 #include "sidecar/sidecar.hpp"
 #include "stepped_child.hpp"
+#include "testing/forked.hpp"
 #include "testing/sidecar_entities.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
@@ -22,33 +21,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A sidecar in a process of its own, so that it answers while somebody else is stepped.
-class sidecar_process {
- public:
-  explicit sidecar_process(const sidecar::settings& with) {
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    {
-      boost::asio::io_context io{1};
-      context where{io};
-      const auto it = sidecar::daemon::open(where, with);
-      if (it)
-        (void)test::run_until(
-            io, [] { return false; }, "the end of the test", std::chrono::hours(1));
-    }
-    ::_exit(1);
-  }
-  ~sidecar_process() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  sidecar_process(const sidecar_process&) = delete;
-  sidecar_process& operator=(const sidecar_process&) = delete;
-
- private:
-  pid_t pid_ = -1;
-};
+void run_sidecar(const sidecar::settings& with) {
+  boost::asio::io_context io{1};
+  context where{io};
+  const auto it = sidecar::daemon::open(where, with);
+  if (it)
+    (void)test::run_until(
+        io, [] { return false; }, "the end of the test", std::chrono::hours(1));
+}
 
 class killed_services : public ::testing::TestWithParam<service_rings> {
  protected:
@@ -86,7 +66,8 @@ class killed_services : public ::testing::TestWithParam<service_rings> {
 };
 
 TEST_P(killed_services, leave_a_pipe_that_serves_whoever_comes_next) {
-  const sidecar_process beside(with);
+  // In a process of its own, so that it answers while somebody else is stepped.
+  const test::forked beside([&] { run_sidecar(with); });
   ASSERT_TRUE(test::run_until(
       io_, [&] { return std::ifstream(with.entities[0].directory + "/entity").good(); }, "the sidecar"));
   ASSERT_TRUE(is_served());
