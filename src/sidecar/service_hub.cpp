@@ -24,6 +24,10 @@ result<void> service_hub::start() {
   service_options with;
   if (!(file >> with.number >> with.entity >> with.pipes))
     return error(errc::not_found, directory_ + " is no directory that a sidecar has made for an entity");
+  std::string name;
+  std::getline(file, name);
+  for (auto* one : {&with.socket_name, &with.receive_name, &with.send_name, &with.lock_name})
+    if (std::getline(file, name)) *one = name;
   with.directory = directory_;
   with.message_validity = {};
   entity_ = with.entity;

@@ -90,6 +90,21 @@ TEST_F(service_stream, carries_messages_of_every_size_both_ways_in_order) {
   EXPECT_EQ(answers, asked);
 }
 
+TEST_F(service_stream, finds_files_of_whatever_names_the_sidecar_gave_them) {
+  beside.reset();
+  auto& other = with.entities[2];
+  other.directory = dir.file("other");
+  other.socket_name = "a socket";
+  other.receive_name = "in";
+  other.send_name = "out";
+  other.lock_name = "lock";
+  open_sidecar();
+  listening = listener::open(where, "sidecar://" + other.directory, settings()).value();
+  listening.async_accept([this](error_code, channel arrived) { server = std::move(arrived); });
+  client = channel::open(where, url(101, "?to=201"), settings()).value();
+  ASSERT_TRUE(until([&] { return server && client.state() == channel_state::up; }, "both ends"));
+}
+
 TEST_F(service_stream, is_refused_where_nobody_listens_and_comes_when_somebody_does) {
   auto with_attempts = settings();
   with_attempts.reconnect = true;

@@ -41,8 +41,8 @@ session::service_registry_limits limits_of(const settings& with) {
 
 // For those who know nothing but the directory.
 result<void> tell_what_it_is(const entity_settings& of) {
-  const auto text =
-      std::to_string(of.service) + " " + std::to_string(of.entity) + " " + std::to_string(of.pipes) + "\n";
+  auto text = std::to_string(of.service) + " " + std::to_string(of.entity) + " " + std::to_string(of.pipes) + "\n";
+  for (const auto* name : {&of.socket_name, &of.receive_name, &of.send_name, &of.lock_name}) text += *name + "\n";
   const auto made =
       os::replace_private_file(of.directory + "/" + k_entity_file, text.size(), users_of(of),
                                [&](std::span<std::byte> to) { std::memcpy(to.data(), text.data(), text.size()); });
