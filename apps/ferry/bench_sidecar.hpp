@@ -9,7 +9,7 @@
 namespace ferry::app {
 
 /// Nanoseconds of a round trip of 64 bytes from service to service: `ring`; `other` is the bare ring, without a
-/// sidecar. A round is the median of 21 trains of 1000 trips.
+/// sidecar. A round is the median of 21 trains of 1000 trips, once the rings have gone round.
 [[nodiscard]] result<bench::ring_comparison> measure_sidecar_round_trip(const ring_plan& plan);
 /// Messages of 64 bytes per second one way: `ring`; `other` is the bare ring, where who sends and who receives have a
 /// core each. A round is the best of 9 trains of 20 000.
