@@ -49,7 +49,7 @@ class bridging {
     // What is wrong with the second URL shows now, not when somebody comes.
     if (const auto tried = channel::open(host_.channels(), flags_.second, with_); !tried) return tried.error();
     auto opened = listener::open(host_.channels(), flags_.first, with_);
-    if (!opened) return with_advice(opened.error(), flags_.first);
+    if (!opened) return with_advice(opened.error());
     listener_ = *opened;
     listener_.on_channel([this](channel arrived) {
       if (const auto added = add(std::move(arrived)); !added) say(added.error().text());
@@ -123,8 +123,8 @@ void add_bridge(command_line app, int& exit_code) {
   const auto flags = std::make_shared<bridge_flags>();
   const command_line command =
       app.add_command("bridge", "Everything from one channel into another, both ways", k_examples);
-  command.add_option("URL1", flags->first, "Where to connect, or to listen with --listen").required().type_name("");
-  command.add_option("URL2", flags->second, "Where to connect").required().type_name("");
+  add_url(command, "URL1", flags->first, "Where to connect, or to listen with --listen");
+  add_url(command, "URL2", flags->second, "Where to connect");
   command.add_flag("--listen", flags->listen, "Listen on URL1, and connect to URL2 for each who comes");
   command.add_flag("--stats", flags->stats, "Print a table to standard error at the end");
   add_channel_flags(command, flags->channels);

@@ -140,9 +140,7 @@ both. Exit status: 0 ended in order, 1 not connected, or something may be lost, 
 void add_connect(command_line app, int& exit_code) {
   const auto flags = std::make_shared<connect_flags>();
   const command_line command = app.add_command("connect", "Talk by hand: terminal to messages and back", k_examples);
-  command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
-      .required()
-      .type_name("");
+  add_url(command, "URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT");
   add_split(command, flags->split,
             "How standard input becomes messages: lines (default), whole,\nor so many BYTES per message");
   add_format(command, flags->format);

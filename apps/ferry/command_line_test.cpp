@@ -30,6 +30,10 @@ TEST(command_line, has_help_with_examples_for_the_program_and_each_command) {
 
 TEST(command_line, refuses_what_it_does_not_understand_and_says_what_was_meant) {
   const std::vector<std::tuple<arguments, std::string, std::string>> refused{
+      {{"x"}, "unknown command 'x'. Known commands: listen, ", "ferry"},
+      {{"listen", "inproc://a"},
+       "inproc://a: inproc stays in one process, and nobody else reaches it; write ipc://@NAME\n",
+       "ferry listen"},
       {{"lisen"}, "unknown command 'lisen', did you mean 'listen'? Known commands: ", "ferry"},
       {{"sendd", "ipc://@a"}, "unknown command 'sendd', did you mean 'send'? Known commands: ", "ferry"},
       {{"--verson"}, "unknown option '--verson', did you mean '--version'?\n", "ferry"},

@@ -48,10 +48,7 @@ class listening {
 
   int run(const options& with) {
     auto opened = listener::open(host_.channels(), flags_.url, with);
-    if (!opened) {
-      const auto& why = opened.error();
-      return complain(why == errc::not_found ? why : with_advice(why, flags_.url));
-    }
+    if (!opened) return complain(with_advice(opened.error()));
     listener_ = *opened;
     listener_.on_channel([this](channel arrived) { welcome(std::move(arrived)); });
     output_.on_room([this] { go_on_reading(); });
@@ -220,11 +217,8 @@ void add_listen(command_line app, int& exit_code) {
   const auto flags = std::make_shared<listen_flags>();
   const command_line command =
       app.add_command("listen", "Take messages from whoever connects, and write them out", k_examples);
-  command
-      .add_option("URL", flags->url,
-                  "Where to listen: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)")
-      .required()
-      .type_name("");
+  add_url(command, "URL", flags->url,
+          "Where to listen: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT (port 0: any)");
   const flag echo = command.add_flag("--echo", flags->echo, "Send each message back");
   const flag count = add_whole(command, "--count", flags->count, option_unit::count, 1, "End after N messages");
   count.type_name("N");

@@ -313,9 +313,7 @@ void add_send(command_line app, int& exit_code) {
   const auto flags = std::make_shared<send_flags>();
   const command_line command =
       app.add_command("send", "Send messages: texts, the lines of a file, generated ones", k_examples);
-  command.add_option("URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT")
-      .required()
-      .type_name("");
+  add_url(command, "URL", flags->url, "Where to connect: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT");
   const flag texts = command.add_list("-m,--message", flags->texts, "Send TEXT; may be given several times");
   texts.type_name("TEXT");
   const flag file =

@@ -64,7 +64,9 @@ TEST(sidecar_configuration, that_is_wrong_says_where) {
       {"[[service]]\nname = 1\n", ":2: id of this [[service]] is missing"},
       {"[[service]]\nname = 1\nid = 2\npipes = 99\n", ":4: pipes: 99 must be 1 to 16"},
       {"[[service]]\nname = 1\nid = 2\nid = 3\n", "not TOML"},
-      {"[service]\nname = 1\n", "unknown table [service]"},
+      {"[service]\nname = 1\n",
+       "unknown table [service]; parameters stand at the top or in [sidecar], those of an entity in [[service]]"},
+      {"[[servce]]\nname = 1\n", "unknown table [servce]; parameters stand"},
       {"id = 5", "is of one entity"}};
   for (const auto& [text, expected] : wrong) {
     test::write_file(path, text);

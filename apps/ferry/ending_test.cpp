@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <string>
 
 #include "apps/ferry/program_under_test.hpp"
+#include "apps/ferry/tally.hpp"
 #include "os/unique_fd.hpp"
 
 namespace {
@@ -107,6 +109,25 @@ TEST_F(ending, of_listen_where_somebody_listens_says_so) {
   EXPECT_EQ(second.status, 1);
   EXPECT_NE(second.err.find("end the one that listens there, or choose another address"), std::string::npos)
       << second.err;
+}
+
+TEST_F(ending, of_listen_at_an_address_of_another_host_says_so) {
+  const auto got = run_ferry({"listen", "tcp://192.0.2.1:0"});  // for documentation, and of no host: RFC 5737
+  EXPECT_EQ(got.status, 2);
+  EXPECT_TRUE(got.err.ends_with("; choose an address of this host, or * for all\n")) << got.err;
+}
+
+TEST_F(ending, of_listen_without_the_right_to_its_capture_speaks_of_no_address) {
+  const ferry::error why(ferry::errc::permission, "capture to /a: Permission denied", EACCES);
+  EXPECT_EQ(ferry::app::with_advice(why).text(),
+            why.text() + "; choose a place that this user may use, or run as one who may");
+}
+
+TEST_F(ending, of_send_to_a_host_that_nobody_knows_names_no_command_to_start) {
+  const ferry::error why(ferry::errc::not_found, "host 'x' not found");
+  EXPECT_EQ(ferry::app::with_advice(why, "tcp://x:1").text(), "host 'x' not found; check the name");
+  EXPECT_EQ(ferry::app::with_advice(why, "ipc:///x").text(),
+            "host 'x' not found; check the name or path, or start a listener with: ferry listen ipc:///x");
 }
 
 TEST_F(ending, of_listen_on_a_full_disk_says_so) {

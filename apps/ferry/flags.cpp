@@ -88,6 +88,15 @@ flag add_whole(command_line command, const std::string& name, std::uint64_t& tar
   return command.add_option(name, read, help);
 }
 
+flag add_url(command_line command, const std::string& name, std::string& target, const std::string& help) {
+  const auto read = [&target](const std::string& text) {
+    if (text.starts_with("inproc:"))
+      refuse_usage(shown(text, 64) + ": inproc stays in one process, and nobody else reaches it; write ipc://@NAME");
+    target = text;
+  };
+  return command.add_option(name, read, help).required().type_name("");
+}
+
 flag add_duration(command_line command, const std::string& name, std::chrono::nanoseconds& target,
                   const std::string& help, std::chrono::nanoseconds least) {
   const auto read = [=, &target](const std::string& text) {

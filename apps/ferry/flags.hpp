@@ -78,6 +78,9 @@ flag add_whole(command_line command, const std::string& name, std::uint64_t& tar
                std::uint64_t least, const std::string& help,
                std::uint64_t most = std::numeric_limits<std::int64_t>::max());
 
+/// Where a command talks to another process; refuses inproc, which nobody else reaches.
+flag add_url(command_line command, const std::string& name, std::string& target, const std::string& help);
+
 /// A flag whose value is a duration ("500ms", "10s") of at least `least`.
 flag add_duration(command_line command, const std::string& name, std::chrono::nanoseconds& target,
                   const std::string& help, std::chrono::nanoseconds least = std::chrono::nanoseconds(1));

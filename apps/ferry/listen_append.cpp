@@ -30,9 +30,8 @@ class appending {
   int run(const options& with) {
     auto opened = listener::open(host_.channels(), flags_.url, with);
     if (!opened) {
-      const auto& why = opened.error();
       file_.forget();
-      return complain(why == errc::not_found ? why : with_advice(why, flags_.url));
+      return complain(with_advice(opened.error()));
     }
     listener_ = *opened;
     listener_.on_channel([this](channel arrived) { welcome(std::move(arrived)); });

@@ -28,7 +28,8 @@ constexpr const char* k_examples = R"(Examples:
   ferry connect tcp://localhost:5000             talk by hand
   ferry COMMAND --help                           options and examples of a command
 
-URLs: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT, tls://HOST:PORT.
+URLs: shm://NAME, ipc:///PATH, ipc://@NAME, tcp://HOST:PORT, tls://HOST:PORT,
+      ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, sidecar://DIR?to=ENTITY (docs/transports.md).
 Options: URL?name=value or -o name=value (docs/options.md).
 Exit status: 0 all was done and nothing was lost, 1 an error or a loss, 2 the command line is wrong.)";
 
@@ -66,8 +67,7 @@ std::string not_understood(const CLI::App& command, const std::string& word) {
   const std::string shown = ferry::shown(word, 64);
   if (option) return "unknown option '" + shown + "'" + ferry::did_you_mean(word.substr(0, word.find('=')), names);
   if (names.empty()) return "'" + shown + "' is one word too many";
-  return "unknown command '" + shown + "'" + ferry::did_you_mean(word, names) +
-         " Known commands: " + ferry::joined(names);
+  return ferry::not_known("command", word, word, names);
 }
 
 int explain(const CLI::App& app, const CLI::ParseError& wrong) {
@@ -95,7 +95,8 @@ void keep_standard_descriptors() noexcept {
 
 int run(int argc, char** argv) {
   int exit_code = ferry::app::k_ok;
-  CLI::App app("Messages between processes: one channel API over shared memory, Unix sockets and TCP.", "ferry");
+  CLI::App app("Messages between processes: one channel API over shared memory, Unix sockets, TCP, TLS and WebSocket.",
+               "ferry");
   app.set_version_flag("--version", "ferry " FERRY_VERSION, "The version");
   app.footer(k_examples);
   app.require_subcommand(1);

@@ -77,7 +77,7 @@ TEST(options_toml, says_file_line_value_and_what_to_write) {
        "a.toml:1: unknown table [gateway]; Options stand at the top or in [channel]"},
       {"[channel.deep]\nspin = 0", errc::unknown_option,
        "a.toml:1: unknown table [deep]; Options stand at the top or in [channel]"},
-      {"channel = 1", errc::unknown_option, "a.toml:1: unknown option 'channel'; Known options: max_message, "},
+      {"channel = 1", errc::unknown_option, "a.toml:1: unknown option 'channel'. Known options: max_message, "},
       {"max_message = 0\nbacklog = 0", errc::bad_option, "a.toml:1: max_message=0: must be 1 .. 1GiB"},
       {"spin = '1us'\nspin = '2us'", errc::bad_option, "a.toml:2: not TOML: "},
       {"# why\nmax_message = 0", errc::bad_option, "a.toml:2: max_message=0: must be 1 .. 1GiB"},

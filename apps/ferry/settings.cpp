@@ -1,12 +1,11 @@
 #include "apps/ferry/settings.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "apps/ferry/app.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/options_toml.hpp"
+#include "apps/ferry/parameter_sources.hpp"
 #include "channel/option_table.hpp"
 
 namespace ferry::app {
@@ -75,11 +74,7 @@ result<options> options_from(const channel_flags& flags, const options& defaults
     // Whatever is wrong with the file, it is the command line that has to change.
     if (!read) return error(errc::bad_option, "--config: " + read.error().text(), read.error().system_errno());
   }
-  const std::span<const char* const> environment(environ, [] {
-    std::size_t count = 0;
-    while (environ[count] != nullptr) ++count;
-    return count;
-  }());
+  const auto environment = environment_of_process();
   if (const auto problem = set_options_from_environment(all, environment)) {
     return error(errc::bad_option, problem->text);
   }

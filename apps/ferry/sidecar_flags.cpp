@@ -40,7 +40,9 @@ result<sidecar::configuration> sidecar_configuration(const sidecar_flags& flags,
     if (!found) return found.error();
     tables = std::move(*found);
     if (!tables.empty()) std::erase_if(*entries, [](const toml_entry& one) { return one.key == k_tables; });
-    if (const auto done = set_from_entries(*entries, "[sidecar]", sidecar::canonical_parameter_name, set); !done)
+    if (const auto done = set_from_entries(*entries, "[sidecar], those of an entity in [[service]]",
+                                           sidecar::canonical_parameter_name, set);
+        !done)
       return done.error();
   }
   if (const auto done = set_from_environment(environment, "FERRY_SIDECAR_", set); !done) return done.error();

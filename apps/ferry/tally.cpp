@@ -1,5 +1,7 @@
 #include "apps/ferry/tally.hpp"
 
+#include <cerrno>
+
 #include "bench/table.hpp"
 
 namespace ferry::app {
@@ -46,6 +48,15 @@ std::string for_shell(const std::string& word) {
   return quoted + "'";
 }
 
+error with_advice(const error& why) {
+  const auto text = [&](const char* advice) { return error(why.reason(), why.text() + advice, why.system_errno()); };
+  switch (why.reason()) {
+    case errc::address_in_use: return text("; end the one that listens there, or choose another address");
+    case errc::permission: return text("; choose a place that this user may use, or run as one who may");
+    default: return why.system_errno() == EADDRNOTAVAIL ? text("; choose an address of this host, or * for all") : why;
+  }
+}
+
 error with_advice(const error& why, const std::string& url) {
   const auto text = [&](const std::string& advice) {
     return error(why.reason(), why.text() + advice, why.system_errno());
@@ -59,11 +70,11 @@ error with_advice(const error& why, const std::string& url) {
   switch (why.reason()) {
     case errc::refused: return text("; nobody listens there, start one with: ferry listen " + for_shell(url));
     case errc::not_found:
+      if (!url.starts_with("ipc:") && !url.starts_with("shm:") && !url.starts_with("ws+ipc:"))
+        return text("; check the name");  // of the host
       return text("; check the name or path, or start a listener with: ferry listen " + for_shell(url));
-    case errc::address_in_use: return text("; end the one that listens there, or choose another address");
-    case errc::permission: return text("; choose an address that this user may use, or run as one who may");
     case errc::timeout: return text("; check address and firewall, or raise the option named");
-    default: return why;
+    default: return with_advice(why);
   }
 }
 

@@ -33,6 +33,8 @@ struct tally {
 /// "1 message", "2 messages".
 [[nodiscard]] std::string counted(std::uint64_t n, const std::string& thing);
 
+/// The text of why nobody can arrive at an address, and what to do about it.
+[[nodiscard]] error with_advice(const error& why);
 /// The text of why a channel could not be had, and what to do about it.
 [[nodiscard]] error with_advice(const error& why, const std::string& url);
 /// The same; a listener that is missing is named with the session that it has to have.

@@ -48,7 +48,7 @@ std::vector<toml_entry> in_order_of_lines(std::vector<found> all, const std::str
   std::sort(all.begin(), all.end(), [&](const found& a, const found& b) { return position(a) < position(b); });
   std::vector<toml_entry> made;
   for (const auto& [key, value] : all)
-    made.push_back({std::string(key->str()), text_of(*value), value->is_table(),
+    made.push_back({std::string(key->str()), text_of(*value), value->is_table() || value->is_array_of_tables(),
                     file_name + ":" + std::to_string(key->source().begin.line)});
   return made;
 }

@@ -13,7 +13,7 @@ namespace ferry::app {
 struct toml_entry {
   std::string key;
   std::optional<std::string> value;  ///< nothing: of a kind that nobody takes
-  bool is_table = false;             ///< of another name than the one wanted
+  bool is_table = false;             ///< or several, of another name than the one wanted
   std::string where;                 ///< "FILE:LINE"
 };
 

@@ -301,9 +301,7 @@ option_problem bad_value(const row& r, std::string_view value, std::string_view 
 }
 
 option_problem unknown_name(std::string_view name) {
-  const auto near = did_you_mean(canonical_option_name(name), option_names());
-  return {true, "unknown option '" + shown(name, 64) + "'" + near + (near.empty() ? "; " : " ") +
-                    "Known options: " + joined(option_names())};
+  return {true, not_known("option", name, canonical_option_name(name), option_names())};
 }
 
 std::vector<option_info> make_table() {

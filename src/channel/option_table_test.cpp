@@ -255,9 +255,9 @@ TEST(set_option, names_the_unknown_option_suggests_the_near_one_and_lists_all) {
   EXPECT_EQ(near->text, "unknown option 'max_mesage', did you mean 'max_message'? Known options: " + known);
   EXPECT_EQ(problem_of("MAX-MESAGE", "1"),
             "unknown option 'MAX-MESAGE', did you mean 'max_message'? Known options: " + known);
-  EXPECT_EQ(problem_of("colour", "1"), "unknown option 'colour'; Known options: " + known);
-  EXPECT_EQ(problem_of("", "1"), "unknown option ''; Known options: " + known);
-  EXPECT_EQ(problem_of("a\nb", "1"), "unknown option 'a\\x0ab'; Known options: " + known);
+  EXPECT_EQ(problem_of("colour", "1"), "unknown option 'colour'. Known options: " + known);
+  EXPECT_EQ(problem_of("", "1"), "unknown option ''. Known options: " + known);
+  EXPECT_EQ(problem_of("a\nb", "1"), "unknown option 'a\\x0ab'. Known options: " + known);
   EXPECT_EQ(known.substr(0, 20), "max_message, framing");
   EXPECT_EQ(ferry::get_option(target, "max_mesage"), "");
 }

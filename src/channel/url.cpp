@@ -263,9 +263,7 @@ result<std::string> parse_scheme(std::string_view text, std::span<const std::str
   auto scheme = lower_case(text);
   if (std::find(known.begin(), known.end(), scheme) != known.end()) return scheme;
   const std::vector<std::string_view> names(known.begin(), known.end());
-  const auto near = did_you_mean(scheme, names);
-  return error(errc::unknown_scheme, "unknown scheme '" + shown(text, 64) + "'" + near + (near.empty() ? "; " : " ") +
-                                         "Known schemes: " + joined(names));
+  return error(errc::unknown_scheme, not_known("scheme", text, scheme, names));
 }
 
 /// KEY=VALUE&KEY=VALUE...; '+' is a plus sign, for this is not a form.

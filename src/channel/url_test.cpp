@@ -185,7 +185,7 @@ TEST(url, with_an_unknown_scheme_names_the_near_one_and_lists_the_known_ones) {
   EXPECT_EQ(refusal("tpc://h:1", errc::unknown_scheme),
             "unknown scheme 'tpc', did you mean 'tcp'? Known schemes: inproc, ipc, tcp, tls, ws, wss, mine");
   EXPECT_EQ(refusal("http://h:1", errc::unknown_scheme),
-            "unknown scheme 'http'; Known schemes: inproc, ipc, tcp, tls, ws, wss, mine");
+            "unknown scheme 'http'. Known schemes: inproc, ipc, tcp, tls, ws, wss, mine");
 }
 
 TEST(url, with_an_unknown_or_bad_option_says_what_the_table_says) {

@@ -76,4 +76,12 @@ std::string did_you_mean(std::string_view wrong, std::span<const std::string_vie
   return name.empty() ? std::string() : ", did you mean '" + std::string(name) + "'?";
 }
 
+std::string not_known(std::string_view kind, std::string_view word, std::string_view meant,
+                      std::span<const std::string_view> names) {
+  const std::string thing(kind);
+  const auto near = did_you_mean(meant, names);
+  return "unknown " + thing + " '" + shown(word, 64) + "'" + (near.empty() ? "." : near) + " Known " + thing +
+         "s: " + joined(names);
+}
+
 }  // namespace ferry

@@ -26,4 +26,9 @@ namespace ferry {
 /// ", did you mean 'NAME'?" of the nearest one, or nothing.
 [[nodiscard]] std::string did_you_mean(std::string_view wrong, std::span<const std::string_view> names);
 
+/// "unknown option 'spni', did you mean 'spin'? Known options: spin, ..."
+/// @param kind  "option" @param word  as it was written @param meant  the same, spelled as the names are
+[[nodiscard]] std::string not_known(std::string_view kind, std::string_view word, std::string_view meant,
+                                    std::span<const std::string_view> names);
+
 }  // namespace ferry

@@ -53,4 +53,11 @@ TEST(joined, puts_commas_between) {
   EXPECT_EQ(ferry::joined(std::array{"a"sv, "b"sv}), "a, b");
 }
 
+TEST(not_known, suggests_the_near_name_and_lists_all) {
+  EXPECT_EQ(ferry::not_known("option", "Spni", "spni", k_names),
+            "unknown option 'Spni', did you mean 'spin'? Known options: max_message, idle_timeout, spin, ipc, tcp");
+  EXPECT_EQ(ferry::not_known("option", "a\nb", "a_b", k_names),
+            "unknown option 'a\\x0ab'. Known options: max_message, idle_timeout, spin, ipc, tcp");
+}
+
 }  // namespace
