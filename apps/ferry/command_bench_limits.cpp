@@ -7,6 +7,7 @@
 #include "apps/ferry/bench_output.hpp"
 #include "apps/ferry/flags.hpp"
 #include "apps/ferry/progress.hpp"
+#include "apps/ferry/workplace.hpp"
 #include "bench/compare.hpp"
 #include "bench/limits.hpp"
 
@@ -39,8 +40,7 @@ int list_names() {
   return print(text);
 }
 
-int limits(limits_flags& flags) {
-  if (flags.list) return list_names();
+int limits(const limits_flags& flags) {
   auto wanted = flags.quick ? bench::limits_options::quick() : bench::limits_options();
   wanted.pin = flags.wanted.pin;
   wanted.only = flags.wanted.only;
@@ -87,7 +87,9 @@ void add_bench_limits(command_line bench, int& exit_code) {
   command.add_flag("--quick", flags->quick, "One run of 50 ms of each");
   command.add_flag("--list", flags->list, "List the names of all measurements and end");
   command.add_flag("--json", flags->json, "One object");
-  command.callback([flags, &exit_code] { exit_code = limits(*flags); });
+  command.callback([flags, &exit_code] {
+    exit_code = flags->list ? list_names() : told_of(in_child([&] { return limits(*flags); }));
+  });
 }
 
 void add_bench_compare(command_line bench, int& exit_code) {

@@ -329,6 +329,20 @@ TEST(bench, leaves_no_socket_behind_when_it_is_interrupted) {
     }
 }
 
+TEST(bench, of_limits_that_is_interrupted_says_so_and_leaves_no_process_behind) {
+  child bench({FERRY_PROGRAM_PATH, "bench", "limits", "--seconds", "60"});
+  const auto task = "/proc/" + std::to_string(bench.pid());
+  const auto until = std::chrono::steady_clock::now() + child::k_limit;
+  std::string at_work;
+  while (at_work.empty() && std::chrono::steady_clock::now() < until)
+    std::ifstream(task + "/task/" + std::to_string(bench.pid()) + "/children") >> at_work;
+  ASSERT_NE(at_work, "");
+  bench.kill(SIGINT);
+  EXPECT_EQ(bench.finish(), 128 + SIGINT);
+  EXPECT_EQ(bench.error_output(), "ferry: interrupted; nothing is left behind\n");
+  EXPECT_FALSE(std::filesystem::exists("/proc/" + at_work));
+}
+
 TEST(bench, refuses_what_makes_no_sense_and_says_what_does) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> refused{
       {{"rtt", "ipc://@x", "--size", "7"}, "--size 7: must be a size in bytes"},

@@ -39,7 +39,10 @@ result<pid_file> pid_file::take(const std::string& path) {
     }
     if (!is_there(fd.get(), path)) continue;
     pid_file made(std::move(fd), path);
-    if (const auto written = made.claim(); !written) return written.error();
+    if (const auto written = made.claim(); !written) {
+      ::unlink(path.c_str());  // nobody's number is in it
+      return written.error();
+    }
     return made;
   }
 }

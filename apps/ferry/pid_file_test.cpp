@@ -1,8 +1,10 @@
 #include "apps/ferry/pid_file.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -46,6 +48,21 @@ TEST(pid_file, that_cannot_be_written_says_which) {
   const auto none = pid_file::take("/nonexistent/gateway.pid");
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().text().find("/nonexistent/gateway.pid"), std::string::npos);
+}
+
+TEST(pid_file, that_has_no_room_is_not_left_behind_without_a_number) {
+  const ferry::test::temp_dir place;
+  const auto path = place.file("gateway.pid");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto on_signal = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit nothing{0, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &nothing);
+  const auto none = pid_file::take(path);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, on_signal);
+  EXPECT_FALSE(none);
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 }  // namespace
