@@ -80,7 +80,7 @@ void context::list_totals() {
   list("ferry_protocol_errors_total", t.protocol_errors, "Connections ended because the peer broke the protocol.");
   list("ferry_messages_maybe_lost_total", t.messages_maybe_lost, "Upper bound of messages lost with connections.");
   list("ferry_tls_handshakes_total", t.tls_handshakes, "TLS handshakes that succeeded.");
-  list("ferry_tls_resumed_total", t.tls_resumed, "Those of them that went on with an earlier session.");
+  list("ferry_tls_resumed_total", t.tls_resumed, "TLS handshakes that went on with an earlier session.");
   list("ferry_tls_handshake_failures_total", t.tls_handshake_failures, "TLS handshakes that failed.");
   list("ferry_tls_handshake_nanoseconds", t.tls_handshake_nanoseconds, "How long TLS handshakes took that succeeded.");
   list("ferry_tls_reloads_total", t.tls_reloads, "Times that changed certificate files were read again.");

@@ -66,11 +66,12 @@ samples samples_of(const service& of) {
   const labels by_clients{{"direction", "from_clients"}}, by_servers{{"direction", "from_servers"}};
   count(all, "packets", now.forwarded - now.forwarded_from_servers, "Packets handed on.", by_clients);
   count(all, "packets", now.forwarded_from_servers, "Packets handed on.", by_servers);
-  count(all, "bytes", now.forwarded_bytes - now.forwarded_bytes_from_servers, "Bytes of them.", by_clients);
-  count(all, "bytes", now.forwarded_bytes_from_servers, "Bytes of them.", by_servers);
+  count(all, "bytes", now.forwarded_bytes - now.forwarded_bytes_from_servers, "Bytes of packets handed on.",
+        by_clients);
+  count(all, "bytes", now.forwarded_bytes_from_servers, "Bytes of packets handed on.", by_servers);
   count(all, "unknown_packets", now.dials.unknown_packets, "Packets for virtual connections that are gone.");
   count(all, "batches", now.batches, "What was sent to a member together: all that came for it at once.");
-  count(all, "writes", now.writes, "Writes that sent them, one for each where there was room.");
+  count(all, "writes", now.writes, "Writes that sent batches, one for each where there was room.");
   count(all, "held_back", now.held_back, "Times that a client had to wait for a server.");
   count(all, "resumable_streams", now.resumable.made, "Resumable streams that were made.");
   count(all, "resumable_broken", now.resumable.broken, "Connections of resumable streams that were lost.");

@@ -41,7 +41,7 @@ void add_pipe(samples& all, const pipe_view& of) {
   const std::string messages = "Messages that an instance wrote (from) and got (to).";
   count(all, "messages", of.counts.received, messages, to("direction", "from"));
   count(all, "messages", of.counts.delivered, messages, to("direction", "to"));
-  const std::string bytes = "Bytes of these.";
+  const std::string bytes = "Bytes of messages that an instance wrote (from) and got (to).";
   count(all, "bytes", of.counts.received_bytes, bytes, to("direction", "from"));
   count(all, "bytes", of.counts.delivered_bytes, bytes, to("direction", "to"));
   count(all, "held", of.counts.held, "Times that a message had to wait for room, or for its receiver.", where);
