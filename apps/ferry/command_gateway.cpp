@@ -13,6 +13,7 @@
 #include "apps/ferry/reload.hpp"
 #include "apps/ferry/settings.hpp"
 #include "apps/ferry/signals.hpp"
+#include "apps/ferry/tally.hpp"
 #include "channel/fail.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/pages.hpp"
@@ -64,7 +65,7 @@ result<void> serve(const command_flags& flags, const gateway::configuration& wit
   const auto place = gateway_place::take(where, with, flags.take_over);
   if (!place) return place.error();
   auto opened = gateway::service::open(where, with.service);
-  if (!opened) return opened.error();
+  if (!opened) return with_advice(opened.error());
   auto admin =
       open_pages(where, with.admin_url, [&](std::string_view path) { return gateway::page_of(path, *opened); });
   if (!admin) return admin.error();
@@ -105,13 +106,22 @@ result<void> serve(const command_flags& flags, const gateway::configuration& wit
   return {};
 }
 
+// Reads what a start would read, and binds nothing.
+int check(const command_flags& flags, const gateway::configuration& with) {
+  warn_of(flags, with);
+  boost::asio::io_context io(1);
+  const context where(io);
+  if (const auto good = gateway::service::check(where, with.service); !good) {
+    say(good.error().text());
+    return k_usage;
+  }
+  return print("the configuration is good\n");
+}
+
 int run_gateway(const command_flags& flags) {
   const auto with = gateway_configuration(flags.parameters, environment_of_process());
   if (!with) return complain(with.error());
-  if (flags.check) {
-    warn_of(flags, *with);
-    return print("the configuration is good\n");
-  }
+  if (flags.check) return check(flags, *with);
   return run_with_log(with->log_file, [&](log_file* file) {
     warn_of(flags, *with);
     return serve(flags, *with, file);

@@ -97,6 +97,36 @@ TEST(ferry_gateway, checks_a_configuration_and_does_nothing_else) {
   EXPECT_NE(wrong.err.find("max-packet"), std::string::npos);
 }
 
+TEST(ferry_gateway, that_only_checks_finds_what_is_wrong_with_addresses_and_their_options) {
+  const ferry::test::temp_dir place;
+  const std::pair<arguments, std::string> wrong[] = {
+      {{"--client-addr", "tcp://127.0.0.1:0?max_mesage=5"}, "client-addr: unknown option 'max_mesage', did you mean"},
+      {{"--server-addr", "tcp://127.0.0.1:99999"}, "server-addr: bad URL"},
+      {{"--client-addr", "inproc://a"}, "client-addr: inproc://a: nobody else"},
+      {{"--client-addr", "tls://127.0.0.1:0"}, "client-addr: tls_certificate: listening on tls needs a certificate"},
+      {{"--client-addr", "wss://127.0.0.1:0", "--client-options", "tls_certificate=" + place.file("none.pem")},
+       "No such file"},
+      {{"--client-addr", "ws://127.0.0.1:0", "--client-options", "reuse_prot=on"}, "client-options: unknown option"},
+  };
+  for (const auto& [more, text] : wrong) {
+    arguments all{"gateway", "--check", "--insecure"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto checked = run_ferry(all);
+    EXPECT_EQ(checked.status, 2) << text;
+    EXPECT_NE(checked.err.find(text), std::string::npos) << checked.err;
+    EXPECT_EQ(checked.out, "") << text;
+  }
+}
+
+TEST_F(gateway_process, that_finds_its_address_taken_says_what_to_do) {
+  start({});
+  const auto second = run_ferry(
+      {"gateway", "--name", "", "--client-addr", "127.0.0.1:" + port_on_next_line(), "--server-addr", "127.0.0.1:0"});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_NE(second.err.find("in use; end the one that listens there, or choose another address"), std::string::npos)
+      << second.err;
+}
+
 TEST(ferry_gateway, warns_of_a_key_on_the_command_line_and_does_not_say_it) {
   const auto warned = run_ferry({"gateway", "--check", "-ServerAuthPassword", "sekrit"});
   EXPECT_EQ(warned.status, 0) << warned.err;

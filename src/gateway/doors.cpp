@@ -10,6 +10,7 @@
 #include "gateway/message_door.hpp"
 #include "net/accept_loop.hpp"
 #include "net/listening_sockets.hpp"
+#include "net/transports.hpp"
 
 namespace ferry::gateway {
 namespace {
@@ -17,6 +18,8 @@ namespace {
 using session::gateway_role;
 
 constexpr std::size_t k_message_queue = 256 * 1024;  // below a member's own queue, which has the limits
+
+const char* name_of(gateway_role role) noexcept { return role == gateway_role::client ? "client-addr" : "server-addr"; }
 
 }  // namespace
 
@@ -47,14 +50,25 @@ std::vector<std::string> words_of(std::string_view text) {
   }
 }
 
+result<options> options_of(const side_settings& side) {
+  options with;
+  for (const auto& word : words_of(side.options)) {
+    const auto equals = std::min(word.size(), word.find('='));
+    const auto value = equals == word.size() ? "on" : std::string_view(word).substr(equals + 1);
+    if (const auto wrong = set_option(with, word.substr(0, equals), value))
+      return error(wrong->unknown ? errc::unknown_option : errc::bad_option, wrong->text);
+  }
+  return with;
+}
+
 struct doors::place {
-  std::string url;  // as it was asked for
   endpoint at;
   options with;
   std::shared_ptr<stream_transport> transport;  // null: shm
   bool messages = false;
   bool network = false;  // it has a port
-  bool shared = false;   // each thread listens there
+  bool tls = false;
+  bool shared = false;  // each thread listens there
 };
 
 result<void> doors::open(gateway_role role, const side_settings& side, const settings& all, const doors* beside) {
@@ -63,7 +77,7 @@ result<void> doors::open(gateway_role role, const side_settings& side, const set
   const auto given = net::listening_sockets::of(where_.io());
   if (given) given->now_for(role == gateway_role::client ? "client" : "server");
   for (std::size_t i = 0; i < asked.size(); ++i) {
-    auto at = find(asked[i], side, all);
+    auto at = find(where_, role, asked[i], side, all);
     if (!at) return at.error();
     if (beside != nullptr) {
       if (!at->shared) continue;
@@ -97,47 +111,53 @@ result<void> doors::add(gateway_role role, const place& where, const side_settin
   return {};
 }
 
-result<doors::place> doors::find(const std::string& url, const side_settings& side, const settings& all) const {
-  place made;
-  made.url = url;
-  auto& with = made.with;
-  for (const auto& word : words_of(side.options)) {
-    const auto equals = std::min(word.size(), word.find('='));
-    if (const auto wrong = set_option(with, word.substr(0, equals),
-                                      equals == word.size() ? "on" : std::string_view(word).substr(equals + 1)))
-      return error(wrong->unknown ? errc::unknown_option : errc::bad_option, wrong->text);
+result<void> doors::check(const context& where, gateway_role role, const side_settings& side, const settings& all) {
+  for (const auto& url : words_of(side.url)) {
+    const auto at = find(where, role, url, side, all);
+    if (!at) return at.error();
+    if (!at->tls) continue;
+    if (const auto fine = net::check_tls_files(at->with); !fine) return fine.error().in(name_of(role));
   }
-  if (side.resume.kind == resume_kind::token) with.tls_min = tls_version_kind::tls_1_3;
-  auto at = parse_url(url, with, where_.schemes());
-  if (!at) return at.error();
+  return {};
+}
+
+result<doors::place> doors::find(const context& where, gateway_role role, const std::string& url,
+                                 const side_settings& side, const settings& all) {
+  auto with = options_of(side);
+  if (!with) return with.error();
+  if (side.resume.kind == resume_kind::token) with->tls_min = tls_version_kind::tls_1_3;
+  auto at = parse_url(url, *with, where.schemes());
+  if (!at) return at.error().in(name_of(role));
+  with->reuse_port = with->reuse_port || all.reuse_port;
+  place made;
   made.at = std::move(*at);
-  with.reuse_port = with.reuse_port || all.reuse_port;
-  made.transport = where_.transport(made.at.scheme);
+  made.with = std::move(*with);
+  made.transport = where.transport(made.at.scheme);
   made.messages = !made.transport || made.transport->shape() == stream_shape::messages;
+  const auto& scheme = made.at.scheme;
+  made.tls = scheme == "tls" || scheme == "wss" || scheme == "wss+raw";
+  made.network = made.tls || scheme == "tcp" || scheme == "ws" || scheme == "ws+raw";
+  if (made.transport && made.transport->shape() == stream_shape::local)
+    return error(errc::unsupported, url + ": nobody else reaches what is inside of this process").in(name_of(role));
   // A client that comes again must find its stream, so such streams have one thread.
   const bool resumes = !made.messages && side.resume.kind != resume_kind::off;
-  const auto& scheme = made.at.scheme;
-  made.network = scheme == "tcp" || scheme == "tls" || scheme == "ws" || scheme == "wss" || scheme == "ws+raw" ||
-                 scheme == "wss+raw";
   made.shared = all.threads > 1 && !resumes && made.network;
+  if (resumes && side.resume.kind == resume_kind::token &&
+      (scheme != "tls" || made.with.tls_min != tls_version_kind::tls_1_3))
+    return error(errc::unsupported, url + ": streams that a token resumes need tls:// and TLS 1.3").in(name_of(role));
   return made;
 }
 
 result<std::unique_ptr<acceptor>> doors::listen(gateway_role role, const place& where, const side_settings& side,
                                                 const settings& all) {
-  const auto& [url, at, asked, transport, messages, network, shared] = where;
-  if (transport && transport->shape() == stream_shape::local)
-    return error(errc::unsupported, url + ": nobody else reaches what is inside of this process");
-  if (messages) {
-    auto with = asked;
+  if (where.messages) {
+    auto with = where.with;
     with.max_message = all.max_packet;
     with.send_queue_bytes = std::max<std::size_t>(k_message_queue, all.max_packet);
     with.max_connections = all.max_members;
-    return listen_for_messages(where_, at, with, role == gateway_role::server);
+    return listen_for_messages(where_, where.at, with, role == gateway_role::server);
   }
-  if (side.resume.kind == resume_kind::token && (at.scheme != "tls" || asked.tls_min != tls_version_kind::tls_1_3))
-    return error(errc::unsupported, url + ": streams that a token resumes need tls:// and TLS 1.3");
-  auto made = transport->listen(where_, at, asked);
+  auto made = where.transport->listen(where_, where.at, where.with);
   if (!made) return made.error();
   return accept_resumable(where_, std::move(*made), side.resume, resumed_);
 }

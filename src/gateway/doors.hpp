@@ -19,6 +19,9 @@ namespace ferry::gateway {
 /// The words of a text that has several, with blanks between them.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
 
+/// What `options` of a side says. @return unknown_option | bad_option
+[[nodiscard]] result<options> options_of(const side_settings& side);
+
 /// Who is told of those who arrive.
 class door_owner : public client_gate {
  public:
@@ -45,6 +48,10 @@ class doors {
   /// unsupported: a gateway does not listen on that transport, or not so | bad_option
   [[nodiscard]] result<void> open(session::gateway_role role, const side_settings& side, const settings& all,
                                   const doors* beside = nullptr);
+  /// Whether open() could listen at every URL of that side, as far as that shows without listening: reads files of TLS.
+  /// @return as open(); the text begins with the name of the parameter
+  [[nodiscard]] static result<void> check(const context& where, session::gateway_role role, const side_settings& side,
+                                          const settings& all);
   /// Nobody arrives any more.
   void close() noexcept;
   /// As they were bound, in the order of the settings.
@@ -55,7 +62,8 @@ class doors {
   struct door;
   // What one URL comes to.
   struct place;
-  [[nodiscard]] result<place> find(const std::string& url, const side_settings& side, const settings& all) const;
+  [[nodiscard]] static result<place> find(const context& where, session::gateway_role role, const std::string& url,
+                                          const side_settings& side, const settings& all);
   [[nodiscard]] result<void> add(session::gateway_role role, const place& where, const side_settings& side,
                                  const settings& all);
   [[nodiscard]] result<std::unique_ptr<acceptor>> listen(session::gateway_role role, const place& where,

@@ -191,6 +191,11 @@ result<service> service::open(context& where, const settings& with) {
   return service(std::move(made));
 }
 
+result<void> service::check(const context& where, const settings& with) {
+  if (auto good = doors::check(where, gateway_role::client, with.clients, with); !good) return good;
+  return doors::check(where, gateway_role::server, with.servers, with);
+}
+
 std::vector<std::string> service::urls(gateway_role of) const { return parts_->first().urls(of); }
 counts service::stats() const {
   counts sum;

@@ -68,6 +68,8 @@ class service {
   /// Listens for both. @return as of doors::open | bad_option: so many threads cannot be
   /// | busy: the system gives no thread
   [[nodiscard]] static result<service> open(context& where, const settings& with);
+  /// Whether open() could listen at all URLs, as far as that shows without listening. @return as of doors::check
+  [[nodiscard]] static result<void> check(const context& where, const settings& with);
   service(service&&) noexcept;
   service& operator=(service&&) noexcept;
   /// Closes everything at once.

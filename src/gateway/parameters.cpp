@@ -379,13 +379,8 @@ bool is_guarded(const std::string& url, const std::string& more) {
 }
 
 result<void> check_side(const std::string& name, const side_settings& all) {
-  for (const auto& word : words_of(all.options)) {
-    options with;
-    const auto equals = std::min(word.size(), word.find('='));
-    const auto value = equals == word.size() ? "on" : std::string_view(word).substr(equals + 1);
-    if (const auto wrong = set_option(with, word.substr(0, equals), value))
-      return error(errc::bad_option, name + "-options: " + wrong->text);
-  }
+  if (const auto good = options_of(all); !good)
+    return error(errc::bad_option, name + "-options: " + good.error().text());
   if (all.resume.kind != resume_kind::token) return {};
   for (const auto& url : words_of(all.url))
     if (url.starts_with("tcp:") || url.starts_with("ipc:"))

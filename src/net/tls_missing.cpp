@@ -22,6 +22,8 @@ class missing_transport final : public stream_transport {
 
 }  // namespace
 
+result<void> check_tls_files(const options&) { return missing(); }
+
 std::shared_ptr<stream_transport> make_tls_transport(std::shared_ptr<stream_transport>) {
   return std::make_shared<missing_transport>();
 }

@@ -125,6 +125,11 @@ class tls_transport final : public stream_transport {
 
 }  // namespace
 
+result<void> check_tls_files(const options& with) {
+  const auto made = tls_context::make(tls_role::listen, with);
+  return made ? result<void>{} : made.error();
+}
+
 std::shared_ptr<stream_transport> make_tls_transport(std::shared_ptr<stream_transport> below) {
   return std::make_shared<tls_transport>(below ? std::move(below) : make_tcp_transport());
 }

@@ -1,6 +1,7 @@
 #pragma once
 /// The built-in stream transports.
 
+#include <ferry/options.hpp>
 #include <ferry/stream.hpp>
 
 #include <cstdint>
@@ -15,6 +16,8 @@ namespace ferry::net {
 /// tls://HOST:PORT. Contexts that share this object share the TLS sessions that connecting ends may resume.
 /// @param below  what carries the records; null: TCP
 [[nodiscard]] std::shared_ptr<stream_transport> make_tls_transport(std::shared_ptr<stream_transport> below = nullptr);
+/// Reads the files that the options name, as one does who listens. @return as tls_context::make | unsupported
+[[nodiscard]] result<void> check_tls_files(const options& with);
 /// Whether there is an HTTP upgrade before the frames.
 enum class ws_start : std::uint8_t { upgrade, raw };
 /// ws://HOST:PORT/PATH and its kin: WebSocket over what `below` carries. shape(): messages.
