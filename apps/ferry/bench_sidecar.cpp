@@ -156,7 +156,8 @@ struct arrivals {
 /// was stored just now waits until all has left the processor that was stored before.
 class numbered {
  public:
-  explicit numbered(std::size_t size) : all_(size <= k_small ? 2 * k_ahead : 1, std::vector(size, std::byte{k_filler})) {
+  explicit numbered(std::size_t size)
+      : all_(size <= k_small ? 2 * k_ahead : 1, std::vector(size, std::byte{k_filler})) {
     for (std::uint32_t i = 0; i < all_.size(); ++i) number(i);
   }
   /// @param which  the next one
