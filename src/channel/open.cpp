@@ -14,6 +14,7 @@
 #include "channel/tcpshm_channel.hpp"
 #include "net/capture_stream.hpp"
 #include "net/event_loop.hpp"
+#include "os/session_directory.hpp"
 
 namespace ferry {
 namespace {
@@ -100,6 +101,8 @@ result<channel> prepared(context& where, target to) {
 result<std::unique_ptr<detail::arrivals>> arrivals_at(context& where, const target& at) {
   if (is_tcpshm(*at.with)) return detail::tcpshm_arrivals(where, at.where, at.with);
   const bool persistent = at.with->session == session_kind::persistent;
+  if (persistent)
+    if (const auto dir = os::session_directory(at.with->dir, true); !dir) return dir.error();
   if (is_ring(at.where) && !persistent) return detail::ring_arrivals(where, at.where.path, at.with);
   if (is_ring(at.where)) {
     auto from = net::memory_greetings(where.io(), at.where.path, at.with);

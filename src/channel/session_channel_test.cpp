@@ -506,6 +506,16 @@ TEST_P(sessions, carry_a_message_of_a_quarter_of_the_ring_and_refuse_a_larger_on
   EXPECT_TRUE(bobs().set_state(as_bytes(state).first(4096)));
 }
 
+TEST_P(sessions, are_not_listened_for_where_their_directory_cannot_be_made) {
+  auto with = settings("bob");
+  with.dir = dir_.file("a file");
+  ASSERT_TRUE(os::unique_fd(::open(with.dir.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)));
+  with.dir += "/within";
+  const auto refused = listener::open(where_, places_.url("orders"), with);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().system_errno(), ENOTDIR) << refused.error().text();
+}
+
 TEST_P(sessions, are_in_use_by_one_channel_at_a_time) {
   join();
   EXPECT_EQ(channel::open(where_, listening_.url(), settings("alice")).error(), errc::busy);
