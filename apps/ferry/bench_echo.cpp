@@ -184,6 +184,9 @@ result<std::vector<echo_bench_run>> run_echo_bench(const echo_bench_plan& asked,
   if (at->scheme != "tcp" && at->scheme != "ws" && at->scheme != "ws+raw")
     return error(errc::unsupported, at->scheme + "://: the load speaks tcp, ws and ws+raw");
   plan.with.max_connections = std::max(plan.with.max_connections, static_cast<std::uint32_t>(plan.load.connections));
+  // The load knows nothing but echoes.
+  if (plan.with.ping_interval.count() != 0)
+    plan.with.ping_interval = std::max(plan.with.ping_interval, 2 * (plan.load.warm_up + plan.load.duration));
   if (!plan.pin) {
     const auto two = bench::two_cores();
     if (!two) return two.error();

@@ -138,6 +138,13 @@ TEST_P(echoing, gives_every_byte_back_and_is_held_against_bare_epoll) {
   }
 }
 
+TEST(bench_echo, is_not_disturbed_by_pings) {
+  if (!ferry::bench::two_cores()) GTEST_SKIP() << "needs two cores";
+  const auto done = ferry_bench(
+      {"echo", "ws://127.0.0.1:0", "--connections", "3", "--seconds", "0.05", "-o", "ping_interval=2ms", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+}
+
 TEST(bench_echo, says_what_it_does_not_speak_and_what_is_out_of_range) {
   const auto unspoken = ferry_bench({"echo", "ipc://@bench"});
   EXPECT_NE(unspoken.status, 0);
