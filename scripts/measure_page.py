@@ -28,19 +28,10 @@ ROUND_TRIPS = (  # (measurement, label in the table, in the chart)
     ("rtt-tcp-spin-pinned", "tcp, spinning, 2 cores", "tcp spin"), ("rtt-tcp-sleep-free", "tcp, sleeping", "tcp sleep"),
     ("rtt-tcp-sleep-pinned", "tcp, sleeping, 2 cores", "tcp 2 cores"), ("rtt-inproc", "inproc", "inproc"))
 
-ECHO_COST = """What one echo of 64 B costs a server of 100 connections, one message in flight on each (instructions counted by \
-callgrind, between two runs of different length; shares of its core's time sampled by `perf`, cpu-clock, without hardware \
-counters, on 2026-11-29):
-
-| | bare epoll | ferry, before | ferry |
-|---|--:|--:|--:|
-| system calls, without waiting | 2 | 2 | 2 |
-| instructions outside the kernel | | 2 840 | 1 927 |
-| time outside the kernel | 6.3 % | 14.5 % | 12.3 % |
-
-Were the kernel's work the same for both, the ratio could be no more than (100 - 12.3) / (100 - 6.3) = 0.936; before it was \
-0.913. It is not the same: the event loop waits for an event list within an event list, which costs whoever sends a message \
-another wake-up in the kernel.
+ECHO_COST = """More than nine tenths of an echo are two system calls, the same for both. Of what Ferry adds a part lies in the kernel: \
+the event loop waits for an event list within an event list, which costs whoever sends a message another wake-up. With a \
+thousand connections nothing of one is in the cache any more when its turn comes; its objects are fetched while the one \
+before is dealt with.
 """
 
 PEERS = """## Others, for orientation
