@@ -19,6 +19,7 @@ struct ring_plan {
   bench::placement pin;                                     ///< first: who asks and sends, second: its peer
   int rounds = 15;                                          ///< 1 .. 1000
   std::chrono::nanoseconds idle = std::chrono::seconds(3);  ///< how long nothing comes
+  bool brief = false;  ///< through a sidecar: a few short trains, which show that it works and say nothing
 };
 
 /// Nanoseconds of a round trip of 64 bytes, both sides spinning, every word checked: `ring` is a channel, `other` the

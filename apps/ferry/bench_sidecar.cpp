@@ -220,11 +220,11 @@ result<two_services> start_two(sidecar_bed& on) {
   return two_services{*a, *b};
 }
 
-found round_trips(sidecar_bed& on) {
-  constexpr int k_trains = 21;
-  constexpr std::uint32_t k_trips = 1000;
+found round_trips(sidecar_bed& on, bool brief) {
+  const int trains = brief ? 3 : 21;
+  const std::uint32_t trips = brief ? 20 : 1000;
   // Pages of a file that are touched for the first time cost more than what is measured: first each ring goes round.
-  constexpr int k_uncounted = 1 + k_usual_ring / (k_trips * k_least_record);
+  const int uncounted = brief ? 0 : static_cast<int>(1 + k_usual_ring / (trips * k_least_record));
   auto both = start_two(on);
   if (!both) return both.error();
   auto &a = both->a, &b = both->b;
@@ -233,9 +233,9 @@ found round_trips(sidecar_bed& on) {
   numbered body(64);
   std::vector<double> made;
   std::uint32_t asked = 0;
-  for (int train = -k_uncounted; train < k_trains; ++train) {
+  for (int train = -uncounted; train < trains; ++train) {
     const auto begin = clock::now();
-    const auto last = asked + k_trips;
+    const auto last = asked + trips;
     auto done = on.until([&] {
       if (b.poll() + a.poll() == 0) ring_pause();
       if (answers.next != asked) return false;
@@ -243,15 +243,15 @@ found round_trips(sidecar_bed& on) {
       return !a.send({.to = to_entity{k_first_receiver}}, {}, body.of(asked++)).has_value();
     });
     if (!done) return done.error();
-    if (train >= 0) made.push_back(nanoseconds_since(begin) / k_trips);
+    if (train >= 0) made.push_back(nanoseconds_since(begin) / trips);
   }
   if (answers.wrong != 0) return wrong_ones(answers.wrong);
   return made;
 }
 
-found rates(sidecar_bed& on) {
-  constexpr int k_trains = 9;
-  constexpr std::uint32_t k_messages = 20'000;
+found rates(sidecar_bed& on, bool brief) {
+  const int trains = brief ? 2 : 9;
+  const std::uint32_t messages = brief ? 1000 : 20'000;
   constexpr int k_at_once = 32;
   auto both = start_two(on);
   if (!both) return both.error();
@@ -260,9 +260,9 @@ found rates(sidecar_bed& on) {
   numbered body(64);
   std::vector<double> made;
   std::uint32_t sent = 0;
-  for (int train = 0; train < k_trains; ++train) {
+  for (int train = 0; train < trains; ++train) {
     const auto begin = clock::now();
-    const auto last = sent + k_messages;
+    const auto last = sent + messages;
     auto done = on.until([&] {
       for (int i = 0; i < k_at_once && sent != last; ++i) {
         if (!a.send({.to = to_entity{k_first_receiver}}, {}, body.of(sent))) break;
@@ -272,7 +272,7 @@ found rates(sidecar_bed& on) {
       return came.next == last;
     });
     if (!done) return done.error();
-    made.push_back(k_messages * 1e9 / nanoseconds_since(begin));
+    made.push_back(messages * 1e9 / nanoseconds_since(begin));
   }
   if (came.wrong != 0) return wrong_ones(came.wrong);
   return made;
@@ -405,7 +405,7 @@ double best_of(const std::vector<double>& all) { return *std::max_element(all.be
 using ring_measure = result<bench::ring_comparison> (*)(const bench::ring_measurement&, bench::placement);
 
 result<bench::ring_comparison> beside_a_bare_ring(const ring_plan& plan, ring_measure bare,
-                                                  found (*measure)(sidecar_bed&),
+                                                  found (*measure)(sidecar_bed&, bool brief),
                                                   double (*figure)(const std::vector<double>&)) {
   bench::ring_comparison made;
   for (int round = 0; round < plan.rounds; ++round) {
@@ -413,7 +413,7 @@ result<bench::ring_comparison> beside_a_bare_ring(const ring_plan& plan, ring_me
     what.rounds = 1;
     const auto ring = bare(what, plan.pin);
     if (!ring) return ring.error();
-    const auto trains = on_bed(plan, {}, measure);
+    const auto trains = on_bed(plan, {}, [&](sidecar_bed& on) { return measure(on, plan.brief); });
     if (!trains) return trains.error();
     made.ring.push_back(figure(*trains));
     made.other.push_back(ring->ring.front());
@@ -474,11 +474,12 @@ result<bench::ring_comparison> measure_sidecar_idle(const ring_plan& plan) {
   constexpr std::uint32_t k_idle = 256;
   constexpr std::size_t k_ring = 64u << 10;
   take_all_descriptors();
+  const auto measure = [&](sidecar_bed& on) { return rates(on, plan.brief); };
   bench::ring_comparison made;
   for (int round = 0; round < plan.rounds; ++round) {
-    const auto alone = on_bed(plan, {.ring_bytes = k_ring}, rates);
+    const auto alone = on_bed(plan, {.ring_bytes = k_ring}, measure);
     if (!alone) return alone.error();
-    const auto among = on_bed(plan, {.idle = k_idle, .ring_bytes = k_ring}, rates);
+    const auto among = on_bed(plan, {.idle = k_idle, .ring_bytes = k_ring}, measure);
     if (!among) return among.error();
     made.ring.push_back(best_of(*among));
     made.other.push_back(best_of(*alone));

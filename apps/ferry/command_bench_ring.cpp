@@ -268,6 +268,7 @@ int run(ring_flags& flags, const ring_command& what, const std::string& director
   plan.with = *with;
   if (plan.with.runtime_dir.empty()) plan.with.runtime_dir = directory;
   plan.with.dir = (plan.with.dir.empty() ? directory : plan.with.dir) + "/ferry-bench-" + std::to_string(::getpid());
+  plan.brief = flags.quick;
   plan.rounds = flags.quick ? 2 : static_cast<int>(flags.rounds);
   plan.idle = flags.idle.value_or(flags.quick ? std::chrono::milliseconds(200) : plan.idle);
   const auto all = what.rows();
@@ -299,7 +300,7 @@ void add_comparisons(command_line bench, const ring_command& what, int& exit_cod
   command.add_list("--only", flags->only, "Only measurements whose name is, or begins with, this").type_name("NAME");
   add_whole(command, "--rounds", flags->rounds, option_unit::count, 1, "Rounds of each comparison (15)", 1000);
   add_pin(command, flags->plan.pin, "Keep who asks and sends on core A, its peer on core B (the first two cores)");
-  command.add_flag("--quick", flags->quick, "Two rounds of each");
+  command.add_flag("--quick", flags->quick, "Two rounds of each, short ones");
   command.add_flag("--json", flags->json, "One object");
   add_channel_flags(command, flags->channels);
   if (what.rows == ring_rows) add_seconds(command, flags->idle, "How long who waits is watched (3)");
