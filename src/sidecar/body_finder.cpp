@@ -22,14 +22,19 @@ result<void> body_finder::open() {
   return {};
 }
 
+bytes body_finder::body_at(const ring::body_reference& which) const noexcept {
+  const auto body = ring::find_body(bytes(file_->span()).subspan(ring::k_bodies_head_bytes), which);
+  return file_->guard->torn() ? bytes() : body;
+}
+
 result<bytes> body_finder::look_for(const ring::body_reference& which) {
   // What was cut off stays so here, whatever becomes of the file.
   if (file_ && (file_->guard->torn() || generation_ != which.generation)) file_.reset();
   if (const auto opened = open(); !opened) return opened.error();
   if (generation_ != which.generation)
     return error(errc::corrupt, path_ + " is another one than that in which the body of a message lay: it is lost");
-  const auto body = ring::find_body(bytes(file_->span()).subspan(ring::k_bodies_head_bytes), which);
-  if (body.data() == nullptr || file_->guard->torn())
+  const auto body = body_at(which);
+  if (body.data() == nullptr)
     return error(errc::corrupt, "the body of a message, " + std::to_string(which.length) + " bytes, does not lie at " +
                                     std::to_string(which.offset) + " of " + path_ + " any more: it is lost");
   return body;
@@ -51,9 +56,7 @@ result<bytes> body_finder::find(bytes reference) {
 }
 
 bool body_finder::is_found_still() noexcept {
-  const auto which = std::exchange(found_, {});
-  const auto body = ring::find_body(bytes(file_->span()).subspan(ring::k_bodies_head_bytes), which);
-  if (body.data() != nullptr && !file_->guard->torn()) return true;
+  if (body_at(std::exchange(found_, {})).data() != nullptr) return true;
   ++lost_;
   return false;
 }

@@ -35,6 +35,8 @@ class body_finder {
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
 
  private:
+  /// @return null data: it does not lie in the mapped file (any more)
+  [[nodiscard]] bytes body_at(const ring::body_reference& which) const noexcept;
   [[nodiscard]] result<bytes> look_for(const ring::body_reference& which);
   [[nodiscard]] bool is_found_still() noexcept;
 

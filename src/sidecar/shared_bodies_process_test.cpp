@@ -2,20 +2,15 @@
 #include <ferry/sidecar.hpp>
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <deque>
-#include <functional>
 #include <string>
-#include <system_error>
 
 #include "sidecar/sidecar.hpp"
+#include "testing/forked.hpp"
 #include "testing/sidecar_entities.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/watchdog.hpp"
@@ -33,26 +28,6 @@ std::string body_of(std::size_t number) {
     made += static_cast<char>('a' + (i + number) % 23);
   return made;
 }
-
-/// Killed when it goes.
-class process {
- public:
-  explicit process(const std::function<void()>& run) : child_(::fork()) {
-    if (child_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
-    if (child_ != 0) return;
-    run();
-    ::_exit(0);
-  }
-  ~process() {
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
-  }
-  process(const process&) = delete;
-  process& operator=(const process&) = delete;
-
- private:
-  pid_t child_;
-};
 
 class bodies_of_processes : public ::testing::Test {
  protected:
@@ -128,7 +103,8 @@ TEST_F(bodies_of_processes, are_all_there_in_order_however_often_the_sidecar_is_
   for (const std::uint32_t entity : {201u, 202u, 203u}) (void)add(entity);
   std::size_t end = 0;
   for (int life = 0; life < 15; ++life) {
-    const process beside([&] { run_sidecar(); });
+    const test::forked beside([&] { run_sidecar(); });
+    ASSERT_GT(beside.pid(), 0);
     if (life == 0) {
       ASSERT_TRUE(starts(from));
       for (auto& one : all) ASSERT_TRUE(starts(one.it));
@@ -146,7 +122,8 @@ TEST_F(bodies_of_processes, are_all_there_in_order_however_often_the_sidecar_is_
         },
         "some of it"));
   }
-  const process beside([&] { run_sidecar(); });
+  const test::forked beside([&] { run_sidecar(); });
+  ASSERT_GT(beside.pid(), 0);
   for (auto& one : all) one.listen();
   ASSERT_TRUE(test::run_until(
       io,
@@ -163,7 +140,8 @@ TEST_F(bodies_of_processes, are_all_there_in_order_however_often_the_sidecar_is_
 }
 
 TEST_F(bodies_of_processes, are_all_there_for_the_others_however_often_one_of_them_is_killed) {
-  const process beside([&] { run_sidecar(); });
+  const test::forked beside([&] { run_sidecar(); });
+  ASSERT_GT(beside.pid(), 0);
   from = make(where, 101);
   ASSERT_TRUE(starts(from));
   ASSERT_TRUE(is_up(from));
@@ -174,7 +152,7 @@ TEST_F(bodies_of_processes, are_all_there_for_the_others_however_often_one_of_th
   }
   std::size_t end = 0;
   for (int life = 0; life < 15; ++life) {
-    const process third([&] {
+    const test::forked third([&] {
       boost::asio::io_context its_io{1};
       context its(its_io);
       receiver one{make(its, 203)};
@@ -182,6 +160,7 @@ TEST_F(bodies_of_processes, are_all_there_for_the_others_however_often_one_of_th
       if (!one.it.start()) return;
       its_io.run();
     });
+    ASSERT_GT(third.pid(), 0);
     end += 37;
     ASSERT_TRUE(test::run_until(
         io,
