@@ -131,4 +131,13 @@ class gateway_service : public ::testing::Test {
   std::deque<gateway_peer> peers;
 };
 
+/// Alike, on however many threads it runs: the parameter.
+class gateway_service_on_threads : public gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+ protected:
+  void open(settings with = {}) {
+    with.threads = GetParam();
+    gateway_service::open(with);
+  }
+};
+
 }  // namespace ferry::test

@@ -1,6 +1,9 @@
 #pragma once
 /// Entities of a sidecar in tests: small rings, each in a directory of its own.
 
+#include <ferry/sidecar.hpp>
+
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -18,6 +21,18 @@ namespace ferry::test {
   made.directory = dir.file(std::to_string(entity));
   made.pipes = pipes;
   made.receive_bytes = made.send_bytes = 64 << 10;
+  return made;
+}
+
+/// Of an instance of that entity, which is never late: its heartbeat has an hour, its messages are valid for ever.
+[[nodiscard]] inline service_options small_service(const temp_dir& dir, std::uint32_t entity) {
+  service_options made;
+  made.number = entity / 100;
+  made.entity = entity;
+  made.directory = dir.file(std::to_string(entity));
+  made.retry_interval = std::chrono::milliseconds(20);
+  made.heartbeat_timeout = std::chrono::hours(1);
+  made.message_validity = {};
   return made;
 }
 

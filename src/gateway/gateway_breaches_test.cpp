@@ -18,13 +18,7 @@ using test::wire;
 using peer = test::gateway_peer;
 
 // Alike, on however many threads it runs.
-class gateway_breaches : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
- protected:
-  void open(settings with = {}) {
-    with.threads = GetParam();
-    test::gateway_service::open(with);
-  }
-};
+class gateway_breaches : public test::gateway_service_on_threads {};
 INSTANTIATE_TEST_SUITE_P(on_threads, gateway_breaches, ::testing::Values(1u, 3u),
                          [](const auto& one) { return std::to_string(one.param); });
 

@@ -60,12 +60,8 @@ std::string message(std::uint32_t connection, std::string_view text) { return pa
 std::string said(const command& what) { return wire(what).substr(4); }
 
 // Alike, on however many threads the gateway runs.
-class gateway_doors : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+class gateway_doors : public test::gateway_service_on_threads {
  protected:
-  void open(settings with = {}) {
-    with.threads = GetParam();
-    test::gateway_service::open(with);
-  }
   codec::gateway::challenge challenge_of(peer& who) {
     EXPECT_TRUE(run_until(
         io, [&] { return who.socket().received().size() >= 8; }, "the challenge"));

@@ -77,17 +77,16 @@ class flooder {
 };
 
 // Alike, on however many threads it runs.
-class gateway_floods : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+class gateway_floods : public test::gateway_service_on_threads {
  protected:
   void open(std::uint32_t at_once = k_at_once) {
     settings with;
-    with.threads = GetParam();
     with.client_max_conn = at_once;
     with.servers.send_queue = k_queue;
     with.clients.send_queue = k_queue;
     with.clients.options = with.servers.options = "socket_send_buffer=65536";
     with.clients.idle_timeout = with.servers.idle_timeout = std::chrono::hours(1);  // machines may be slow
-    test::gateway_service::open(with);
+    test::gateway_service_on_threads::open(with);
   }
   void flood(std::uint32_t server_id) {
     for (int i = 0; i < k_flooders; ++i) floods.emplace_back(client(), server_id);

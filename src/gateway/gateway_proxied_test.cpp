@@ -32,13 +32,12 @@ std::string behind(const std::string& host, std::uint16_t port = 4711) {
 }
 
 // Alike, on however many threads the gateway runs.
-class gateway_proxied : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+class gateway_proxied : public test::gateway_service_on_threads {
  protected:
   void open(settings with = {}) {
-    with.threads = GetParam();
     with.clients.options = with.servers.options = "proxy_protocol=accept";
     with.clients.url = "tcp://127.0.0.1:0 ws://127.0.0.1:0/";
-    test::gateway_service::open(with);
+    test::gateway_service_on_threads::open(with);
   }
   peer& from(const std::string& host, std::uint16_t port = 4711) {
     peer& made = peers.emplace_back(io, port_of(it->client_url()));

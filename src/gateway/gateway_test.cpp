@@ -23,12 +23,8 @@ using test::wire;
 using peer = test::gateway_peer;
 
 // Alike, on however many threads it runs.
-class gateway_service : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+class gateway_service : public test::gateway_service_on_threads {
  protected:
-  void open(settings with = {}) {
-    with.threads = GetParam();
-    test::gateway_service::open(with);
-  }
   // So long those who ping may be silent: threads of their own go on while this one is kept from running.
   [[nodiscard]] static duration idle_time() { return std::chrono::milliseconds(GetParam() == 1 ? 300 : 2000); }
 };

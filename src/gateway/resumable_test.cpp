@@ -111,12 +111,11 @@ class resuming_client {
   std::string plain_;
 };
 
-class gateway_resumable : public test::gateway_service, public ::testing::WithParamInterface<std::uint32_t> {
+class gateway_resumable : public test::gateway_service_on_threads {
  protected:
   void open_resumable(settings with = {}) {
     with.clients.resume.kind = resume_kind::snet;
-    with.threads = GetParam();  // these clients are on the first one, their servers anywhere
-    open(with);
+    open(with);  // these clients are on the first thread, their servers anywhere
   }
   resuming_client client_of(const session::snet_options& with = {}) {
     return resuming_client(io, port_of(it->client_url()), with);

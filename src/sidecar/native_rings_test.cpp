@@ -37,16 +37,7 @@ class native_rings : public ::testing::Test {
     ASSERT_TRUE(made) << made.error().text();
     beside.emplace(std::move(*made));
   }
-  [[nodiscard]] service_options options_for(std::uint32_t entity) const {
-    service_options made;
-    made.number = entity / 100;
-    made.entity = entity;
-    made.directory = dir.file(std::to_string(entity));
-    made.retry_interval = 20ms;
-    made.heartbeat_timeout = 1h;
-    made.message_validity = {};
-    return made;
-  }
+  [[nodiscard]] service_options options_for(std::uint32_t entity) const { return test::small_service(dir, entity); }
   [[nodiscard]] service start(const service_options& options) {
     auto made = service::make(where, options).value();
     EXPECT_TRUE(made.start());

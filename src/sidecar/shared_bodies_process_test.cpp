@@ -40,13 +40,8 @@ class bodies_of_processes : public ::testing::Test {
     with.shared_bytes = 1u << 20;
   }
   [[nodiscard]] service make(context& at, std::uint32_t entity) const {
-    service_options options;
-    options.number = entity / 100;
-    options.entity = entity;
-    options.directory = dir.file(std::to_string(entity));
+    auto options = test::small_service(dir, entity);
     options.retry_interval = 5ms;
-    options.heartbeat_timeout = 1h;
-    options.message_validity = {};
     return service::make(at, options).value();
   }
   void run_sidecar() const {

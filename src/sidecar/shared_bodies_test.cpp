@@ -66,14 +66,8 @@ class bodies_for_several : public ::testing::Test {
     beside.emplace(std::move(*made));
   }
   [[nodiscard]] service start(std::uint32_t entity, service_rings rings = service_rings::native) {
-    service_options options;
-    options.number = entity / 100;
-    options.entity = entity;
-    options.directory = dir.file(std::to_string(entity));
+    auto options = test::small_service(dir, entity);
     options.rings = rings;
-    options.retry_interval = 20ms;
-    options.heartbeat_timeout = 1h;
-    options.message_validity = {};
     auto made = service::make(where, options).value();
     EXPECT_TRUE(made.start());
     EXPECT_TRUE(until([&] { return made.state() == service_state::registered && made.rings() == rings; }, "a service"));
