@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <iostream>
+#include <stdexcept>
 #include <string_view>
 #include <thread>
 
@@ -65,6 +66,8 @@ int main(int argc, char** argv) try {
   }
   std::cout << client.answers << " answers\n";
   return client.answers == count ? 0 : 1;
+} catch (const std::logic_error&) {  // what stoi() says would help nobody
+  return std::cerr << "PORT and COUNT must be numbers\n", 2;
 } catch (const std::exception& why) {
   std::cerr << why.what() << '\n';
   return 1;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <iostream>
+#include <stdexcept>
 #include <thread>
 
 namespace tcpshm = ferry::compat::tcpshm;
@@ -63,6 +64,8 @@ int main(int argc, char** argv) try {
     server.poll_tcp(seconds());
     server.poll_shm();
   }
+} catch (const std::logic_error&) {  // what stoi() says would help nobody
+  return std::cerr << "PORT must be a number\n", 2;
 } catch (const std::exception& why) {
   std::cerr << why.what() << '\n';
   return 1;

@@ -226,7 +226,9 @@ class sending {
     const auto stats = link_.stats();
     tally_.maybe_lost = stats.messages_maybe_lost;
     tally_.never_sent = report_.messages_unsent;
-    if (flags_.stats) static_cast<void>(std::fputs(tally_.table().c_str(), stderr));
+    // What was taken and stayed behind was not sent.
+    const char* const taken = report_.messages_unsent == 0 ? "sent" : "queued";
+    if (flags_.stats) static_cast<void>(std::fputs(tally_.table("received", taken).c_str(), stderr));
     const std::uint64_t echoes_missing = flags_.expect_echo ? echoes_.outstanding() + echoes_.forgotten() : 0;
     const bool all_well = complete_ && !failed_ && report_.clean() && stats.messages_maybe_lost == 0 &&
                           stats.messages_poisoned == 0 && echoes_missing == 0;

@@ -71,6 +71,12 @@ TEST_F(ending, of_send_to_nobody_says_so_and_how_to_start_somebody) {
                 "ferry: sent 0 messages, of which at most 0 may be lost; 1 queued and not sent\n");
 }
 
+TEST_F(ending, of_send_to_nobody_with_a_table_calls_nothing_sent_that_was_only_queued) {
+  const auto got = run_ferry({"send", url(), "-m", "x", "--wait", "10ms", "--stats"});
+  EXPECT_NE(got.err.find("\nqueued           1 "), std::string::npos) << got.err;
+  EXPECT_EQ(got.err.find("\nsent  "), std::string::npos) << got.err;
+}
+
 TEST_F(ending, of_send_to_nobody_in_a_session_says_that_what_was_sent_is_kept) {
   const std::string in_session = url() + "?session=persistent&as=web&dir=" + directory.path().string() + "/sessions";
   const auto got = run_ferry({"send", in_session, "-m", "x", "-m", "y", "--wait", "10ms"});
@@ -136,6 +142,14 @@ TEST_F(ending, of_listen_on_a_full_disk_says_so) {
   EXPECT_EQ(listener.process().finish(), 1);
   EXPECT_EQ(listener.process().error_output(),
             "ferry: output failed: write to standard output: No space left on device\n");
+}
+
+TEST_F(ending, of_help_on_a_full_disk_says_so) {
+  for (const char* const wanted : {"--help", "--version"}) {
+    ferry::test::child asked(ferry_call_to("/dev/full", {wanted}));
+    EXPECT_EQ(asked.finish(), 1) << wanted;
+    EXPECT_EQ(asked.error_output(), "ferry: output failed: No space left on device\n") << wanted;
+  }
 }
 
 TEST_F(ending, of_listen_without_a_reader_says_so) {

@@ -6,7 +6,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -121,7 +123,10 @@ int run(int argc, char** argv) {
     std::reverse(words.begin(), words.end());  // as the library wants them
     app.parse(std::move(words));
   } catch (const CLI::Success& wanted) {  // --help, --version
-    return app.exit(wanted);
+    const int status = app.exit(wanted);
+    if (std::cout.flush()) return status;
+    say(std::string("output failed: ") + std::strerror(errno));
+    return ferry::app::k_failed;
   } catch (const CLI::ParseError& wrong) {
     return explain(app, wrong);
   }

@@ -57,27 +57,21 @@ TEST_P(gateway_service, carries_messages_of_every_size_both_ways_whole_and_in_or
   peer& s = server(7);
   peer& c = client();
   const auto number = dial(c, s, 7);
+  const auto passes = [&](peer& from, std::string_view rest) {
+    ASSERT_TRUE(run_until(
+        io,
+        [&] {
+          if (const auto n = from.socket().try_send(rest); n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+          return rest.empty();
+        },
+        "room"));
+  };
   for (const std::size_t size : {0, 1, 64, 2039, 2040, 2041, 4096, 65535, 65536, 200'000, 512 * 1024 - 4}) {
     const auto there = packet(number, std::string(size, 'a'));
     const auto back = packet(number, std::string(size, 'b'));
-    std::string_view rest = there;
-    std::string got;
-    ASSERT_TRUE(run_until(
-        io,
-        [&] {
-          if (const auto n = c.socket().try_send(rest); n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
-          return rest.empty();
-        },
-        "room"));
+    passes(c, there);
     EXPECT_EQ(s.next(), there) << size;
-    rest = back;
-    ASSERT_TRUE(run_until(
-        io,
-        [&] {
-          if (const auto n = s.socket().try_send(rest); n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
-          return rest.empty();
-        },
-        "room"));
+    passes(s, back);
     EXPECT_EQ(c.next(), back) << size;
   }
   const auto now = it->stats();
