@@ -79,6 +79,40 @@ TEST_F(ws_compression, carries_what_two_ends_agree_on_that_want_something_else) 
   EXPECT_TRUE(client.peer().websocket->compressed);
 }
 
+// Bytes that nothing makes shorter are a little longer on the wire than max_message allows the message to be.
+TEST_F(ws_compression, takes_the_largest_message_where_its_frame_is_larger) {
+  auto with = compressing(15, true);
+  with.max_message = 1000;
+  listen_at("ws://127.0.0.1:0/chat", with);
+  websocket_by_hand peer(port(), "/chat", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  ASSERT_TRUE(turn([&] { return peer.turn() && server && server.state() == channel_state::up; }, "the upgrade"));
+  std::string got;
+  server.on_message([&](const message_view& m) { got = m.text(); });
+  const auto stored = [](const std::string& text) {  // one block as it is, and the first byte of an empty one
+    const auto size = static_cast<std::uint16_t>(text.size());
+    const auto byte = [](unsigned value) { return static_cast<char>(value & 0xff); };
+    return std::string{'\0', byte(size), byte(size >> 8), byte(~size), byte(~size >> 8)} + text + std::string(1, '\0');
+  };
+  const std::string largest(1000, 'x');
+  peer.send(k_fin | 0x40 | k_text, stored(largest));
+  ASSERT_TRUE(turn([&] { return peer.turn() && (!got.empty() || down.reason() != errc{}); }, "the message"));
+  EXPECT_EQ(got, largest) << down.text();
+  peer.send(k_fin | 0x40 | k_text, stored(largest + "x"));
+  ASSERT_TRUE(turn([&] { return peer.turn() && down.reason() != errc{}; }, "the end"));
+  EXPECT_EQ(down, errc::message_too_large);
+  EXPECT_THAT(down.text(), HasSubstr("larger than max_message"));
+}
+
+TEST_F(ws_compression, says_what_a_plain_message_is_larger_than) {
+  options with;
+  with.max_message = 1000;
+  listen_at("ws+raw://127.0.0.1:0", with);
+  raw_tcp peer(port());
+  peer.send(websocket_frame(k_fin | k_text, std::string(1001, 'x'), plays::client));
+  ASSERT_TRUE(turn([&] { return down.reason() != errc{} && peer.ended(); }, "the end"));
+  EXPECT_THAT(down.text(), HasSubstr("a message larger than max_message (1001, at most 1000)"));
+}
+
 TEST_F(ws_compression, is_none_in_raw_mode_where_its_bit_is_a_fault) {
   options with;
   with.ws_compression = true;

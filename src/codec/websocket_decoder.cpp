@@ -151,7 +151,7 @@ websocket_decoder::outcome websocket_decoder::check_limits(const websocket_heade
   const std::uint64_t size = header.length + (continues ? payload_bytes_ : 0);  // both below 2^63
   const bool compressed = continues ? route_ == route::inflated : header.rsv1;
   const std::uint64_t limit = options_->max_message;
-  const bool fits = compressed && size > k_split_room ? (size - k_split_room) / 2 <= limit : size <= limit;
+  const bool fits = size <= limit || (compressed && (size <= k_split_room || (size - k_split_room) / 2 <= limit));
   return fits ? outcome::go_on : fail(websocket_fault::message_too_large, size, limit);
 }
 

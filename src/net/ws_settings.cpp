@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "os/random.hpp"
 
@@ -121,7 +122,8 @@ ws_rules ws_rules_of(ws_home home, const options& with, codec::websocket_role ro
   rules.decoder.delivery = with.ws_delivery == ws_delivery_kind::pieces ? codec::websocket_delivery::pieces
                                                                         : codec::websocket_delivery::whole;
   rules.decoder.max_message = with.max_message;
-  rules.decoder.max_frame = with.max_frame == 0 ? with.max_message : with.max_frame;
+  // Compressed, a message may be larger than it is; without a limit for frames that of messages knows by how much.
+  rules.decoder.max_frame = with.max_frame == 0 ? std::numeric_limits<std::size_t>::max() : with.max_frame;
   rules.fragment_above = with.ws_fragment_above;
   rules.batch_bytes = with.batch_bytes;
   rules.heartbeat = {with.ping_interval, with.ping_misses,
