@@ -10,7 +10,7 @@
 namespace ferry::app {
 
 /// --split HOW. @param target keeps its value, a text that split_rule::parse takes, when the flag is not given
-inline void add_split(command_line command, std::string& target, const std::string& help) {
+inline flag add_split(command_line command, std::string& target, const std::string& help) {
   const auto read = [&target](const std::string& text) {
     constexpr std::array<std::string_view, 2> words{"lines", "whole"};
     if (!split_rule::parse(text)) {
@@ -19,7 +19,7 @@ inline void add_split(command_line command, std::string& target, const std::stri
     }
     target = text;
   };
-  command.add_option("--split", read, help).type_name("HOW");
+  return command.add_option("--split", read, help).type_name("HOW");
 }
 
 /// --output FORMAT

@@ -1,7 +1,11 @@
 // ferry connect and ferry bridge: both directions at once.
+#include <ferry/blocking.hpp>
+
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "apps/ferry/program_under_test.hpp"
 
@@ -51,6 +55,34 @@ TEST_F(two_way, connect_ends_when_the_other_end_does) {
   EXPECT_EQ(talk.wait(), 1);
   talk.read_all();
   EXPECT_EQ(talk.error_output(), "ferry: ended by the other side first; at most 1 message may be lost\n");
+}
+
+TEST_F(two_way, connect_with_echo_sends_back_all_that_comes_as_it_is) {
+  auto here = ferry::listen("ws://127.0.0.1:0/chat");
+  ferry::test::child mirror(ferry_call({"connect", here.url(), "--echo", "--output", "none", "--stats"}));
+  auto peer = here.accept();
+  using enum ferry::message_kind;
+  const std::string large(3u << 20, 'x');
+  const std::vector<std::pair<ferry::message_kind, std::string>> all{{text, ""}, {binary, "two"}, {text, large}};
+  for (int round = 0; round < 4; ++round)
+    for (const auto& [kind, said] : all) peer.send(ferry::as_bytes(said), kind);
+  for (int round = 0; round < 4; ++round) {
+    for (const auto& [kind, said] : all) {
+      const auto back = peer.receive();
+      ASSERT_TRUE(back);
+      EXPECT_EQ(back->kind(), kind);
+      EXPECT_TRUE(back->text() == said);
+    }
+  }
+  peer.close();
+  EXPECT_EQ(mirror.finish(), 0);
+  EXPECT_NE(mirror.error_output().find("sent            12"), std::string::npos) << mirror.error_output();
+}
+
+TEST_F(two_way, connect_with_echo_reads_no_input) {
+  const auto got = run_ferry({"connect", ipc("a"), "--echo", "--split", "whole"});
+  EXPECT_EQ(got.status, 2);
+  EXPECT_EQ(got.err, "ferry: --split excludes --echo\nferry: see 'ferry connect --help'\n");
 }
 
 TEST_F(two_way, bridge_carries_both_directions_and_their_ends) {
