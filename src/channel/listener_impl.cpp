@@ -25,12 +25,12 @@ struct listener_impl::open_count {
 };
 
 listener_impl::listener_impl(context& where, std::unique_ptr<arrivals> from, std::shared_ptr<const options> with)
-    : where_(where),
+    : kept_entry(where.io()),
+      where_(where),
       residents_(where.residents()),
       arrivals_(std::move(from)),
       options_(std::move(with)),
       url_(printed_url(arrivals_->local_url(), *options_)),
-      pause_(where.io()),
       open_(std::make_shared<open_count>()) {
   residents_->add(this);
 }
@@ -39,7 +39,7 @@ listener_impl::~listener_impl() { residents_->remove(this); }
 
 void listener_impl::abandon() noexcept {
   if (arrivals_) std::exchange(arrivals_, nullptr)->close();
-  pause_.cancel();
+  cancel_timer();
   // What these hold may let go of this listener.
   const auto channels = std::exchange(channel_handler_, {});
   const auto errors = std::exchange(error_handler_, {});
@@ -61,7 +61,7 @@ void listener_impl::start_accept(accept_completion done) {
 void listener_impl::close() {
   if (!arrivals_) return;
   std::exchange(arrivals_, nullptr)->close();
-  pause_.cancel();
+  cancel_timer();
   for (auto& one : accepts_.take_all()) one.done(errc::closed, channel{});
   boost::asio::post(where_.io(), [self = shared_from_this()] {
     self->channel_handler_ = nullptr;
@@ -83,7 +83,8 @@ void listener_impl::drain() {
   close();
 }
 
-void listener_impl::wait_for_arrivals() {
+// Without memory for that, a while later; to wait a while takes none.
+void listener_impl::wait_for_arrivals() noexcept {
   if (waiting_ || !wanted()) return;
   waiting_ = true;
   try {
@@ -93,30 +94,16 @@ void listener_impl::wait_for_arrivals() {
         self->accept_some();
       }
     });
-  } catch (...) {
-    waiting_ = false;
-    throw;
+  } catch (const std::exception&) {
+    wait_a_while();
   }
 }
 
-// Whatever accepting throws, the next ones are waited for; without memory for that, a while later.
+// Whatever accepting throws, the next ones are waited for.
 struct listener_impl::rest {
   listener_impl& of;
-  ~rest() {
-    try {
-      of.wait_for_arrivals();
-    } catch (const std::exception&) {
-      of.try_later();
-    }
-  }
+  ~rest() { of.wait_for_arrivals(); }
 };
-
-void listener_impl::try_later() noexcept {
-  try {
-    wait_a_while();
-  } catch (const std::exception&) {  // then until somebody asks for channels again
-  }
-}
 
 void listener_impl::accept_some() {
   const rest others{*this};
@@ -142,21 +129,21 @@ void listener_impl::accept_some() {
 
 // No descriptors or memory: those who have a connection keep it, the others wait in the kernel.
 void listener_impl::pause(const error& why) {
+  wait_a_while();
   stats_.errors += 1;
   where_.totals().accept_errors.add(1);
   report(why.in(url_.text() + ": accepting pauses for 100 ms"));
-  if (arrivals_) wait_a_while();
 }
 
-void listener_impl::wait_a_while() {
-  pause_.expires_after(k_pause);
-  pause_.async_wait([weak = weak_from_this()](const boost::system::error_code&) {
-    if (const auto self = weak.lock()) {
-      self->waiting_ = false;
-      self->accept_some();
-    }
-  });
+void listener_impl::wait_a_while() noexcept {
   waiting_ = true;
+  set_timer(std::chrono::steady_clock::now() + k_pause);
+}
+
+void listener_impl::on_time() {
+  const auto self = shared_from_this();
+  waiting_ = false;
+  accept_some();
 }
 
 void listener_impl::report(const error& why) {

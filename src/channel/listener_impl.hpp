@@ -3,7 +3,6 @@
 
 #include <ferry/listener.hpp>
 
-#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 #include <variant>
@@ -12,13 +11,16 @@
 #include "channel/replaceable.hpp"
 #include "channel/waiters.hpp"
 #include "net/residents.hpp"
+#include "net/timers.hpp"
 
 namespace ferry::detail {
 
-class listener_impl final : public std::enable_shared_from_this<listener_impl>, public resident {
+class listener_impl final : public std::enable_shared_from_this<listener_impl>,
+                            public resident,
+                            private net::timers::kept_entry {
  public:
   listener_impl(context& where, std::unique_ptr<arrivals> from, std::shared_ptr<const options> with);
-  ~listener_impl();
+  ~listener_impl() override;
 
   void on_channel(std::function<void(channel)> handler);
   void on_error(std::function<void(const error&)> handler) { error_handler_ = std::move(handler); }
@@ -35,10 +37,10 @@ class listener_impl final : public std::enable_shared_from_this<listener_impl>, 
  private:
   struct open_count;
   [[nodiscard]] bool wanted() const noexcept { return arrivals_ && (channel_handler_ || !accepts_.empty()); }
-  void wait_for_arrivals();
+  void wait_for_arrivals() noexcept;
   void accept_some();
-  void wait_a_while();
-  void try_later() noexcept;
+  void wait_a_while() noexcept;
+  void on_time() override;
   struct rest;
   friend struct rest;
   void welcome(std::unique_ptr<arrival> arrived);
@@ -54,7 +56,6 @@ class listener_impl final : public std::enable_shared_from_this<listener_impl>, 
   replaceable<const error&> error_handler_;
   waiters<accept_completion, std::monostate> accepts_;
   bool waiting_ = false;  // for arrivals, or for the end of a pause
-  boost::asio::steady_timer pause_;
   listener_stats stats_;
   std::shared_ptr<open_count> open_;
 };

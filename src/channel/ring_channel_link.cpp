@@ -79,8 +79,10 @@ void ring_channel::abort_connection() noexcept {
 }
 
 // Inside of a batch the first record of the ring that is looked at is being
-// delivered, with what came before it of the same message.
+// delivered, with what came before it of the same message. A connection whose beginning found no memory has read
+// nothing.
 bool ring_channel::has_read_everything() const noexcept {
+  if (assemblies_.size() != link_->in.size()) return false;
   for (std::size_t i = 0; i < link_->in.size(); ++i) {
     const bool delivers = in_batch_ && i == next_ring_;
     if (assemblies_[i].have != 0 && !(delivers && assemblies_[i].whole)) return false;

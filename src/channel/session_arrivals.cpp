@@ -7,6 +7,7 @@
 #include "channel/printed_url.hpp"
 #include "channel/session_book.hpp"
 #include "channel/session_channel.hpp"
+#include "net/handler_place.hpp"
 #include "os/peer_ring.hpp"
 #include "os/session_directory.hpp"
 
@@ -83,14 +84,32 @@ struct session_door : std::enable_shared_from_this<session_door> {
   void wait() {
     if (closed || waiting || !ready || guests.size() >= k_most_guests) return;
     waiting = true;
-    from->async_wait([weak = weak_from_this()] {
-      const auto self = weak.lock();
-      if (!self) return;
-      self->waiting = false;
-      self->let_in();
-      self->wait();
-    });
+    try {
+      from->async_wait([weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->waiting = false;
+        const rest others{*self};
+        self->let_in();
+      });
+    } catch (...) {
+      waiting = false;
+      throw;
+    }
   }
+
+  // Whatever letting somebody in throws, the next ones are waited for; without memory for that, the listener asks
+  // again.
+  struct rest {
+    session_door& of;
+    ~rest() {
+      try {
+        of.wait();
+      } catch (const std::exception&) {
+        of.tell();
+      }
+    }
+  };
 
   void let_in() {
     while (!closed && guests.size() < k_most_guests) {
@@ -256,11 +275,11 @@ struct session_door : std::enable_shared_from_this<session_door> {
   void tell() {
     if (!ready || told) return;
     told = true;
-    asio::post(where.io(), [self = shared_from_this()] {
+    asio::post(where.io(), telling.hold([self = shared_from_this()] {
       self->told = false;
-      if (self->done.empty()) return;
+      if (self->done.empty() && self->waiting) return;
       if (auto then = std::exchange(self->ready, nullptr)) then();
-    });
+    }));
   }
 
   context& where;
@@ -272,6 +291,7 @@ struct session_door : std::enable_shared_from_this<session_door> {
   bool waiting = false;
   bool told = false;
   bool closed = false;
+  net::handler_place telling;
 };
 
 class session_arrivals_of final : public arrivals {

@@ -1,46 +1,67 @@
 #include "net/accept_loop.hpp"
 
-#include <boost/asio/steady_timer.hpp>
+#include <exception>
 #include <utility>
+
+#include "net/timers.hpp"
 
 namespace ferry::net {
 
-struct accept_loop::state : std::enable_shared_from_this<state> {
-  state(boost::asio::io_context& io, handlers told_) : told(std::move(told_)), pause(io) {}
+struct accept_loop::state final : timers::kept_entry, std::enable_shared_from_this<state> {
+  state(boost::asio::io_context& io, handlers told_) : kept_entry(io), told(std::move(told_)) {}
 
-  void wait() {
-    at->async_wait([weak = weak_from_this(), which = at.get()] {
-      if (const auto self = weak.lock(); self && self->at.get() == which) self->accept_some();
-    });
+  // Whatever taking them throws, the next ones are waited for.
+  struct rest {
+    state& of;
+    ~rest() {
+      if (of.at && !of.pauses) of.wait();
+    }
+  };
+
+  void wait() noexcept {
+    try {
+      at->async_wait([weak = weak_from_this(), which = at.get()] {
+        if (const auto self = weak.lock(); self && self->at.get() == which) self->accept_some();
+      });
+    } catch (const std::exception&) {
+      pause();
+    }
   }
 
   void accept_some() {
+    const rest others{*this};
     for (int i = 0; i < k_most_per_turn && at; ++i) {
       auto came = at->try_accept();
       if (came) {
         told.came(std::move(*came));
         continue;
       }
-      if (came.error() == errc::would_block) break;
+      if (came.error() == errc::would_block) return;
+      if (came.error() == errc::busy) pause();
       told.failed(came.error());
-      if (came.error() != errc::busy) continue;
-      pause.expires_after(k_pause);
-      return pause.async_wait([weak = weak_from_this(), which = at.get()](const error_code& failed) {
-        if (failed || which == nullptr) return;
-        if (const auto self = weak.lock(); self && self->at.get() == which) self->accept_some();
-      });
+      if (pauses) return;
     }
-    if (at) wait();
+  }
+
+  void pause() noexcept {
+    pauses = true;
+    set_timer(std::chrono::steady_clock::now() + k_pause);
+  }
+  void on_time() override {
+    const auto self = shared_from_this();
+    pauses = false;
+    accept_some();
   }
 
   void close() noexcept {
-    pause.cancel();
+    cancel_timer();
+    pauses = false;
     if (at) std::exchange(at, nullptr)->close();
   }
 
   const handlers told;
   std::unique_ptr<acceptor> at;  // null: closed
-  boost::asio::steady_timer pause;
+  bool pauses = false;
 };
 
 accept_loop::accept_loop(boost::asio::io_context& io, handlers told)

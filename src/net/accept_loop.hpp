@@ -13,7 +13,7 @@
 namespace ferry::net {
 
 /// At most k_most_per_turn at a time, so that those who are there have their turn; when the system has no room for more
-/// (busy) it pauses for k_pause.
+/// (busy), or there is no memory to wait, it pauses for k_pause. The pause itself needs no memory.
 ///
 /// Thread safety: the io_context's thread only.
 class accept_loop {
@@ -25,7 +25,7 @@ class accept_loop {
     std::function<void(std::shared_ptr<stream>)> came;
     std::function<void(const error&)> failed;  ///< as of acceptor::try_accept, but would_block
   };
-  /// @param told  may close this loop, not destroy it; called inside of the io_context, and of start()
+  /// Throws std::bad_alloc. @param told  may close this loop, not destroy it; called inside of the io_context, and of start()
   accept_loop(boost::asio::io_context& io, handlers told);
   ~accept_loop();
   accept_loop(accept_loop&&) noexcept = default;

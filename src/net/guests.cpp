@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
 #include <list>
@@ -11,6 +10,8 @@
 #include <utility>
 
 #include "base/late_look.hpp"
+#include "net/handler_place.hpp"
+#include "net/timers.hpp"
 
 namespace ferry::net {
 namespace {
@@ -38,16 +39,21 @@ class guest_acceptor final : public acceptor {
   [[nodiscard]] std::string local_url() const override { return state_->url; }
 
  private:
-  struct entry {
+  struct visit {
     std::unique_ptr<guest> who;
     clock::time_point since;
     std::string host;
   };
 
-  struct state : std::enable_shared_from_this<state> {
-    state(asio::io_context& io_, std::unique_ptr<acceptor> from_, std::string url_, options::duration limit_,
+  struct state final : timers::kept_entry, std::enable_shared_from_this<state> {
+    state(asio::io_context& where, std::unique_ptr<acceptor> from_, std::string url_, options::duration limit_,
           std::shared_ptr<guest_house> house_)
-        : io(io_), from(std::move(from_)), url(std::move(url_)), limit(limit_), house(std::move(house_)), timer(io_) {}
+        : kept_entry(where),
+          io(where),
+          from(std::move(from_)),
+          url(std::move(url_)),
+          limit(limit_),
+          house(std::move(house_)) {}
 
     result<std::shared_ptr<stream>> try_accept() {
       if (closed) return errc::closed;
@@ -71,23 +77,28 @@ class guest_acceptor final : public acceptor {
         end(oldest_of_most(), error(errc::busy, house->name() + " ended for a newer one: " +
                                                     std::to_string(k_most_guests) + " handshakes were under way"));
       std::string host = host_of((*made)->who());
-      const auto at = guests.insert(guests.end(), entry{std::move(*made), clock::now(), std::move(host)});
-      at->who->shake([weak = weak_from_this(), at](result<std::shared_ptr<stream>> outcome) {
-        if (const auto self = weak.lock()) self->shaken(at, std::move(outcome));
-      });
+      const auto at = guests.insert(guests.end(), visit{std::move(*made), clock::now(), std::move(host)});
       arm_timer();
+      try {
+        at->who->shake([weak = weak_from_this(), at](result<std::shared_ptr<stream>> outcome) {
+          if (const auto self = weak.lock()) self->shaken(at, std::move(outcome));
+        });
+      } catch (...) {
+        guests.erase(at);
+        throw;
+      }
     }
 
     /// Of the host that has the most guests, so that whoever fills the house is in nobody's way but its own.
-    [[nodiscard]] std::list<entry>::iterator oldest_of_most() {
+    [[nodiscard]] std::list<visit>::iterator oldest_of_most() {
       std::unordered_map<std::string_view, std::size_t> counts;
       std::size_t most = 0;
       for (const auto& one : guests) most = std::max(most, ++counts[one.host]);
-      return std::ranges::find_if(guests, [&](const entry& one) { return counts[one.host] == most; });
+      return std::ranges::find_if(guests, [&](const visit& one) { return counts[one.host] == most; });
     }
 
-    void shaken(std::list<entry>::iterator at, result<std::shared_ptr<stream>> outcome) {
-      const entry done = std::move(*at);
+    void shaken(std::list<visit>::iterator at, result<std::shared_ptr<stream>> outcome) {
+      const visit done = std::move(*at);
       guests.erase(at);
       if (!outcome) return failed(*done.who, outcome.error());
       if (*outcome == nullptr) return;
@@ -111,8 +122,8 @@ class guest_acceptor final : public acceptor {
       tell();
     }
 
-    void end(std::list<entry>::iterator at, const error& why) {
-      const entry gone = std::move(*at);
+    void end(std::list<visit>::iterator at, const error& why) {
+      const visit gone = std::move(*at);
       guests.erase(at);
       gone.who->leave(why);
       failed(*gone.who, error(errc::timeout, why.text()));
@@ -120,11 +131,11 @@ class guest_acceptor final : public acceptor {
 
     void tell() {
       if (!ready || told) return;
-      asio::post(io, [self = shared_from_this()] {
+      told = true;
+      asio::post(io, telling.hold([self = shared_from_this()] {
         self->told = false;
         if (auto then = std::exchange(self->ready, nullptr)) then();
-      });
-      told = true;
+      }));
     }
 
     void async_wait(std::function<void()> then) {
@@ -145,27 +156,34 @@ class guest_acceptor final : public acceptor {
       }
     }
 
-    void arm_timer() {
+    void arm_timer() noexcept {
       if (limit.count() == 0 || guests.empty() || timed) return;
       wait_until(guests.front().since + limit);
     }
 
-    void wait_until(clock::time_point when) {
+    void wait_until(clock::time_point when) noexcept {
       timed = true;
-      timer.expires_at(when);
-      timer.async_wait([weak = weak_from_this(), when](const boost::system::error_code& cancelled) {
-        const auto self = weak.lock();
-        if (cancelled || !self) return;
-        self->timed = false;
-        self->look(when);
-      });
+      due = when;
+      set_timer(when);
     }
 
-    void look(clock::time_point due) {
+    // Whatever the end of one throws, the others have theirs.
+    struct rest {
+      state& of;
+      ~rest() { of.arm_timer(); }
+    };
+
+    void on_time() override {
+      const auto self = shared_from_this();
+      const rest others{*this};
+      timed = false;
+      look();
+    }
+
+    void look() {
       const auto now = clock::now();
       if (const auto later = late.put_off(due, now)) return wait_until(*later);
       while (!guests.empty() && guests.front().since <= now - limit) end(guests.begin(), too_slow());
-      arm_timer();
     }
 
     [[nodiscard]] error too_slow() const {
@@ -178,7 +196,7 @@ class guest_acceptor final : public acceptor {
     void close() noexcept {
       if (std::exchange(closed, true)) return;
       ready = nullptr;
-      timer.cancel();
+      cancel_timer();
       guests.clear();
       for (const auto& one : finished)
         if (one) (*one)->close();
@@ -191,15 +209,16 @@ class guest_acceptor final : public acceptor {
     std::string url;
     options::duration limit;
     std::shared_ptr<guest_house> house;
-    std::list<entry> guests;  // the oldest first
+    std::list<visit> guests;  // the oldest first
     std::deque<result<std::shared_ptr<stream>>> finished;
     std::function<void()> ready;
     bool waits = false;  // for `from`
     bool told = false;   // `ready` is about to be called
     bool timed = false;  // the timer is set for the oldest guest, or for one that is gone
     bool closed = false;
+    clock::time_point due{};  // where it is
     late_look late;
-    asio::steady_timer timer;
+    handler_place telling;
   };
 
   std::shared_ptr<state> state_;

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "net/handler_place.hpp"
 #include "net/listening_sockets.hpp"
 #include "os/socket.hpp"
 
@@ -88,14 +89,27 @@ struct ring_acceptor::state : std::enable_shared_from_this<state> {
 
   void wait_for_arrivals() {
     if (closed || waiting || !ready || guests.size() >= k_most_guests) return;
-    waiting = true;
     arrivals.async_readable([self = shared_from_this()](const boost::system::error_code& failed) {
       self->waiting = false;
       if (failed || self->closed) return;
+      const rest others{*self};
       self->let_in();
-      self->wait_for_arrivals();
     });
+    waiting = true;
   }
+
+  // Whatever letting somebody in throws, the next ones are waited for; without memory for that, who waits for us asks
+  // again.
+  struct rest {
+    state& of;
+    ~rest() {
+      try {
+        of.wait_for_arrivals();
+      } catch (const std::exception&) {
+        of.tell();
+      }
+    }
+  };
 
   // Everybody who waits in the kernel, as far as there is room.
   void let_in() {
@@ -153,11 +167,11 @@ struct ring_acceptor::state : std::enable_shared_from_this<state> {
   void tell() {
     if (!ready || told) return;
     told = true;
-    asio::post(io, [self = shared_from_this()] {
+    asio::post(io, telling.hold([self = shared_from_this()] {
       self->told = false;
-      if (self->done.empty()) return;
+      if (self->done.empty() && self->waiting) return;
       if (auto then = std::exchange(self->ready, nullptr)) then();
-    });
+    }));
   }
 
   [[nodiscard]] std::string url() const { return endpoint{"shm", {}, 0, name, {}}.text(); }
@@ -173,6 +187,7 @@ struct ring_acceptor::state : std::enable_shared_from_this<state> {
   bool waiting = false;
   bool told = false;
   bool closed = false;
+  handler_place telling;
 };
 
 result<std::unique_ptr<ring_acceptor>> ring_acceptor::open(asio::io_context& io, const std::string& name,

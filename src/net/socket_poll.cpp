@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <exception>
 
 #include "os/prefetch.hpp"
 
@@ -22,10 +21,7 @@ struct socket_poll::rest {
   ~rest() {
     of.telling_ = outer;
     of.buffers_.end();
-    try {
-      of.next_ == of.count_ ? of.arm() : of.turn_soon();
-    } catch (const std::exception&) {  // no memory: they wait for the next turn
-    }
+    of.next_ == of.count_ ? of.arm() : of.turn_soon();
   }
 };
 
@@ -68,13 +64,14 @@ void socket_poll::stop_waiting() noexcept {
   watch_.cancel(ignored);  // lest the io_context has work
 }
 
-void socket_poll::arm() {
+void socket_poll::arm() noexcept {
   if (waits_ == 0 || armed_ || posted_ || !watch_.is_open()) return;
-  watch_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& failed) {
-    armed_ = false;
-    failed ? arm() : turn();
-  });
   armed_ = true;
+  watch_.async_wait(asio::posix::descriptor_base::wait_read,
+                    waiting_.hold([this](const boost::system::error_code& failed) {
+                      armed_ = false;
+                      failed ? arm() : turn();
+                    }));
 }
 
 void socket_poll::turn() {
@@ -118,12 +115,12 @@ void socket_poll::expect_next() const noexcept {
     if (const auto* one = static_cast<const entry*>(events_[at].data.ptr)) one->expect(at == next_);
 }
 
-void socket_poll::turn_soon() {
+void socket_poll::turn_soon() noexcept {
   if (std::exchange(posted_, true)) return;
-  asio::post(watch_.get_executor(), [this] {
+  asio::post(watch_.get_executor(), soon_.hold([this] {
     posted_ = false;
     turn();
-  });
+  }));
 }
 
 void socket_poll::shutdown() noexcept {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "net/handler_place.hpp"
 #include "net/turn_buffers.hpp"
 #include "os/unique_fd.hpp"
 
@@ -63,7 +64,7 @@ class socket_poll final : public boost::asio::execution_context::service {
   }
 
   /// Somebody waits for something to be told: the io_context has work. Each is ended by one end_wait().
-  void begin_wait() {
+  void begin_wait() noexcept {
     waits_ += 1;
     if (!armed_ && !posted_) arm();
   }
@@ -79,10 +80,10 @@ class socket_poll final : public boost::asio::execution_context::service {
     std::size_t count = 0;
   };
   void shutdown() noexcept override;
-  void arm();
+  void arm() noexcept;
   void stop_waiting() noexcept;
   void turn();
-  void turn_soon();
+  void turn_soon() noexcept;
   void look();
   void tell(telling& now);
   void expect_next() const noexcept;
@@ -91,6 +92,7 @@ class socket_poll final : public boost::asio::execution_context::service {
   std::size_t waits_ = 0;
   bool armed_ = false;   // Asio waits
   bool posted_ = false;  // a turn comes by itself
+  handler_place waiting_, soon_;
   turn_buffers buffers_;
   // Of the turn that is under way: told up to next_.
   std::array<epoll_event, 128> events_{};

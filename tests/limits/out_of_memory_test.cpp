@@ -1,13 +1,18 @@
 // Memory that runs out, at every allocation in turn, while a peer is heard: what fails is its connection. The process
-// and the other connections go on.
+// and the other connections go on, and so do those who accept.
 #include <ferry/listener.hpp>
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "net/accept_loop.hpp"
+#include "net/timers.hpp"
 #include "testing/tcp_by_hand.hpp"
 #include "testing/temp_dir.hpp"
 #include "testing/tls_authority.hpp"
@@ -54,15 +59,6 @@ class out_of_memory : public ::testing::Test {
     auto made = listener::open(where, url, with);
     ASSERT_TRUE(made) << made.error().text();
     listening = *made;
-    hear();
-    options trusting;
-    if (!with.tls_certificate.empty()) trusting.tls_ca = with.tls_certificate + ".ca";
-    healthy = channel::open(where, listening.url(), trusting).value();
-    healthy.on_message([this](const message_view&) { ++echoes; });
-    expect_echo("at first");
-  }
-  /// Also where the listener had no memory to wait for anybody any more, nor for trying again later.
-  void hear() {
     listening.on_channel([this](channel arrived) {
       // No handler keeps its own channel: one that memory has failed at its end might keep its handlers.
       all.push_back(arrived);
@@ -70,6 +66,11 @@ class out_of_memory : public ::testing::Test {
       come += 1;
       newest = arrived;
     });
+    options trusting;
+    if (!with.tls_certificate.empty()) trusting.tls_ca = with.tls_certificate + ".ca";
+    healthy = channel::open(where, listening.url(), trusting).value();
+    healthy.on_message([this](const message_view&) { ++echoes; });
+    expect_echo("at first");
   }
   [[nodiscard]] std::uint16_t port() const {
     const std::string at = listening.url();
@@ -171,11 +172,167 @@ TEST_F(out_of_memory, ends_a_handshake_and_nothing_else) {
       ran_out = turn_without(allowed);
       client.hang_up();
       expect_echo(asked.substr(0, 20) + " after " + std::to_string(allowed) + " allocations");
-      hear();
       plain_client next(port());
       const auto before = come;
       next.send(k_request);
       ASSERT_TRUE(turn([&] { return come > before; }, "the next one, after " + std::to_string(allowed)));
+    }
+  }
+}
+
+/// Where somebody arrives, or cannot, when a test says so. To wait there takes memory.
+struct played_acceptor final : acceptor {
+  struct play {
+    result<std::shared_ptr<stream>> next = errc::would_block;
+    std::size_t asked = 0;
+    std::unique_ptr<std::function<void()>> ready;
+    void tell() { (*std::exchange(ready, nullptr))(); }
+  };
+  explicit played_acceptor(play& with_) : with(with_) {}
+  result<std::shared_ptr<stream>> try_accept() override {
+    ++with.asked;
+    return std::exchange(with.next, errc::would_block);
+  }
+  void async_wait(std::function<void()> ready) override {
+    with.ready = std::make_unique<std::function<void()>>(std::move(ready));
+  }
+  void close() noexcept override { with.ready = nullptr; }
+  [[nodiscard]] std::string local_url() const override { return "played://"; }
+  play& with;
+};
+
+/// @param begin  has somebody accept at the place that it is given; what it returns keeps that
+template <class Begin>
+void expect_that_it_hears_again(const Begin& begin) {
+  for (const errc next : {errc::busy, errc::would_block, errc::auth}) {
+    bool ran_out = true;
+    for (std::uint64_t allowed = 0; ran_out; ++allowed) {
+      SCOPED_TRACE(to_string(next));
+      SCOPED_TRACE(allowed);
+      ASSERT_LT(allowed, 100u);
+      boost::asio::io_context io;
+      played_acceptor::play at;
+      const auto kept = begin(io, std::make_unique<played_acceptor>(at));
+      at.next = next;
+      {
+        const memory_runs_out now(allowed);
+        try {
+          at.tell();
+        } catch (const std::bad_alloc&) {  // which leaves the event loop
+        }
+        ran_out = now.refused() != 0;
+      }
+      ASSERT_TRUE(run_until(
+          io, [&] { return at.ready != nullptr; }, "it waits again"));
+      const auto asked = at.asked;
+      at.tell();
+      ASSERT_GT(at.asked, asked);
+    }
+  }
+}
+
+TEST(no_memory_to_wait_for_arrivals, leaves_a_listener_that_hears_a_while_later) {
+  struct both {
+    explicit both(boost::asio::io_context& io) : where(io) {}
+    context where;
+    listener at;
+  };
+  expect_that_it_hears_again([](boost::asio::io_context& io, std::unique_ptr<acceptor> from) {
+    auto made = std::make_unique<both>(io);
+    made->at = listener::on(made->where, std::move(from));
+    made->at.on_channel([](const channel&) {});
+    return made;
+  });
+}
+
+TEST(no_memory_to_wait_for_arrivals, leaves_doors_that_hear_a_while_later) {
+  expect_that_it_hears_again([](boost::asio::io_context& io, std::unique_ptr<acceptor> from) {
+    auto made = std::make_unique<net::accept_loop>(
+        io, net::accept_loop::handlers{[](const std::shared_ptr<stream>&) {},
+                                       [](const error& why) { (void)why.in("told").text(); }});
+    made->start(std::move(from));
+    return made;
+  });
+}
+
+struct kept_timer final : net::timers::kept_entry {
+  kept_timer(boost::asio::io_context& io, int& calls_) : kept_entry(io), calls(calls_) {}
+  void on_time() override { ++calls; }
+  int& calls;
+};
+struct other_timer final : net::timers::entry {
+  explicit other_timer(boost::asio::io_context& io_) : io(io_) {}
+  ~other_timer() override { cancel_timer(io); }
+  other_timer(const other_timer&) = delete;
+  other_timer& operator=(const other_timer&) = delete;
+  void on_time() override {}
+  boost::asio::io_context& io;
+};
+
+TEST(timers_that_keep_their_places, are_set_without_memory_however_many_others_are) {
+  const auto far = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  for (std::size_t others = 0; others < 70; ++others) {
+    boost::asio::io_context io;
+    int calls = 0;
+    kept_timer first(io, calls);
+    std::vector<std::unique_ptr<other_timer>> all;
+    kept_timer second(io, calls);
+    for (std::size_t i = 0; i < others; ++i) {
+      all.push_back(std::make_unique<other_timer>(io));
+      all.back()->set_timer(io, far);
+    }
+    {
+      kept_timer gone(io, calls);
+      gone.set_timer(far);
+    }
+    kept_timer third(io, calls);
+    {
+      const memory_runs_out now(0);
+      for (auto* one : {&first, &second, &third}) {
+        one->set_timer(far);
+        one->cancel_timer();
+        one->set_timer({});
+      }
+      for (int i = 0; i < 10; ++i) io.poll();
+      EXPECT_EQ(now.refused(), 0u);
+    }
+    ASSERT_EQ(calls, 3) << others << " others";
+  }
+}
+
+TEST(no_memory_to_let_somebody_in, leaves_a_listener_that_lets_in_the_next_one) {
+  const temp_dir dir;
+  options with;
+  with.runtime_dir = dir.path();
+  for (const auto& url : {"ipc://" + dir.file("s"), std::string("shm://s")}) {
+    SCOPED_TRACE(url);
+    boost::asio::io_context io;
+    context where(io);
+    listener listening = listener::open(where, url, with).value();
+    std::vector<channel> come;
+    listening.on_channel([&](channel one) { come.push_back(std::move(one)); });
+    const auto client = [&, &at = url] { return channel::open(where, at, with).value(); };
+    bool ran_out = true;
+    for (std::uint64_t allowed = 0; ran_out; ++allowed) {
+      ASSERT_LT(allowed, 1000u);
+      channel lost = client();
+      {
+        const memory_runs_out now(allowed);
+        for (int i = 0; i < 20; ++i) {
+          try {
+            io.poll();
+          } catch (const std::bad_alloc&) {  // which leaves the event loop
+          }
+        }
+        ran_out = now.refused() != 0;
+      }
+      lost.cut();
+      come.clear();
+      channel next = client();
+      ASSERT_TRUE(run_until(
+          io, [&] { return next.state() == channel_state::up && !come.empty(); }, "the next one"))
+          << allowed;
+      next.cut();
     }
   }
 }
