@@ -81,8 +81,8 @@ class stream_channel final : public link_channel, private stream_events, private
   void pump_later(bool more);
   void count_read(std::size_t n);
   [[nodiscard]] bool take(const message_view& m);
-  // `wrong` is set if the peer broke the rules, or the connection broke.
-  void take_messages(std::optional<error>& wrong);
+  /// `wrong` is set if the peer broke the rules, or the connection broke. @return how many were taken
+  std::uint64_t take_messages(std::optional<error>& wrong);
   /// @return bytes that came now, 0: none
   [[nodiscard]] std::size_t read_more(std::optional<error>& wrong);
   [[nodiscard]] result<std::size_t> read_once();

@@ -10,6 +10,7 @@
 namespace ferry::detail {
 
 inline constexpr int k_reads_per_turn = 16;               // then other channels of the io_context have their turn
+inline constexpr std::uint64_t k_many_messages = 8192;    // taken from what was read: the same
 inline constexpr std::size_t k_probably_more = 4096;      // a read of so much is worth another one at once
 inline constexpr std::size_t k_direct_bytes = 64u << 10;  // payloads of this size are written without a copy first
 inline constexpr std::size_t k_bulk_bytes = 16u << 10;    // a read of so much is part of a long flow
@@ -84,18 +85,20 @@ inline bool stream_channel<F>::take(const message_view& m) {
 }
 
 template <codec::framing F>
-[[gnu::always_inline]] inline void stream_channel<F>::take_messages(std::optional<error>& wrong) {
+[[gnu::always_inline]] inline std::uint64_t stream_channel<F>::take_messages(std::optional<error>& wrong) {
   const auto before = stats_.messages_received;
   const auto bytes_before = stats_.bytes_received;
   const auto keep = stream_;  // it may be what hands them on
-  bool any = false;
-  const auto outcome = inbound_.take([this, &any](const message_view& m) { return take(m) && (any = true); });
+  std::uint64_t count = 0;
+  const auto outcome = inbound_.take([this, &count](const message_view& m) { return take(m) && ++count != 0; });
   where_.totals().messages_received.add(stats_.messages_received - before);
   where_.totals().bytes_received.add(stats_.bytes_received - bytes_before);
-  if (outcome) return;
-  if constexpr (codec::carries_parts<F>)
-    if (any) return void(write_error_ = outcome.error());
-  wrong = outcome.error();
+  if (outcome) return count;
+  if (codec::carries_parts<F> && count != 0)
+    write_error_ = outcome.error();
+  else
+    wrong = outcome.error();
+  return count;
 }
 
 template <codec::framing F>
@@ -134,10 +137,12 @@ void stream_channel<F>::pump(bool more) {
   std::optional<error> wrong;
   bool untaken = !inbound_.empty();  // bytes are here that nobody has looked at
   const auto written = stats_.writes;
+  std::uint64_t taken = 0;
   for (int turn = 0; turn < k_reads_per_turn; ++turn) {
-    if (untaken) take_messages(wrong);
+    if (untaken) taken += take_messages(wrong);
     untaken = false;
     if (wrong || !stream_ || !wants_messages()) break;
+    if (more && taken >= k_many_messages) break;
     if (!outbox_.empty()) write_some();
     // Who was answered waits for that, and has said all; what has come nevertheless is told.
     const bool answered = stats_.writes != written;

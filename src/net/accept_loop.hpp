@@ -25,7 +25,8 @@ class accept_loop {
     std::function<void(std::shared_ptr<stream>)> came;
     std::function<void(const error&)> failed;  ///< as of acceptor::try_accept, but would_block
   };
-  /// Throws std::bad_alloc. @param told  may close this loop, not destroy it; called inside of the io_context, and of start()
+  /// Throws std::bad_alloc. @param told  may close this loop, not destroy it; called inside of the io_context, and of
+  /// start()
   accept_loop(boost::asio::io_context& io, handlers told);
   ~accept_loop();
   accept_loop(accept_loop&&) noexcept = default;
