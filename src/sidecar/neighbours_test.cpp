@@ -136,6 +136,7 @@ TEST_F(neighbours, whose_directory_cannot_be_used_keep_only_their_own_entity_awa
   std::ofstream(with.entities[0].directory) << "no directory";
   ASSERT_NO_FATAL_FAILURE(open());
   EXPECT_EQ(it->entities(), 1u);
+  EXPECT_EQ(log.count("it is tried again"), 1);
   EXPECT_TRUE(other_is_well());
   std::filesystem::remove(with.entities[0].directory);
   EXPECT_TRUE(it->change(with).empty());
@@ -148,6 +149,8 @@ TEST_F(neighbours, without_any_entity_that_can_be_used_there_is_no_sidecar) {
   const auto made = daemon::open(where, with);
   ASSERT_FALSE(made);
   EXPECT_NE(made.error().text().find("entity 101"), std::string::npos) << made.error().text();
+  for (const auto& one : with.entities) EXPECT_EQ(log.count("entity " + std::to_string(one.entity) + ": "), 1);
+  EXPECT_EQ(log.count("it is tried again"), 0) << "nobody is left to do that";
 }
 
 TEST_F(neighbours, who_damage_their_pipes_again_and_again_put_nobodys_deadline_off) {

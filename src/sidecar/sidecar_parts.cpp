@@ -69,11 +69,14 @@ result<void> daemon::parts::open() {
     const auto opened = open_entity(one);
     if (opened) continue;
     const auto why = opened.error().in("entity " + std::to_string(one.entity));
-    where_.log(log_level::error, k_component, [&] { return why.text() + "; it is tried again"; });
     missing_.push_back({one, why, now_of()});
   }
   // What is wrong with one entity must not keep the others away; with all of them, somebody has to look at it.
-  if (!missing_.empty() && doors_.empty()) return missing_.front().why;
+  const bool goes_on = missing_.empty() || !doors_.empty();
+  for (const auto& one : missing_)
+    where_.log(log_level::error, k_component,
+               [&] { return one.why.text() + (goes_on ? "; it is tried again" : ""); });
+  if (!goes_on) return missing_.front().why;
   watch_links();
   return {};
 }
