@@ -9,10 +9,12 @@
 #include <ferry/service_message.hpp>
 
 #include <boost/asio/async_result.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -136,6 +138,10 @@ class service {
   /// @return full: try again later | closed: not started, rings not there yet, or stopped | message_too_large | misuse:
   /// a text is not UTF-8, no destination | corrupt: what the sidecar says of the ring cannot be. Any thread.
   [[nodiscard]] result<void> send(const service_route& route, const service_package& package, bytes body);
+  /// Puts each of these into the ring, in their order, up to the first one that cannot go; as send() for each, but for
+  /// less, as the time, which all of them get, is asked once. @return how many were put there: fewer if the next one
+  /// cannot go now, or never | as send(): the first one cannot; nothing was put there. Any thread.
+  [[nodiscard]] result<std::size_t> send(std::span<const service_message> all);
   /// To whoever sent `to`, with all of its notes; those of `answer` come before them. As send(). Any thread.
   [[nodiscard]] result<void> reply(const service_message& to, const service_package& answer, bytes body);
   /// To the other instance of our entity, as it is. As send(). Any thread.

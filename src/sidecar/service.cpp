@@ -77,6 +77,7 @@ void service::on_failed(std::function<void(const error&)> handler) { parts_->fai
 result<void> service::send(const service_route& route, const service_package& package, bytes body) {
   return parts_->send(route, package, body);
 }
+result<std::size_t> service::send(std::span<const service_message> all) { return parts_->send(all); }
 result<void> service::reply(const service_message& to, const service_package& answer, bytes body) {
   return parts_->reply(to, answer, body);
 }

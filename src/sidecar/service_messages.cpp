@@ -234,7 +234,23 @@ result<void> service_parts::send(const service_route& route, const service_packa
   const std::lock_guard guard(send_lock_);
   codec::sidecar::native_head what(route, package);
   complete(what);
-  return put(what, body);
+  return put(what, body, os::coarse_unix_milliseconds());
+}
+
+result<std::size_t> service_parts::send(std::span<const service_message> all) {
+  const std::lock_guard guard(send_lock_);
+  const auto sent_at = os::coarse_unix_milliseconds();
+  std::size_t sent = 0;
+  for (const auto& one : all) {
+    codec::sidecar::native_head what(one.route, one.package);
+    complete(what);
+    if (const auto is_there = put(what, one.body, sent_at); !is_there) {
+      if (sent == 0) return is_there.error();
+      break;
+    }
+    ++sent;
+  }
+  return sent;
 }
 
 result<void> service_parts::reply(const service_message& to, const service_package& answer, bytes body) {
@@ -242,14 +258,14 @@ result<void> service_parts::reply(const service_message& to, const service_packa
   const service_destination back = to_entity{to.route.from};
   codec::sidecar::native_head what(to, back, answer);
   complete(what);
-  return put(what, body);
+  return put(what, body, os::coarse_unix_milliseconds());
 }
 
 result<void> service_parts::forward(const service_message& what) {
   const std::lock_guard guard(send_lock_);
   auto route = what.route;
   route.to = to_other_instance{static_cast<std::int32_t>(pipe_ ? pipe_->index() : 0)};
-  return put({route, what.package}, what.body);
+  return put({route, what.package}, what.body, os::coarse_unix_milliseconds());
 }
 
 // Who sends, where that is not said.
@@ -262,10 +278,9 @@ inline void service_parts::complete(codec::sidecar::native_head& what) const noe
   if (what.from_set_version == 0) what.from_set_version = with_.set_version;
 }
 
-inline result<void> service_parts::put(const codec::sidecar::native_head& what, bytes body) {
+inline result<void> service_parts::put(const codec::sidecar::native_head& what, bytes body, std::uint64_t sent_at) {
   if (!can_send_)
     return error(errc::closed, "the service has no pipe: it is not started, or waits for it, or is stopped");
-  const auto sent_at = os::coarse_unix_milliseconds();
   auto* const out = pipe_->native_out();
   codec::sidecar::plain_head plain;
   if (out == nullptr || body.size() > k_most_plain_body || !plain.make(what) ||

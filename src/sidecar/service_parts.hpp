@@ -15,6 +15,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
   result<void> start();
   void on_message(std::function<void(const service_message&)> handler);
   [[nodiscard]] result<void> send(const service_route& route, const service_package& package, bytes body);
+  [[nodiscard]] result<std::size_t> send(std::span<const service_message> all);
   [[nodiscard]] result<void> reply(const service_message& to, const service_package& answer, bytes body);
   [[nodiscard]] result<void> forward(const service_message& what);
   [[nodiscard]] bool is_to_current_instance(const service_message& what) const;
@@ -121,7 +123,7 @@ class service_parts final : public std::enable_shared_from_this<service_parts>,
 
   // Under send_lock_.
   void complete(codec::sidecar::native_head& what) const noexcept;
-  [[nodiscard]] result<void> put(const codec::sidecar::native_head& what, bytes body);
+  [[nodiscard]] result<void> put(const codec::sidecar::native_head& what, bytes body, std::uint64_t sent_at);
   [[nodiscard]] result<void> put_slowly(const codec::sidecar::native_head& what, bytes body, std::uint64_t sent_at);
   [[nodiscard]] error no_room(std::size_t wanted);
 

@@ -366,6 +366,48 @@ TEST_P(service_over, tells_full_and_too_large_apart) {
   EXPECT_EQ(one.stats().full, 1u);
 }
 
+TEST_P(service_over, sends_several_in_order_up_to_the_first_that_cannot_go) {
+  world w(GetParam());
+  auto one = w.registered();
+  const std::vector<service_note> notes{{"colour", "blue"}};
+  const std::vector<service_message> all{
+      {{.to = to_entity{1}}, {}, as_bytes("first")},
+      {{.from = 99, .message_id = "route", .to = to_all{20, 0}}, {.message_id = "Say", .notes = notes}, {}},
+      {{.to = to_entity{1}}, {.message_id = "\xff"}, as_bytes("no text")},
+      {{.to = to_entity{1}}, {}, as_bytes("behind it")}};
+  ASSERT_EQ(one.send(all).value(), 2u);
+  EXPECT_EQ(one.send(std::span(all).subspan(2)).error(), errc::misuse);
+  EXPECT_EQ(one.send(std::span(all).first(0)).value(), 0u);
+  ASSERT_EQ(one.send(std::span(all).subspan(3)).value(), 1u);
+  EXPECT_EQ(one.stats().sent, 3u);
+  const auto first = w.sidecar.take(), second = w.sidecar.take(), third = w.sidecar.take();
+  ASSERT_TRUE(first && second && third);
+  EXPECT_EQ(first->body, "first");
+  EXPECT_EQ(first->route.from, 1001u);
+  EXPECT_EQ(first->note("1001ShmPipeIdx"), "0");
+  EXPECT_EQ(second->route.from, 99u);
+  EXPECT_TRUE(second->route.to == service_destination(to_all{20, 0}));
+  EXPECT_EQ(second->message_id, "Say");
+  EXPECT_EQ(second->note("colour"), "blue");
+  EXPECT_EQ(third->body, "behind it");
+  EXPECT_FALSE(w.sidecar.take());
+}
+
+TEST_P(service_over, goes_on_where_there_was_no_room_for_all_of_several) {
+  world w(GetParam());
+  auto one = w.registered();
+  const std::string body(3000, 'x');
+  const std::vector<service_message> all(8, {{.to = to_entity{1}}, {}, as_bytes(body)});
+  ASSERT_EQ(one.send(all).value(), 5u);
+  EXPECT_EQ(one.send(all).error(), errc::full);
+  EXPECT_EQ(one.stats().sent, 5u);
+  EXPECT_EQ(one.stats().full, 2u);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(w.sidecar.take().value().body, body);
+  EXPECT_EQ(one.send(std::span(all).subspan(5)).value(), 3u);
+  one.close();
+  EXPECT_EQ(one.send(all).error(), errc::closed);
+}
+
 TEST_P(service_over, counts_what_it_cannot_understand_and_goes_on) {
   world w(GetParam());
   auto one = w.registered();
