@@ -76,8 +76,29 @@ TEST(spin_habit, rests_after_it_has_lost_its_core) {
   EXPECT_FALSE(it.look_on(now, now + spin_habit::k_lost));
   now += spin_habit::k_lost;
   EXPECT_FALSE(it.look(now));
-  EXPECT_FALSE(it.look(now + spin_habit::k_rest - std::chrono::nanoseconds(1)));
-  EXPECT_TRUE(it.look(now + spin_habit::k_rest));
+  EXPECT_FALSE(it.look(now + spin_habit::k_least_rest - std::chrono::nanoseconds(1)));
+  EXPECT_TRUE(it.look(now + spin_habit::k_least_rest));
+}
+
+// How long it rests when it loses its core, `after` its last rest was over.
+duration rest_of(spin_habit& of, time_point& now, duration after) {
+  now += after;
+  EXPECT_FALSE(of.look_on(now - spin_habit::k_lost, now));
+  const auto begun = now;
+  while (!of.look(now)) now += std::chrono::milliseconds(1);
+  return now - begun;
+}
+
+TEST(spin_habit, rests_longer_and_longer_where_it_loses_its_core_again_and_again_and_only_there) {
+  using namespace std::chrono_literals;
+  spin_habit it;
+  time_point now{std::chrono::hours(1)};
+  for (auto expected = spin_habit::k_least_rest; expected < spin_habit::k_most_rest; expected *= 2)
+    EXPECT_EQ(rest_of(it, now, 3ms), expected);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(rest_of(it, now, 3ms), spin_habit::k_most_rest);
+  EXPECT_EQ(rest_of(it, now, 3999ms), spin_habit::k_most_rest);
+  EXPECT_EQ(rest_of(it, now, 4000ms), spin_habit::k_least_rest) << "it had its core for long";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(rest_of(it, now, 16ms), spin_habit::k_least_rest);
 }
 
 }  // namespace

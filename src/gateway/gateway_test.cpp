@@ -101,7 +101,7 @@ TEST_P(gateway_service, looks_for_more_before_it_sleeps_where_that_is_wished) {
     return true;
   };
   while (!is_awake_for_long()) {
-    const auto later = std::chrono::steady_clock::now() + spin_habit::k_rest;
+    const auto later = std::chrono::steady_clock::now() + spin_habit::k_most_rest;
     ASSERT_TRUE(run_until(
         io, [&] { return std::chrono::steady_clock::now() > later; }, "the end of its rest"));
     c.send(packet(number, "again"));

@@ -74,8 +74,7 @@ result<void> daemon::parts::open() {
   // What is wrong with one entity must not keep the others away; with all of them, somebody has to look at it.
   const bool goes_on = missing_.empty() || !doors_.empty();
   for (const auto& one : missing_)
-    where_.log(log_level::error, k_component,
-               [&] { return one.why.text() + (goes_on ? "; it is tried again" : ""); });
+    where_.log(log_level::error, k_component, [&] { return one.why.text() + (goes_on ? "; it is tried again" : ""); });
   if (!goes_on) return missing_.front().why;
   watch_links();
   return {};
