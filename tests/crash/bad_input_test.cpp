@@ -170,7 +170,7 @@ TEST_F(bad_input, a_listener_without_memory_refuses_with_the_reason_and_lives) {
 TEST_F(bad_input, a_listener_without_descriptors_serves_again_when_it_has_some) {
   if (k_sanitized) GTEST_SKIP() << "the sanitizer itself needs descriptors";
   // One for the arriving connection, and none for its memory.
-  const auto at = start_peer({"try", "0", "files", "8", "host", peer_url()});
+  const auto at = start_peer({"try", "0", "files", "9", "host", peer_url()});
   ASSERT_TRUE(ready(*at));
   std::vector<channel> kept;
   std::size_t refused = 0;

@@ -27,11 +27,13 @@
 #include <cstdlib>
 #include <fstream>
 #include <string_view>
+#include <vector>
 
 #include "net/ring_link.hpp"
 #include "numbered.hpp"
 #include "os/fd_passing.hpp"
 #include "os/mapping.hpp"
+#include "os/unique_fd.hpp"
 #include "raw_ring_peer.hpp"
 #include "testing/raw_unix.hpp"
 
@@ -148,10 +150,10 @@ void lower(std::string_view which, rlim_t value) {
   };
   if (which == "file") set(RLIMIT_FSIZE, value);
   if (which == "files") {
-    // A descriptor is the lowest number that is free.
-    const int next = ::dup(0);
-    ::close(next);
-    set(RLIMIT_NOFILE, static_cast<rlim_t>(next) + value);
+    // A descriptor is the lowest number that is free, between those that were inherited.
+    std::vector<os::unique_fd> free;
+    for (rlim_t i = 0; i <= value; ++i) free.emplace_back(::dup(0));
+    set(RLIMIT_NOFILE, static_cast<rlim_t>(free.back().get()));
   }
   if (which == "memory") {
     std::size_t pages = 0;
